@@ -1,0 +1,68 @@
+import type { Catalog } from '../catalog/index.ts';
+import type { Ppm, UsdE8 } from '../money/index.ts';
+
+/** Where the key that seals secrets comes from. */
+export type MasterKeySource =
+  | { readonly kind: 'auto' }
+  | { readonly kind: 'keychain' }
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'env'; readonly name: string };
+
+/** findtoken.yaml and the environment, read, checked and put into units. Durations are milliseconds, rates ppm. */
+export interface Settings {
+  /** The file it came from; undefined: embedded defaults. */
+  readonly file: string | undefined;
+  readonly server: {
+    readonly host: string;
+    readonly port: number;
+    readonly publicUrl: string;
+    readonly workers: number;
+    /** Further Host names a loopback daemon answers to. */
+    readonly hosts: readonly string[];
+    /** Web origins that may call; none by default. */
+    readonly corsOrigins: readonly string[];
+    /** How long running requests may take after SIGTERM. */
+    readonly drainMs: number;
+  };
+  readonly database: { readonly path: string };
+  readonly secrets: { readonly masterKey: MasterKeySource };
+  readonly billing: {
+    readonly usageFee: Ppm;
+    readonly rechargeFee: Ppm;
+    readonly minimumRecharge: UsdE8;
+    readonly byokFreeRequests: number;
+    readonly byokFee: Ppm;
+    readonly creditExpiryDays: number;
+    readonly refundDays: number;
+    /** Tokens held for one picture of a prompt. */
+    readonly pictureTokens: number;
+    /** Output tokens held where a request sets no limit, at most the model's own. */
+    readonly defaultMaxTokens: number;
+  };
+  readonly limits: {
+    readonly requestsPerMinute: number;
+    /** Of one account, at once. */
+    readonly concurrentRequests: number;
+    readonly bodyBytes: number;
+    /** Levels of nesting in a request body. */
+    readonly jsonDepth: number;
+  };
+  readonly routing: {
+    readonly retries: number;
+    readonly backoffMs: readonly number[];
+    readonly timeoutMs: number;
+    readonly streamTimeoutMs: number;
+    readonly healthIntervalMs: number;
+    readonly deadlineMs: number;
+    readonly maxAttempts: number;
+  };
+  readonly stripe: { readonly secretKey: string; readonly webhookSecret: string; readonly apiBase: string; readonly returnUrls: readonly string[] };
+  readonly email: { readonly from: string; readonly smtp: string };
+  readonly registration: { readonly open: boolean };
+  readonly sandbox: boolean;
+  readonly log: { readonly level: 'silent' | 'error' | 'warn' | 'info' | 'debug'; readonly format: 'auto' | 'json' | 'pretty' };
+  /** Models, providers and equivalents: the built-in files with the operator's on top. */
+  readonly catalog: Catalog;
+  /** Provider id → the operator's key from YAML or environment; absent where none is set. */
+  readonly providerKeys: ReadonlyMap<string, string>;
+}

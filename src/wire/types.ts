@@ -1,0 +1,129 @@
+/** The plain values that pass from station to station on the walk of a chat request. */
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+export type JsonObject = { readonly [key: string]: Json };
+
+export type Routing = 'auto' | 'cheapest' | 'fallback';
+
+/** What a candidate model must be able to do for this request. */
+export interface Needs {
+  readonly tools: boolean;
+  readonly vision: boolean;
+  readonly json: 'none' | 'json_object' | 'json_schema';
+}
+
+/** A chat request as understood: the first of the six values. */
+export interface ChatRequest {
+  /** Public id, without a `:routing` suffix. */
+  readonly model: string;
+  /** As the client wrote it. */
+  readonly requestedModel: string;
+  readonly routing: Routing;
+  readonly stream: boolean;
+  /** The client set `stream_options.include_usage`. */
+  readonly includeUsage: boolean;
+  /** The inline or named BYOK key; never kept, never logged. */
+  readonly providerKey: { readonly provider: string; readonly apiKey: string | undefined } | undefined;
+  /** Every field as the client sent it, less the gateway's own (`routing`, `provider_key`). Null prototype throughout. */
+  readonly body: JsonObject;
+  /** `max_completion_tokens`, else `max_tokens`; undefined where neither is a positive whole number. */
+  readonly maxTokens: number | undefined;
+  /** `n`, at least 1. */
+  readonly choices: number;
+  /** An upper bound of the prompt's tokens: bytes of text and tools, 16 a message, a setting a picture. */
+  readonly promptBound: number;
+  /** What the prompt probably is, in tokens: 0.3 a Latin character, 0.6 a CJK character. */
+  readonly promptEstimate: number;
+  readonly needs: Needs;
+}
+
+/**
+ * The class of an answer that is none. Source: facts of the providers, section 5.
+ * retry: same provider again, then the next · overloaded: once more, then the next · next: the next at once ·
+ * client: the request is at fault · key: the credential is refused · money: the provider's account is empty ·
+ * policy: content refused · too_long: does not fit this model · gone: model or path unknown there
+ */
+export type FailureClass = 'retry' | 'overloaded' | 'next' | 'client' | 'key' | 'money' | 'policy' | 'too_long' | 'gone';
+
+/** How an attempt ended, as far as routing, health and the client are concerned. */
+export type Outcome =
+  | { readonly kind: 'answered' }
+  | {
+      readonly kind: 'failed';
+      readonly class: FailureClass;
+      /** HTTP status of the provider; 0 where none came. */
+      readonly status: number;
+      /** The provider's own code or type, for logs and tests; never its text. */
+      readonly providerCode: string;
+      /** The provider's message, for the client of a `client`, `policy` or `too_long` failure only; never logged. */
+      readonly message: string;
+      /** The provider's Retry-After in milliseconds, if it sent a usable one. */
+      readonly retryAfterMs: number | undefined;
+      /** The request may have been processed: it must not be sent to the same provider again. */
+      readonly maybeServed: boolean;
+    };
+
+export type Failure = Extract<Outcome, { kind: 'failed' }>;
+
+/** Tokens as the books take them. `reported` by the provider, or `estimated` by us where it reported none. */
+export interface Usage {
+  readonly origin: 'reported' | 'estimated';
+  readonly prompt: number;
+  /** Part of `prompt`. */
+  readonly cached: number;
+  readonly completion: number;
+  /** Part of `completion`. */
+  readonly reasoning: number;
+}
+
+/** One server-sent event: `data` joined by newlines, `name` of its `event:` line, empty without one. */
+export interface SseEvent {
+  readonly data: string;
+  readonly name: string;
+}
+
+/**
+ * Why no answer, or no whole answer, came. `connect`, `dns` and `tls` mean that nothing was sent.
+ * `timeout`: our deadline · `reset`: the connection broke · `too_large`: over a cap · `encoding`: an encoding we refused · `redirect`: 3xx · `aborted`: by our signal
+ */
+export type TransportFailure = 'connect' | 'dns' | 'tls' | 'timeout' | 'reset' | 'too_large' | 'encoding' | 'redirect' | 'aborted';
+
+/** A provider's answer that came whole, as `readWhole` takes it. */
+export interface WholeReply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly text: string;
+}
+
+/** A whole answer, normalised for clients. */
+export interface WholeAnswer {
+  /** OpenAI's `chat.completion`; `model` is the public id; the provider's extras are gone, unknown fields stay. */
+  readonly body: JsonObject;
+  /** What the provider reported, range-checked; undefined where it reported nothing usable. */
+  readonly usage: Usage | undefined;
+  /** Tokens of the answer by our own estimate, for when nothing was reported. */
+  readonly completionEstimate: number;
+}
+
+/**
+ * One stream on its way to the client: takes the provider's events, gives normalised chunks, and keeps the books' view.
+ * Chunks that bear a finish_reason (and usage) are kept back for `close`, for the cost must ride on the last of them.
+ */
+export interface AnswerStream {
+  /** JSON texts that may go to the client now, in order; mostly one, often none. */
+  take(event: SseEvent): readonly string[];
+  /** Something of the answer has come (text, reasoning, a tool call, an end): from here on there is no failing over. */
+  readonly started: boolean;
+  /** The provider failed in-band: an error object, an error's finish_reason, `base_resp`. */
+  readonly failure: Failure | undefined;
+  /** Every choice has its finish_reason. */
+  readonly finished: boolean;
+  /** `[DONE]` has come. */
+  readonly done: boolean;
+  /** The latest usage reported, cumulative and range-checked. */
+  readonly usage: Usage | undefined;
+  /** Tokens of what was given to the client so far, by our own estimate. */
+  readonly completionEstimate: number;
+  /** The chunks kept back, with usage and cost: on the finish chunk, or as a `choices: []` chunk where the client asked for one. */
+  close(end: { readonly usage: Usage; readonly cost: number }): readonly string[];
+}
