@@ -1,0 +1,39 @@
+import { Fault } from '../faults.ts';
+import type { ApiKey } from '../ledger/index.ts';
+import { mintId, mintKey } from '../vault/index.ts';
+import type { AccountParts } from './account.ts';
+import { readName } from './names.ts';
+
+/** A key just made. `key` is shown this once; the books keep its SHA-256 alone. */
+export interface NewKey {
+  readonly id: string;
+  readonly name: string;
+  readonly key: string;
+}
+
+/**
+ * Makes an API key for an account.
+ * @throws Fault invalid_request (`param` is `name`) on a name that is empty, longer than 100 characters or unprintable.
+ */
+export async function createKey(parts: AccountParts, wanted: { readonly accountId: string; readonly name: string }): Promise<NewKey> {
+  const name = readName(wanted.name);
+  const nowMs = parts.nowMs();
+  const { key, hash, last4 } = mintKey();
+  const id = mintId('key', nowMs);
+  await parts.ledger.createKey({ id, accountId: wanted.accountId, name, hash, last4, nowMs });
+  return { id, name, key };
+}
+
+/** The account's keys, newest first, revoked ones too. */
+export async function listKeys(parts: Pick<AccountParts, 'ledger'>, accountId: string): Promise<readonly ApiKey[]> {
+  return parts.ledger.listKeys(accountId);
+}
+
+/**
+ * Ends a key: the next request with it is refused. Revoking twice keeps the first time.
+ * @throws Fault not_found where the account has no such key.
+ */
+export async function revokeKey(parts: AccountParts, key: { readonly accountId: string; readonly keyId: string }): Promise<void> {
+  if (await parts.ledger.revokeKey(key.accountId, key.keyId, parts.nowMs())) return;
+  throw new Fault('not_found', { fill: { detail: `There is no API key ${JSON.stringify(key.keyId)} in this account; list its keys to see their ids.` } });
+}

@@ -1,0 +1,37 @@
+import type { Vault } from '../vault/index.ts';
+import type { AccountParts } from './account.ts';
+import type { ByokParts } from './byok.ts';
+import { lastFour, readProvider, readSecret } from './provider-secrets.ts';
+import { providerKeyView } from './views.ts';
+import type { ProviderKeyView } from './views.ts';
+
+/**
+ * Keeps the operator's own key for a provider, sealed, in place of the one before.
+ * @throws Fault invalid_request on an unknown provider or a key that cannot be one.
+ */
+export async function setProviderKey(parts: ByokParts, wanted: { readonly provider: string; readonly apiKey: string }): Promise<ProviderKeyView> {
+  const provider = readProvider(parts.catalog, wanted.provider);
+  const secret = readSecret(wanted.apiKey, provider);
+  const sealed = parts.vault.seal(secret, bindingOf(provider.id));
+  const key = { provider: provider.id, last4: lastFour(secret), sealed, updatedMs: parts.nowMs() };
+  await parts.ledger.saveProviderKey(key);
+  return providerKeyView(key);
+}
+
+/** The operator's stored keys, masked. Keys of the configuration file or environment are not among them. */
+export async function listProviderKeys(parts: Pick<AccountParts, 'ledger'>): Promise<readonly ProviderKeyView[]> {
+  return (await parts.ledger.listProviderKeys()).map(providerKeyView);
+}
+
+/** Provider id → the operator's stored key in the clear, for the daemon to hand to `upstream.send`. Shown to nobody. */
+export async function openProviderKeys(
+  parts: Pick<AccountParts, 'ledger'> & { readonly vault: Pick<Vault, 'unseal'> },
+): Promise<ReadonlyMap<string, string>> {
+  const keys = await parts.ledger.listProviderKeys();
+  return new Map(keys.map(({ provider, sealed }) => [provider, parts.vault.unseal(sealed, bindingOf(provider))]));
+}
+
+/** A sealed key opens only as the row it was sealed for; the operator's rows belong to no account. */
+function bindingOf(provider: string): { readonly table: 'provider'; readonly rowId: string; readonly accountId: string; readonly provider: string } {
+  return { table: 'provider', rowId: provider, accountId: '', provider };
+}
