@@ -1,0 +1,44 @@
+import type { CatalogParts } from './parse.ts';
+
+/** Fields that are mappings themselves and are laid over each other name by name. */
+const NESTED = new Set(['price', 'cost', 'regions']);
+
+/**
+ * Lays an operator's plain data over the built-in data by id: models and providers field by field, `price`, `cost` and `regions`
+ * within that name by name, `force` as a whole, a list of equivalents as a whole. What is no mapping replaces, so that
+ * `parseCatalog` finds it and refuses it. A price of the operator's own keeps no built-in `cost`, `priced` or `source`.
+ * `{ price: { output: 0.6 } }` over deepseek-chat leaves its input at 0.14.
+ */
+export function mergeCatalogData(base: CatalogParts, over: CatalogParts): CatalogParts {
+  return {
+    models: overlay(base.models, over.models, layModel),
+    providers: overlay(base.providers, over.providers, layFields),
+    equivalents: overlay(base.equivalents, over.equivalents, (_, list) => list),
+  };
+}
+
+function layModel(base: unknown, over: unknown): unknown {
+  const keepsPrice = !isMapping(over) || over['price'] === undefined;
+  if (keepsPrice || !isMapping(base)) return layFields(base, over);
+  const stale = new Set(['cost', 'priced', 'source']);
+  return layFields(Object.fromEntries(Object.entries(base).filter(([field]) => !stale.has(field))), over);
+}
+
+function layFields(base: unknown, over: unknown): unknown {
+  return overlay(base, over, (below, above, field) => (NESTED.has(field) ? overlay(below, above, (_, value) => value) : above));
+}
+
+/** Names of `base` first, in its order, then the new ones; `lay` says what a name in both becomes. */
+function overlay(base: unknown, over: unknown, lay: (below: unknown, above: unknown, name: string) => unknown): unknown {
+  if (over === undefined || over === null) return base;
+  if (!isMapping(base) || !isMapping(over)) return over;
+  const merged = new Map(Object.entries(base));
+  for (const [name, above] of Object.entries(over)) {
+    merged.set(name, merged.has(name) ? lay(merged.get(name), above, name) : above);
+  }
+  return Object.fromEntries(merged);
+}
+
+function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
