@@ -1,3 +1,5 @@
+import type { Model } from '../catalog/index.ts';
+
 /** The plain values that pass from station to station on the walk of a chat request. */
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -51,7 +53,7 @@ export type Outcome =
   | {
       readonly kind: 'failed';
       readonly class: FailureClass;
-      /** HTTP status of the provider; 0 where none came. */
+      /** HTTP status of the provider; 0 where none came. An error inside a 200 counts with the status its class stands for, never as 200. */
       readonly status: number;
       /** The provider's own code or type, for logs and tests; never its text. */
       readonly providerCode: string;
@@ -126,4 +128,38 @@ export interface AnswerStream {
   readonly completionEstimate: number;
   /** The chunks kept back, with usage and cost: on the finish chunk, or as a `choices: []` chunk where the client asked for one. */
   close(end: { readonly usage: Usage; readonly cost: number }): readonly string[];
+}
+
+/** For whom a request is written down. */
+export interface UpstreamTarget {
+  readonly model: Model;
+  /** Row of `QUIRKS`; one that is not there speaks plain OpenAI. */
+  readonly dialect: string;
+  /** A limit of output tokens that replaces the client's own; undefined keeps the client's. */
+  readonly maxTokens: number | undefined;
+}
+
+/** From whom a whole answer comes, and the names it bears towards the client. */
+export interface WholeTarget {
+  readonly dialect: string;
+  readonly model: Model;
+  readonly requestId: string;
+  /** Unix seconds, for an answer that bears no `created`; 0 where it is left out. */
+  readonly createdS?: number;
+}
+
+/** From whom a stream comes, and what the client asked of it. */
+export interface AnswerTarget {
+  readonly dialect: string;
+  readonly model: Model;
+  readonly requestId: string;
+  readonly includeUsage: boolean;
+  /** Unix seconds, for frames that bear no `created`. */
+  readonly createdS: number;
+}
+
+/** A whole answer in the clothes of a stream: `chunks` go to the client now, then `stream` is finished and done and waits for `close`. */
+export interface SimulatedAnswer {
+  readonly chunks: readonly string[];
+  readonly stream: AnswerStream;
 }

@@ -1,0 +1,30 @@
+/** What the wire looks like: OpenAI's shapes towards clients, each provider's dialect towards providers. */
+export type {
+  AnswerStream,
+  AnswerTarget,
+  ChatRequest,
+  Failure,
+  FailureClass,
+  Json,
+  JsonObject,
+  Needs,
+  Outcome,
+  Routing,
+  SimulatedAnswer,
+  SseEvent,
+  TransportFailure,
+  UpstreamTarget,
+  Usage,
+  WholeAnswer,
+  WholeReply,
+  WholeTarget,
+} from './types.ts';
+export { EventScanner } from './events.ts';
+export { QUIRKS } from './quirks.ts';
+export type { Quirks } from './quirks.ts';
+export { readChatRequest } from './request.ts';
+export { estimateTokens } from './measure.ts';
+export { toUpstream } from './outbound.ts';
+export { readTransport, readWhole } from './outcome.ts';
+export { readUsage, writeUsage } from './usage.ts';
+export { openAnswer, simulateAnswer } from './stream.ts';
