@@ -1,6 +1,7 @@
 export type { Capability, Catalog, Model, Provider } from './types.ts';
-export { CatalogError, parseCatalog } from './parse.ts';
-export type { CatalogParts } from './parse.ts';
-export { mergeCatalogData } from './merge.ts';
+export { CatalogError } from './fields.ts';
 export { equivalents, findModel, nearestModel, priceAgeDays, soldBelowCost } from './find.ts';
+export { mergeCatalogData } from './merge.ts';
 export { nearestName } from './names.ts';
+export { parseCatalog } from './parse.ts';
+export type { CatalogParts } from './parse.ts';
