@@ -1,0 +1,7 @@
+/** Who is tried next, and what is known of everybody's health. Pure: the caller sleeps, sends, and keeps the entries. */
+export type { Candidate, HealthEntry, HealthEvent, Outcome, Plan, RetryRules, Skipped, Step, Trail } from './types.ts';
+export type { PlanInput } from './plan.ts';
+export { expectedCost, planCandidates } from './plan.ts';
+export { nextStep } from './step.ts';
+export type { HealthView } from './health.ts';
+export { describeHealth, healthEvent, healthKey, isOpen, isResting, observe, reserveTrial } from './health.ts';

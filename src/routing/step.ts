@@ -1,0 +1,71 @@
+import type { FailureClass, Outcome } from '../wire/index.ts';
+import type { RetryRules, Step, Trail } from './types.ts';
+
+/** What a failure class allows. `again`: further tries at the same provider. `then`: where the request goes afterwards. */
+interface Row {
+  readonly again: 'retries' | 'once' | 'never';
+  readonly then: 'any' | 'other_provider' | 'larger' | 'nowhere';
+  /** What the client is told when there is nowhere to go: this failure as its own, or that nobody could answer. */
+  readonly end: 'refuse' | 'give-up';
+}
+
+/** Source: the classes of `wire`. A key or an account of the operator is the operator's fault and never shown as the client's. */
+const STANDARD: Readonly<Record<FailureClass, Row>> = {
+  retry: { again: 'retries', then: 'any', end: 'give-up' },
+  overloaded: { again: 'once', then: 'any', end: 'give-up' },
+  next: { again: 'never', then: 'any', end: 'give-up' },
+  gone: { again: 'never', then: 'any', end: 'give-up' },
+  key: { again: 'never', then: 'other_provider', end: 'give-up' },
+  money: { again: 'never', then: 'other_provider', end: 'give-up' },
+  too_long: { again: 'never', then: 'larger', end: 'refuse' },
+  client: { again: 'never', then: 'nowhere', end: 'refuse' },
+  policy: { again: 'never', then: 'nowhere', end: 'refuse' },
+};
+
+/** The user's own key or account is the user's to mend: it is told, never worked around. */
+const BYOK: Readonly<Record<FailureClass, Row>> = {
+  ...STANDARD,
+  key: { again: 'never', then: 'nowhere', end: 'refuse' },
+  money: { again: 'never', then: 'nowhere', end: 'refuse' },
+};
+
+/**
+ * Decides the next move after an attempt. The caller sleeps, sends and records.
+ *
+ * The same provider is asked again after `backoffMs[triesHere - 1]`, or after the provider's Retry-After where that is longer,
+ * as long as the wait ends before the deadline; else the next candidate is asked. A request that may have been processed is
+ * never sent to the same provider again, under another model's name neither. A request that may not make another attempt gives
+ * up, but a failure that is the client's is always told as the client's.
+ * Source: CONTRACT section 1. A first attempt answered 500 is `{ do: 'retry', afterMs: 1000 }`.
+ */
+export function nextStep(outcome: Outcome, trail: Trail, rules: RetryRules): Step {
+  if (outcome.kind === 'answered') return { do: 'finish' };
+  const row = (trail.byok ? BYOK : STANDARD)[outcome.class];
+  if (row.then === 'nowhere') return end(row);
+  if (trail.tries >= rules.maxAttempts) return end(row, 'attempts');
+  if (trail.elapsedMs >= rules.deadlineMs) return end(row, 'deadline');
+
+  const triesAllowed = 1 + (trail.once || outcome.maybeServed ? 0 : retriesOf(outcome.class, rules));
+  const afterMs = Math.max(backoffMs(trail.triesHere, rules), outcome.retryAfterMs ?? 0);
+  if (trail.triesHere < triesAllowed && trail.elapsedMs + afterMs < rules.deadlineMs) return { do: 'retry', afterMs };
+
+  const then = outcome.maybeServed && row.then === 'any' ? 'other_provider' : row.then;
+  const skip = trail.remaining.findIndex((next) => (then === 'larger' ? next.larger : then === 'any' || !next.sameProvider));
+  return skip < 0 ? end(row) : { do: 'reroute', skip };
+}
+
+/** How often a failure of this class is retried at the same provider: `overloaded` once, `retry` by the rules, others never. */
+export function retriesOf(failure: FailureClass, rules: RetryRules): number {
+  const { again } = STANDARD[failure];
+  if (again === 'never') return 0;
+  return again === 'once' ? Math.min(1, rules.retries) : rules.retries;
+}
+
+function end(row: Row, why: 'exhausted' | 'attempts' | 'deadline' = 'exhausted'): Step {
+  return row.end === 'refuse' ? { do: 'refuse' } : { do: 'give-up', why };
+}
+
+/** The wait before retry number `retry` (from 1); the last one repeats, and no waits at all mean none. */
+function backoffMs(retry: number, rules: RetryRules): number {
+  return rules.backoffMs[Math.min(retry, rules.backoffMs.length) - 1] ?? 0;
+}

@@ -1,0 +1,8 @@
+/** Sealing secrets, minting and hashing keys, the master key and its place. */
+export type { Binding, Keyring, Notes, OpenVault, Rotation, Vault } from './types.ts';
+export { VaultError } from './error.ts';
+export type { VaultErrorReason } from './error.ts';
+export { hashKey, mask, mintId, mintKey, readApiKey } from './keys.ts';
+export type { MintedKey } from './keys.ts';
+export { openVault } from './open.ts';
+export { Secret } from './secret.ts';
