@@ -1,6 +1,137 @@
+import { adaptMessages, adaptResponseFormat } from './messages.ts';
+import { quirksOf } from './quirks.ts';
+import type { Range, RequestQuirks, ToolChoiceRule } from './quirks.ts';
+import { addText, emptyMeasure } from './measure.ts';
+import { fieldsOf } from './json.ts';
 import type { ChatRequest, UpstreamTarget } from './types.ts';
 
-/** The JSON text of a request for one target. */
+/** Fields on their way to a provider; a field is left out by deleting it. */
+type Draft = Record<string, unknown>;
+
+const TOKEN_LIMITS = ['max_tokens', 'max_completion_tokens'] as const;
+
+/**
+ * Writes a request down for one target: its name for the model, its forced and dropped fields, its dialect. Unknown fields pass.
+ *
+ * The client's request is never changed, so that the next target starts from it. Fields that the model drops go after the
+ * dialect's adaptation, forced ones come last. A dialect without a row gets OpenAI's form.
+ * Source: facts of the providers, section 6. `max_completion_tokens: 9000` to a model of zhipu that ends at 4095 is `max_tokens: 4095`.
+ */
 export function toUpstream(request: ChatRequest, target: UpstreamTarget): { readonly body: string; readonly streams: boolean } {
-  return { body: JSON.stringify({ ...request.body, model: target.model.upstream }), streams: request.stream };
+  const { model } = target;
+  const quirks = quirksOf(target.dialect).request;
+  const draft: Draft = { ...request.body };
+  const strict = quirks.strict === true;
+  const thinks = model.capabilities.includes('reasoning') && isLeftThinking({ ...draft, ...model.force });
+  if (strict) dropNulls(draft);
+  for (const name of quirks.strip ?? []) delete draft[name];
+  setTokenLimit(draft, quirks, { wanted: target.maxTokens, own: request.maxTokens, max: model.maxOutput });
+  setSampling(draft, quirks);
+  setChoices(draft, quirks, request);
+  setStop(draft, quirks);
+  setTools(draft, quirks, { thinks, hasTools: request.needs.tools });
+  setUser(draft, quirks);
+  if (quirks.responseFormat === 'by-capability') adaptResponseFormat(draft, model.capabilities);
+  adaptMessages(draft, { strict, keepsReasoning: !strict || quirks.wantsReasoning === true || request.model === model.id });
+  setStream(draft, quirks, request.stream);
+  for (const name of model.drop) delete draft[name];
+  return { body: JSON.stringify({ ...draft, ...model.force, model: model.upstream }), streams: request.stream };
+}
+
+/** Models that can think do, unless the catalogue or the client tells them not to. */
+function isLeftThinking(sent: Draft): boolean {
+  return fieldsOf(sent['thinking'])['type'] !== 'disabled' && sent['enable_thinking'] !== false;
+}
+
+function dropNulls(draft: Draft): void {
+  for (const name of Object.keys(draft)) if (draft[name] === null) delete draft[name];
+}
+
+/** The gateway's limit goes before the client's; none is over what the model can write. */
+function setTokenLimit(draft: Draft, quirks: RequestQuirks, limits: { readonly wanted: number | undefined; readonly own: number | undefined; readonly max: number }): void {
+  const limit = limits.wanted ?? limits.own;
+  const sent = TOKEN_LIMITS.filter((name) => name in draft);
+  for (const name of sent) delete draft[name];
+  if (limit === undefined) return;
+  const wantedFields = quirks.tokenLimit === undefined ? sent : [quirks.tokenLimit];
+  for (const name of wantedFields.length === 0 ? ['max_tokens'] : wantedFields) draft[name] = Math.min(limit, limits.max);
+}
+
+function setSampling(draft: Draft, quirks: RequestQuirks): void {
+  clamp(draft, 'top_p', quirks.topP);
+  clamp(draft, 'frequency_penalty', quirks.frequencyPenalty);
+  clamp(draft, 'temperature', quirks.temperature);
+  const temperature = draft['temperature'];
+  const { decimals, zero } = quirks.temperature ?? {};
+  if (typeof temperature !== 'number') return;
+  const rounded = decimals === undefined ? temperature : Math.round(temperature * 10 ** decimals) / 10 ** decimals;
+  draft['temperature'] = rounded;
+  if (zero === undefined || rounded !== 0) return;
+  delete draft['temperature'];
+  draft[zero] = false;
+}
+
+function clamp(draft: Draft, name: string, range: Range | undefined): void {
+  const value = draft[name];
+  if (range !== undefined && typeof value === 'number') draft[name] = Math.min(range.max, Math.max(range.min, value));
+}
+
+function setChoices(draft: Draft, quirks: RequestQuirks, request: ChatRequest): void {
+  if (quirks.choices === undefined) return;
+  const max = request.needs.tools ? (quirks.choices.withTools ?? quirks.choices.max) : quirks.choices.max;
+  const choices = Math.min(request.choices, max);
+  if (choices > 1) draft['n'] = choices;
+  else delete draft['n'];
+}
+
+function setStop(draft: Draft, quirks: RequestQuirks): void {
+  const rule = quirks.stop;
+  const stop = draft['stop'];
+  if (rule === undefined || (typeof stop !== 'string' && !Array.isArray(stop))) return;
+  const given: readonly unknown[] = Array.isArray(stop) ? stop : [stop];
+  const { bytesMax } = rule;
+  const fit = (bytesMax === undefined ? given : given.filter((text) => bytesOf(text) <= bytesMax)).slice(0, rule.max);
+  if (fit.length === 0) delete draft['stop'];
+  else draft['stop'] = typeof stop === 'string' && rule.listOnly !== true ? stop : fit;
+}
+
+function bytesOf(value: unknown): number {
+  const measure = emptyMeasure();
+  if (typeof value === 'string') addText(measure, value);
+  return measure.bytes;
+}
+
+function setTools(draft: Draft, quirks: RequestQuirks, facts: { readonly thinks: boolean; readonly hasTools: boolean }): void {
+  if (quirks.parallelToolCalls !== undefined && facts.hasTools) draft['parallel_tool_calls'] ??= quirks.parallelToolCalls;
+  const choice = draft['tool_choice'];
+  const rule = quirks.toolChoice;
+  if (rule === undefined || choice === undefined || choice === 'auto') return;
+  if (choice === 'none') {
+    if (rule.none) return;
+    // No tool may be called, and this provider cannot be told so: it must not know of any.
+    delete draft['tool_choice'];
+    delete draft['tools'];
+    return;
+  }
+  if (!allows(choice === 'required' ? rule.required : rule.named, facts.thinks)) draft['tool_choice'] = 'auto';
+}
+
+function allows(rule: ToolChoiceRule, thinks: boolean): boolean {
+  return rule === 'yes' || (rule === 'thinking-off' && !thinks);
+}
+
+function setUser(draft: Draft, quirks: RequestQuirks): void {
+  const { user } = draft;
+  if (quirks.strict !== true || user === undefined) return;
+  delete draft['user'];
+  if (quirks.userId !== undefined && typeof user === 'string' && quirks.userId.test(user)) draft['user_id'] ??= user;
+}
+
+function setStream(draft: Draft, quirks: RequestQuirks, stream: boolean): void {
+  const options = draft['stream_options'];
+  delete draft['stream_options'];
+  delete draft['stream'];
+  if (!stream) return;
+  draft['stream'] = true;
+  if (quirks.streamOptions) draft['stream_options'] = quirks.strict === true ? { include_usage: true } : { ...fieldsOf(options), include_usage: true };
 }

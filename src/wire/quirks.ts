@@ -1,7 +1,167 @@
-export interface Quirks {
-  readonly streamOptions: boolean;
+/** The providers' dialects as a table of differences from OpenAI's. Source: facts of the providers, sections 3, 5 and 6. */
+
+/** `thinking-off`: taken only while the model does not think. */
+export type ToolChoiceRule = 'yes' | 'no' | 'thinking-off';
+
+export interface Range {
+  readonly min: number;
+  readonly max: number;
 }
 
+/** What a request must look like. A field left out: as the client sent it. */
+export interface RequestQuirks {
+  /** Gets `stream_options: { include_usage: true }` on streams. */
+  readonly streamOptions: boolean;
+  /** The one field that limits the output. */
+  readonly tokenLimit?: 'max_tokens' | 'max_completion_tokens';
+  /** `decimals` are kept; `zero`: 0 is said as `do_sample: false`. */
+  readonly temperature?: Range & { readonly decimals?: number; readonly zero?: 'do_sample' };
+  readonly topP?: Range;
+  readonly frequencyPenalty?: Range;
+  /** Most answers of one request; `withTools` where tools lower it. */
+  readonly choices?: { readonly max: number; readonly withTools?: number };
+  /** Stop sequences: how many, as a list only, and how many UTF-8 bytes each. A longer list is cut. */
+  readonly stop?: { readonly max: number; readonly listOnly?: boolean; readonly bytesMax?: number };
+  readonly toolChoice?: { readonly none: boolean; readonly required: ToolChoiceRule; readonly named: ToolChoiceRule };
+  /** Set where tools are given and the client did not set it: this provider's default is the opposite of OpenAI's. */
+  readonly parallelToolCalls?: boolean;
+  /** Only what the model lists among its capabilities is sent; a schema becomes `json_object` and a message. */
+  readonly responseFormat?: 'by-capability';
+  /**
+   * Knows its own fields only: role `developer` is said as `system`, fields with null and unknown stream options are left out,
+   * `user` goes by `userId`, and reasoning that another model wrote stays here.
+   */
+  readonly strict?: boolean;
+  /** Where `user` goes if it fits the pattern; it is left out where none is given. */
+  readonly userId?: RegExp;
+  /** Fields that are never sent. */
+  readonly strip?: readonly string[];
+  /** `reasoning_content` of earlier answers is demanded back, also when another model wrote it. */
+  readonly wantsReasoning?: boolean;
+}
+
+/** What an answer needs before a client sees it. */
+export interface AnswerQuirks {
+  /** Field whose text belongs into `reasoning_content`. */
+  readonly reasoningField?: string;
+  /** Fields of the provider's own that are dropped, of the body and of a message or delta. */
+  readonly extras?: { readonly body: readonly string[]; readonly message: readonly string[] };
+}
+
+export interface Quirks {
+  readonly request: RequestQuirks;
+  readonly answer: AnswerQuirks;
+}
+
+/** OpenAI's own housekeeping, which the others do not know and some refuse. */
+const HOUSEKEEPING = ['store', 'metadata', 'service_tier', 'prompt_cache_key', 'prompt_cache_retention', 'safety_identifier', 'verbosity'] as const;
+const SAMPLING = ['temperature', 'top_p', 'presence_penalty', 'frequency_penalty'] as const;
+
+/**
+ * One row a dialect. What is missing in a row is as OpenAI has it; a provider that an operator adds follows `openai`.
+ */
 export const QUIRKS = {
-  openai: { streamOptions: true },
+  openai: { request: { streamOptions: true }, answer: {} },
+  deepseek: {
+    request: {
+      streamOptions: true,
+      tokenLimit: 'max_tokens',
+      temperature: { min: 0, max: 2 },
+      choices: { max: 1 },
+      stop: { max: 16 },
+      toolChoice: { none: true, required: 'thinking-off', named: 'thinking-off' },
+      responseFormat: 'by-capability',
+      strict: true,
+      userId: /^[A-Za-z0-9_-]{1,512}$/,
+      strip: HOUSEKEEPING,
+      wantsReasoning: true,
+    },
+    answer: {},
+  },
+  zhipu: {
+    request: {
+      streamOptions: true,
+      tokenLimit: 'max_tokens',
+      temperature: { min: 0, max: 1, decimals: 2, zero: 'do_sample' },
+      topP: { min: 0.01, max: 1 },
+      choices: { max: 1 },
+      stop: { max: 4, listOnly: true },
+      toolChoice: { none: false, required: 'no', named: 'no' },
+      responseFormat: 'by-capability',
+      strict: true,
+      userId: /^[^]{6,128}$/,
+      strip: [...HOUSEKEEPING, 'presence_penalty', 'frequency_penalty'],
+    },
+    answer: { extras: { body: ['request_id', 'content_filter'], message: [] } },
+  },
+  minimax: {
+    request: {
+      streamOptions: true,
+      tokenLimit: 'max_completion_tokens',
+      // Its two pages differ, 0 to 2 and above 0 to 1; both take this.
+      temperature: { min: 0.01, max: 1 },
+      topP: { min: 0.01, max: 1 },
+      choices: { max: 1 },
+      toolChoice: { none: true, required: 'no', named: 'no' },
+      responseFormat: 'by-capability',
+      strict: true,
+      strip: HOUSEKEEPING,
+      wantsReasoning: true,
+    },
+    answer: {
+      extras: {
+        body: ['base_resp', 'input_sensitive', 'input_sensitive_type', 'input_sensitive_int', 'output_sensitive', 'output_sensitive_type', 'output_sensitive_int'],
+        message: ['name', 'audio_content'],
+      },
+    },
+  },
+  qwen: {
+    request: {
+      streamOptions: true,
+      tokenLimit: 'max_tokens',
+      temperature: { min: 0, max: 1.99 },
+      topP: { min: 0.01, max: 1 },
+      choices: { max: 4, withTools: 1 },
+      toolChoice: { none: true, required: 'no', named: 'thinking-off' },
+      parallelToolCalls: true,
+      responseFormat: 'by-capability',
+      strict: true,
+      strip: HOUSEKEEPING,
+    },
+    answer: {},
+  },
+  kimi: {
+    request: {
+      streamOptions: true,
+      tokenLimit: 'max_completion_tokens',
+      choices: { max: 1 },
+      stop: { max: 5, bytesMax: 32 },
+      toolChoice: { none: true, required: 'no', named: 'thinking-off' },
+      responseFormat: 'by-capability',
+      strict: true,
+      strip: [...HOUSEKEEPING, ...SAMPLING],
+      wantsReasoning: true,
+    },
+    answer: {},
+  },
+  stepfun: {
+    request: {
+      // Each frame bears usage unasked; whether the option is taken is not documented.
+      streamOptions: false,
+      tokenLimit: 'max_tokens',
+      temperature: { min: 0, max: 2 },
+      frequencyPenalty: { min: 0, max: 1 },
+      responseFormat: 'by-capability',
+      strict: true,
+      strip: [...HOUSEKEEPING, 'presence_penalty'],
+    },
+    answer: { reasoningField: 'reasoning' },
+  },
 } as const satisfies Record<string, Quirks>;
+
+const ROWS: Readonly<Record<string, Quirks>> = QUIRKS;
+
+/** The row of a dialect; one that is not there speaks plain OpenAI. */
+export function quirksOf(dialect: string): Quirks {
+  return (Object.hasOwn(ROWS, dialect) ? ROWS[dialect] : undefined) ?? QUIRKS.openai;
+}

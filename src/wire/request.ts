@@ -1,7 +1,139 @@
 import { Fault } from '../faults.ts';
-import type { ChatRequest } from './types.ts';
+import { textOf, isFields } from './json.ts';
+import type { Fields } from './json.ts';
+import { copyJson, copyMessage, newPrompt, promptTokens } from './prompt.ts';
+import type { PromptMeasure } from './prompt.ts';
+import type { ChatRequest, Json, JsonObject, Routing } from './types.ts';
 
-/** Understands a chat request. @throws Fault invalid_request: the client's fault. */
-export function readChatRequest(raw: unknown, options: { readonly pictureTokens: number; readonly routingHeader: string | undefined }): ChatRequest {
-  throw new Fault('invalid_request', { fill: { detail: `not yet ${typeof raw} ${options.pictureTokens}` } });
+const MODEL_CHARS_MAX = 256;
+/** OpenAI's own limit of `n`; it keeps the tokens of one request countable. */
+const CHOICES_MAX = 128;
+/** No answer is longer; it keeps the tokens of one request countable. */
+const TOKENS_MAX = 100_000_000;
+const SUFFIX = /^(.+):(auto|cheapest|fallback)$/;
+/** What may stand in an Authorization header. */
+const KEY_TEXT = /^[\x21-\x7e]{1,1024}$/;
+
+const OWN_FIELDS: ReadonlySet<string> = new Set(['routing', 'provider_key', '__proto__', 'constructor', 'prototype']);
+/** Fields that no model reads as text. A field that stands nowhere here is counted as part of the prompt. */
+const NOT_PROMPT: ReadonlySet<string> = new Set([
+  'model', 'stream', 'stream_options', 'user', 'user_id', 'metadata', 'store', 'stop', 'logit_bias', 'service_tier', 'prompt_cache_key',
+  'prompt_cache_retention', 'safety_identifier', 'tool_choice', 'function_call', 'reasoning_effort', 'verbosity', 'modalities', 'thinking',
+]);
+/** What the message weighs that takes a schema's place where a provider knows no schemas; see `toUpstream`. */
+const SCHEMA_MESSAGE_TOKENS = 128;
+
+export interface RequestOptions {
+  /** Tokens that a picture counts. */
+  readonly pictureTokens: number;
+  /** Value of `X-FindToken-Routing`. */
+  readonly routingHeader: string | undefined;
+}
+
+/**
+ * Understands a chat request: the body as parsed JSON, in; the first of the six values, out.
+ *
+ * Lenient: a limit or `n` that is no positive whole number counts as not set, unknown fields stay, `__proto__` is dropped.
+ * Routing comes from the field, then the header, then the model's suffix: `deepseek-chat:cheapest`.
+ * Source: CONTRACT section 2. `{ model: 'm', messages: [{ role: 'user', content: 'hello' }] }` has a promptBound of 21 and a promptEstimate of 2.
+ *
+ * @throws Fault invalid_request, its `param` the field at fault: the client's mistake. No message repeats a key.
+ */
+export function readChatRequest(raw: unknown, options: RequestOptions): ChatRequest {
+  if (!isFields(raw)) throw refuse('The request body must be a JSON object with "model" and "messages".');
+  const requestedModel = readModelName(raw['model']);
+  const suffix = SUFFIX.exec(requestedModel);
+  const routing = readRouting(raw['routing'], 'routing') ?? readRouting(options.routingHeader, 'X-FindToken-Routing') ?? readRouting(suffix?.[2], 'model') ?? 'auto';
+  const providerKey = readProviderKey(raw['provider_key']);
+  const prompt = newPrompt(options.pictureTokens);
+  const body = copyBody(raw, prompt);
+  const format = raw['response_format'];
+  const json = isFields(format) && (format['type'] === 'json_object' || format['type'] === 'json_schema') ? format['type'] : 'none';
+  const weight = promptTokens(prompt);
+  return {
+    model: suffix?.[1] ?? requestedModel,
+    requestedModel,
+    routing,
+    stream: raw['stream'] === true,
+    includeUsage: isFields(raw['stream_options']) && raw['stream_options']['include_usage'] === true,
+    providerKey,
+    body,
+    maxTokens: positiveWhole(raw['max_completion_tokens']) ?? positiveWhole(raw['max_tokens']),
+    choices: readChoices(raw['n']),
+    promptBound: weight.bound + (json === 'json_schema' ? SCHEMA_MESSAGE_TOKENS : 0),
+    promptEstimate: weight.estimate,
+    needs: { tools: hasEntries(raw['tools']) || hasEntries(raw['functions']), vision: prompt.vision, json },
+  };
+}
+
+/** The client's fields on objects without a prototype, weighed on the way. */
+function copyBody(raw: Fields, prompt: PromptMeasure): JsonObject {
+  const messages = readMessages(raw['messages']);
+  const body: Record<string, Json> = Object.create(null);
+  for (const name of Object.keys(raw)) {
+    const value = raw[name];
+    if (OWN_FIELDS.has(name) || isUnsetNumber(name, value)) continue;
+    if (name === 'messages') body[name] = messages.map((message, at) => copyMessage(message, `messages[${at}]`, prompt));
+    else body[name] = copyJson(value, { param: name, measure: typeof value === 'number' || NOT_PROMPT.has(name) ? undefined : prompt.text });
+  }
+  return body;
+}
+
+function readMessages(value: unknown): readonly Fields[] {
+  if (!Array.isArray(value) || value.length === 0) throw refuse('"messages" must be a list with at least one message.', 'messages');
+  const list: readonly unknown[] = value;
+  return list.map((message, at) => {
+    const param = `messages[${at}]`;
+    if (!isFields(message)) throw refuse(`"${param}" must be an object with "role" and "content".`, param);
+    return message;
+  });
+}
+
+/** A limit or a number of choices that says nothing: the provider would refuse it, the client meant none. */
+function isUnsetNumber(name: string, value: unknown): boolean {
+  return (name === 'max_tokens' || name === 'max_completion_tokens' || name === 'n') && positiveWhole(value) === undefined;
+}
+
+function readModelName(value: unknown): string {
+  const name = textOf(value);
+  if (name === undefined) throw refuse('"model" must name a model. GET /v1/models lists all.', 'model');
+  if (name.length > MODEL_CHARS_MAX) throw refuse(`"model" is longer than ${MODEL_CHARS_MAX} characters. GET /v1/models lists all names.`, 'model');
+  return name;
+}
+
+function readRouting(value: unknown, param: string): Routing | undefined {
+  if (value === undefined || value === null || value === '') return undefined;
+  const wish = typeof value === 'string' ? value.trim().toLowerCase() : value;
+  if (wish === 'auto' || wish === 'cheapest' || wish === 'fallback') return wish;
+  throw refuse(`"${param}" must be "auto", "cheapest" or "fallback".`, param);
+}
+
+function readProviderKey(value: unknown): ChatRequest['providerKey'] {
+  if (value === undefined || value === null) return undefined;
+  const provider = isFields(value) ? textOf(value['provider']) : undefined;
+  if (!isFields(value) || provider === undefined || provider.length > MODEL_CHARS_MAX) {
+    throw refuse('"provider_key" must be an object: {"provider": "deepseek", "api_key": "…"}; without "api_key" your registered key is used.', 'provider_key');
+  }
+  const apiKey = value['api_key'] ?? undefined;
+  if (apiKey === undefined) return { provider, apiKey };
+  if (typeof apiKey === 'string' && KEY_TEXT.test(apiKey)) return { provider, apiKey };
+  throw refuse('"provider_key.api_key" must be the key as the provider gave it: printable characters, no spaces.', 'provider_key');
+}
+
+function readChoices(value: unknown): number {
+  const choices = positiveWhole(value) ?? 1;
+  if (choices > CHOICES_MAX) throw refuse(`"n" must lie between 1 and ${CHOICES_MAX}.`, 'n');
+  return choices;
+}
+
+function positiveWhole(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isInteger(value) && value > 0 ? Math.min(value, TOKENS_MAX) : undefined;
+}
+
+function hasEntries(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0;
+}
+
+function refuse(detail: string, param?: string): Fault {
+  return new Fault('invalid_request', { fill: { detail }, ...(param === undefined ? {} : { param }) });
 }
