@@ -1,32 +1,32 @@
 import type { FailureClass, Outcome } from '../wire/index.ts';
 import type { RetryRules, Step, Trail } from './types.ts';
 
-/** What a failure class allows. `again`: further tries at the same provider. `then`: where the request goes afterwards. */
+/** What a failure class allows. `again`: further tries at the same provider. `onward`: where the request goes afterwards. */
 interface Row {
   readonly again: 'retries' | 'once' | 'never';
-  readonly then: 'any' | 'other_provider' | 'larger' | 'nowhere';
+  readonly onward: 'any' | 'other_provider' | 'larger' | 'nowhere';
   /** What the client is told when there is nowhere to go: this failure as its own, or that nobody could answer. */
   readonly end: 'refuse' | 'give-up';
 }
 
 /** Source: the classes of `wire`. A key or an account of the operator is the operator's fault and never shown as the client's. */
 const STANDARD: Readonly<Record<FailureClass, Row>> = {
-  retry: { again: 'retries', then: 'any', end: 'give-up' },
-  overloaded: { again: 'once', then: 'any', end: 'give-up' },
-  next: { again: 'never', then: 'any', end: 'give-up' },
-  gone: { again: 'never', then: 'any', end: 'give-up' },
-  key: { again: 'never', then: 'other_provider', end: 'give-up' },
-  money: { again: 'never', then: 'other_provider', end: 'give-up' },
-  too_long: { again: 'never', then: 'larger', end: 'refuse' },
-  client: { again: 'never', then: 'nowhere', end: 'refuse' },
-  policy: { again: 'never', then: 'nowhere', end: 'refuse' },
+  retry: { again: 'retries', onward: 'any', end: 'give-up' },
+  overloaded: { again: 'once', onward: 'any', end: 'give-up' },
+  next: { again: 'never', onward: 'any', end: 'give-up' },
+  gone: { again: 'never', onward: 'any', end: 'give-up' },
+  key: { again: 'never', onward: 'other_provider', end: 'give-up' },
+  money: { again: 'never', onward: 'other_provider', end: 'give-up' },
+  too_long: { again: 'never', onward: 'larger', end: 'refuse' },
+  client: { again: 'never', onward: 'nowhere', end: 'refuse' },
+  policy: { again: 'never', onward: 'nowhere', end: 'refuse' },
 };
 
 /** The user's own key or account is the user's to mend: it is told, never worked around. */
 const BYOK: Readonly<Record<FailureClass, Row>> = {
   ...STANDARD,
-  key: { again: 'never', then: 'nowhere', end: 'refuse' },
-  money: { again: 'never', then: 'nowhere', end: 'refuse' },
+  key: { again: 'never', onward: 'nowhere', end: 'refuse' },
+  money: { again: 'never', onward: 'nowhere', end: 'refuse' },
 };
 
 /**
@@ -41,7 +41,7 @@ const BYOK: Readonly<Record<FailureClass, Row>> = {
 export function nextStep(outcome: Outcome, trail: Trail, rules: RetryRules): Step {
   if (outcome.kind === 'answered') return { do: 'finish' };
   const row = (trail.byok ? BYOK : STANDARD)[outcome.class];
-  if (row.then === 'nowhere') return end(row);
+  if (row.onward === 'nowhere') return end(row);
   if (trail.tries >= rules.maxAttempts) return end(row, 'attempts');
   if (trail.elapsedMs >= rules.deadlineMs) return end(row, 'deadline');
 
@@ -49,8 +49,8 @@ export function nextStep(outcome: Outcome, trail: Trail, rules: RetryRules): Ste
   const afterMs = Math.max(backoffMs(trail.triesHere, rules), outcome.retryAfterMs ?? 0);
   if (trail.triesHere < triesAllowed && trail.elapsedMs + afterMs < rules.deadlineMs) return { do: 'retry', afterMs };
 
-  const then = outcome.maybeServed && row.then === 'any' ? 'other_provider' : row.then;
-  const skip = trail.remaining.findIndex((next) => (then === 'larger' ? next.larger : then === 'any' || !next.sameProvider));
+  const onward = outcome.maybeServed && row.onward === 'any' ? 'other_provider' : row.onward;
+  const skip = trail.remaining.findIndex((next) => (onward === 'larger' ? next.larger : onward === 'any' || !next.sameProvider));
   return skip < 0 ? end(row) : { do: 'reroute', skip };
 }
 

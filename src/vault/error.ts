@@ -13,8 +13,8 @@ export type VaultErrorReason =
   | 'file_too_open'
   /** The key file lies beside the database, so that one copy would hold both. */
   | 'bad_place'
-  /** The configuration names another place than the one recorded. */
-  | 'choice_changed'
+  /** The database's note of its master key cannot be read. */
+  | 'bad_record'
   /** A rotation cannot begin, or was committed too early. */
   | 'rotation';
 
