@@ -56,6 +56,8 @@ t.test('a text says what is wrong and leaves no hole', async (t) => {
     'Insufficient credits: up to $0.50 needed, $0.10 available', 'dollars keep their sign');
   t.equal(new Fault('request_too_large', { fill: { limit: 20_971_520 } }).message.includes('20971520 bytes'), true, 'a number fills as it is written');
 
+  t.equal(new Fault('invalid_json').message, 'The request body is not valid JSON.', 'a hole without a filling becomes empty');
+
   const odd = ['{model}', '$&', '$1', '$$', '', '\\'];
   for (const text of odd) t.equal(new Fault('invalid_request', { fill: { detail: text } }).message, text, `${JSON.stringify(text)} fills literally, and is not filled again`);
   const run = fc.check(fc.property(fc.string(), (text) => new Fault('not_found', { fill: { detail: text } }).message === text));
