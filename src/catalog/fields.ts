@@ -13,13 +13,16 @@ export class CatalogError extends Error {
   readonly text: string;
   /** The name at the end of the path is at fault, not what it holds. */
   readonly nameIsWrong: boolean;
+  /** Other places that may be the cause, where the fault shows between several. */
+  readonly suspects: readonly Path[];
 
-  constructor(path: Path, text: string, nameIsWrong = false) {
+  constructor(path: Path, text: string, nameIsWrong = false, suspects: readonly Path[] = []) {
     super(`${path.join('.')}: ${text}`);
     this.name = 'CatalogError';
     this.path = path;
     this.text = text;
     this.nameIsWrong = nameIsWrong;
+    this.suspects = suspects;
   }
 }
 
@@ -123,5 +126,6 @@ export function kindOf(value: unknown): string {
   if (value === undefined || value === null || value === '') return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a mapping';
-  return { string: 'a text', number: 'a number', boolean: 'true or false' }[typeof value as string] ?? 'something else';
+  if (typeof value === 'string') return 'a text';
+  return typeof value === 'boolean' ? 'true or false' : 'a number';
 }

@@ -23,6 +23,8 @@ const PRICE_FIELDS = ['input', 'cached_input', 'output'];
 const MODEL_FIELDS = [
   'provider', 'upstream', 'force', 'drop', 'price', 'cost', 'name', 'context_window', 'max_output', 'capabilities', 'priced', 'source', 'sandbox',
 ];
+/** The rows of differences that `wire` knows. */
+const DIALECTS = ['openai', 'deepseek', 'zhipu', 'minimax', 'qwen', 'kimi', 'stepfun'];
 /** Fields of a request that the gateway itself answers for. */
 const OURS = ['model', 'messages', 'stream', 'stream_options'];
 
@@ -55,9 +57,15 @@ function readProvider(id: string, entry: unknown, path: Path): Provider {
     name: readText(fields, 'name', path, id),
     baseUrl: readBaseUrl(fields, 'base_url', path),
     regions: Object.fromEntries(Object.keys(regions).map((region) => [region, readBaseUrl(regions, region, regionsPath)])),
-    dialect: readText(fields, 'dialect', path, 'openai'),
+    dialect: readDialect(readText(fields, 'dialect', path, 'openai'), [...path, 'dialect']),
     keyFormat: readText(fields, 'key_format', path, ''),
   };
+}
+
+function readDialect(dialect: string, path: Path): string {
+  if (DIALECTS.includes(dialect)) return dialect;
+  const near = nearestName(DIALECTS, dialect);
+  throw new CatalogError(path, `no dialect has this name. ${near === undefined ? `There are ${DIALECTS.join(', ')}.` : `Did you mean ${near}?`}`);
 }
 
 function readModel(id: string, entry: unknown, path: Path, providers: ReadonlyMap<string, Provider>): Model {
@@ -145,7 +153,8 @@ function readEquivalents(id: string, value: unknown, path: Path, models: Readonl
     if (isFree(standIn) !== isFree(model)) {
       const [free, paid] = isFree(model) ? [id, other] : [other, id];
       // Routing by price would send everything to the free one, and a customer of the free one would be charged.
-      throw new CatalogError(here, `${free} is free and ${paid} is paid; they cannot stand in for each other. List only one kind under equivalents.${id}.`);
+      throw new CatalogError(here, `${free} is free and ${paid} is paid; they cannot stand in for each other. List only one kind under equivalents.${id}.`, false,
+        [['models', id, 'price'], ['models', other, 'price']]);
     }
   });
   return list;

@@ -1,8 +1,7 @@
-export type { MasterKeySource, Settings } from './types.ts';
-export { SettingsError } from './refusal.ts';
+export type { MasterKeySource, SettingOrigin, Settings } from './types.ts';
 export { checkSettings, loadSettings } from './load.ts';
 export type { LoadOptions } from './load.ts';
+export { maskedSettings } from './masked.ts';
+export { SettingsError } from './refusal.ts';
 export { describeSettings } from './table.ts';
 export type { SettingRow } from './table.ts';
-export { maskedSettings } from './masked.ts';
-export type { MaskedSetting } from './masked.ts';

@@ -1,12 +1,9 @@
-import type { Settings } from './types.ts';
+import type { SettingOrigin, Settings } from './types.ts';
 
-export interface MaskedSetting {
-  readonly path: string;
-  readonly value: string;
-  /** `default`, `findtoken.yaml:3:9`, `environment` or `command line`. */
-  readonly origin: string;
-}
-
-export function maskedSettings(settings: Settings): readonly MaskedSetting[] {
-  return settings.file === undefined ? [] : [];
+/**
+ * Every setting as `config show` prints it: as written, in the order of the documentation, secrets masked, and where each came from.
+ * Provider keys stand at the end; those that are not set are left out. Settings made by hand know no origins and give none.
+ */
+export function maskedSettings(settings: Settings): readonly SettingOrigin[] {
+  return settings.origins ?? [];
 }

@@ -1,7 +1,29 @@
-/** findtoken.yaml or the environment is at fault. The message is one line: `file:line:col: key: what is wrong. The mend.` It never bears a secret. */
+/**
+ * findtoken.yaml, the environment or the command line is at fault.
+ * The message is one line, `file:line:col: key: what is wrong. The mend.`, and never bears a secret.
+ */
 export class SettingsError extends Error {
   constructor(message: string) {
-    super(message);
+    super(message.replace(KEY_LIKE, '…'));
     this.name = 'SettingsError';
   }
+}
+
+/** What looks like a key is hidden wherever it stands, for a key in the wrong place is still a secret. */
+const KEY_LIKE = /\b(?:sk|rk|pk|whsec)[-_][\w.-]{8,}/g;
+
+/** A value as a refusal quotes it: short, on one line. */
+export function quoted(value: unknown): string {
+  if (value === undefined || value === null || value === '') return 'nothing';
+  if (typeof value === 'object' && !Array.isArray(value)) return 'a mapping';
+  const text = JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+/** A secret as a screen may show it: its public prefix and, of a long one, the last four characters. `sk-…1234`; nothing stays "". */
+export function mask(secret: string): string {
+  if (secret === '') return '';
+  const prefix = /^(?:sk-|[sr]k_(?:live|test)_|whsec_|smtps?:\/\/)/.exec(secret)?.[0] ?? '';
+  const tail = secret.length >= 16 && !prefix.startsWith('smtp') ? secret.slice(-4) : '';
+  return `${prefix}…${tail}`;
 }

@@ -61,8 +61,23 @@ export interface Settings {
   readonly registration: { readonly open: boolean };
   readonly sandbox: boolean;
   readonly log: { readonly level: 'silent' | 'error' | 'warn' | 'info' | 'debug'; readonly format: 'auto' | 'json' | 'pretty' };
-  /** Models, providers and equivalents: the built-in files with the operator's on top. */
+  /**
+   * Models, providers and equivalents: the built-in files with the operator's on top. Read at its first use, which throws a
+   * SettingsError where the operator's part is at fault; `checkSettings` reads it early.
+   */
   readonly catalog: Catalog;
   /** Provider id → the operator's key from YAML or environment; absent where none is set. */
   readonly providerKeys: ReadonlyMap<string, string>;
+  /** What was read from where, secrets masked, for `config show`; absent on settings made by hand. */
+  readonly origins?: readonly SettingOrigin[];
+}
+
+/** One value as a screen may show it, and where it came from. */
+export interface SettingOrigin {
+  /** `section.key`. */
+  readonly path: string;
+  /** As one would write it; a secret is masked, such as `sk-…1234`. */
+  readonly value: string;
+  /** `default`, `file:line:col`, `environment NAME`, or the option, such as `--port`. */
+  readonly origin: string;
 }

@@ -1,0 +1,61 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CatalogError, mergeCatalogData, parseCatalog } from '../catalog/index.ts';
+import type { Catalog } from '../catalog/index.ts';
+import { SettingsError } from './refusal.ts';
+import { isMapping, readSource } from './source.ts';
+import type { Mapping, Path, Source } from './source.ts';
+
+/** Catalogue data that is added while the sandbox is on. */
+export interface AddedCatalog {
+  readonly models: unknown;
+  readonly providers: unknown;
+  readonly equivalents?: unknown;
+}
+
+/**
+ * The built-in catalogue, the added one and the operator's, laid over each other in this order.
+ * @throws SettingsError at the operator's line that is at fault.
+ */
+export function readCatalog(source: Source | undefined, added: AddedCatalog | undefined): Catalog {
+  const models = builtIn('models.yaml');
+  const base = { models: models['models'], providers: builtIn('providers.yaml')['providers'], equivalents: models['equivalents'] };
+  const rehearsed = added === undefined ? base : mergeCatalogData(base, { equivalents: undefined, ...added });
+  if (source === undefined) return parseCatalog(rehearsed);
+  const { models: own, providers, equivalents } = source.data;
+  try {
+    return parseCatalog(mergeCatalogData(rehearsed, { models: own, providers: withoutKeys(providers), equivalents }));
+  } catch (refusal) {
+    if (refusal instanceof CatalogError) throw new SettingsError(`${blamed(refusal, source)}: ${refusal.message}`);
+    throw refusal;
+  }
+}
+
+/** The operator's keys are settings, not catalogue: they are never part of it. */
+function withoutKeys(providers: unknown): unknown {
+  if (!isMapping(providers)) return providers;
+  return Object.fromEntries(Object.entries(providers).map(([id, fields]) => {
+    if (!isMapping(fields)) return [id, fields];
+    return [id, Object.fromEntries(Object.entries(fields).filter(([field]) => field !== 'api_key'))];
+  }));
+}
+
+/** The fault may show in a built-in list, such as one of equivalents, and yet come from a model or price of the operator's. */
+function blamed({ path, suspects, nameIsWrong }: CatalogError, source: Source): string {
+  const written = (candidate: Path) => source.depth(candidate) >= Math.min(2, candidate.length);
+  if (written(path)) return source.place(path, nameIsWrong);
+  return source.place(suspects.find(written) ?? path);
+}
+
+/** Source folders and bundles lie at different depths below the package's root. */
+function builtIn(name: string): Mapping {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  for (let up = 0; up <= 4; up++) {
+    if (existsSync(join(folder, 'config', 'models.yaml'))) {
+      return readSource(join('config', name), readFileSync(join(folder, 'config', name), 'utf8'), {}).data;
+    }
+    folder = dirname(folder);
+  }
+  throw new SettingsError('config/models.yaml is missing from the installation. Install findtoken again.');
+}
