@@ -265,7 +265,7 @@ export interface Ledger {
   listTransfers(filter: { readonly accountId?: string; readonly limit: number; readonly after?: string }): Promise<Page<Transfer>>;
 
   listRequests(filter: RequestFilter, page: { readonly limit: number; readonly after?: string }): Promise<Page<RequestRow>>;
-  /** Finished requests with a row number above the cursor, oldest first, for `logs --follow`. */
+  /** Requests that ended after the cursor, in the order of ending, for `logs --follow`. Without a cursor: no rows, and the cursor of now. */
   requestsSince(cursor: string | undefined, filter: RequestFilter, limit: number): Promise<{ readonly rows: readonly RequestRow[]; readonly cursor: string }>;
   findRequest(id: string): Promise<RequestRow | undefined>;
   usageTotals(by: UsageGrouping, span: { readonly accountId?: string; readonly fromMs: number; readonly toMs: number }): Promise<readonly UsageTotals[]>;
@@ -289,6 +289,8 @@ export interface Ledger {
 
   audit(): Promise<AuditReport>;
   close(): Promise<void>;
+  /** The daemon's form only: resolves with the reason if the writing thread dies. No write is possible afterwards; reads are. */
+  readonly failed?: Promise<Error>;
 }
 
 export interface OpenLedger {
@@ -301,4 +303,6 @@ export interface OpenLedger {
   readonly as: 'daemon' | 'cli' | 'read';
   /** Loads the native module from an object instead of node_modules (the single executable). */
   readonly nativeBinding?: object;
+  /** The same module's file: the daemon's writing thread loads it by itself, for a loaded module cannot be handed to a thread. */
+  readonly nativeFile?: string;
 }

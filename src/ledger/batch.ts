@@ -1,0 +1,114 @@
+import type { Connection } from './connection.ts';
+import { whole } from './rows.ts';
+
+/** What one ended request adds to the totals of its minute and its day. */
+export interface Tally {
+  readonly account: bigint;
+  readonly keyId: string;
+  readonly model: string;
+  readonly provider: string;
+  readonly mode: string;
+  readonly endedMs: number;
+  readonly isError: boolean;
+  readonly promptTokens: bigint;
+  readonly cachedTokens: bigint;
+  readonly completionTokens: bigint;
+  readonly cost: bigint;
+  readonly providerCost: bigint;
+  readonly fee: bigint;
+  readonly shortfall: bigint;
+}
+
+/**
+ * What the operations of one transaction owe to rows that they share, summed here and written once before the commit.
+ * Nothing inside a transaction reads these rows, so no figure is seen stale.
+ */
+export interface Batch {
+  /** Adds to (or takes from) a system account's balance. */
+  addToSystem(wallet: bigint, amount: bigint): void;
+  tally(request: Tally): void;
+  /** Notes that an account and its key were used; the rows keep it to the minute. */
+  touch(account: bigint, keyId: string, nowMs: number): void;
+  flush(): void;
+  clear(): void;
+}
+
+const FIGURES = ['requests', 'errors', 'prompt_tokens', 'cached_tokens', 'completion_tokens', 'cost', 'provider_cost', 'fee', 'shortfall'] as const;
+type Totals = Record<(typeof FIGURES)[number], bigint>;
+
+interface Group {
+  readonly account: bigint;
+  readonly keyId: string;
+  readonly model: string;
+  readonly provider: string;
+  readonly mode: string;
+  readonly minute: number;
+  readonly totals: Totals;
+}
+
+const MINUTE_MS = 60_000;
+const MINUTES_A_DAY = 1_440;
+
+export function createBatch(db: Connection): Batch {
+  const addBalance = db.prepare('UPDATE wallets SET balance = balance + @amount WHERE no = @wallet');
+  const addMinute = db.prepare(upsert('rollup_minutes'));
+  const addDay = db.prepare(upsert('rollup_days'));
+  const touchAccount = db.prepare('UPDATE accounts SET activity_ms = @now WHERE no = @account AND activity_ms < @now - 60000');
+  const touchKey = db.prepare('UPDATE api_keys SET last_used_ms = @now WHERE id = @key AND last_used_ms < @now - 60000');
+
+  const system = new Map<bigint, bigint>();
+  const groups = new Map<string, Group>();
+  const accounts = new Map<bigint, number>();
+  const keys = new Map<string, number>();
+  const clear = (): void => {
+    for (const map of [system, groups, accounts, keys]) map.clear();
+  };
+
+  return {
+    addToSystem: (wallet, amount) => void system.set(wallet, (system.get(wallet) ?? 0n) + amount),
+    tally: (request) => add(groups, request),
+    touch(account, keyId, nowMs) {
+      accounts.set(account, nowMs);
+      if (keyId !== '') keys.set(keyId, nowMs);
+    },
+    flush() {
+      for (const [wallet, amount] of system) addBalance.run({ wallet, amount });
+      for (const { minute, totals, ...group } of groups.values()) {
+        addMinute.run({ ...group, ...totals, bucket: BigInt(minute) });
+        addDay.run({ ...group, ...totals, bucket: BigInt(Math.floor(minute / MINUTES_A_DAY)) });
+      }
+      for (const [account, nowMs] of accounts) touchAccount.run({ account, now: whole(nowMs) });
+      for (const [key, nowMs] of keys) touchKey.run({ key, now: whole(nowMs) });
+      clear();
+    },
+    clear,
+  };
+}
+
+function add(groups: Map<string, Group>, request: Tally): void {
+  const { account, keyId, model, provider, mode } = request;
+  const minute = Math.floor(request.endedMs / MINUTE_MS);
+  const name = [minute, account, keyId, model, provider, mode].join('\u001f');
+  const group = groups.get(name) ?? { account, keyId, model, provider, mode, minute, totals: noTotals() };
+  groups.set(name, group);
+  const { totals } = group;
+  totals.requests += 1n;
+  totals.errors += request.isError ? 1n : 0n;
+  totals.prompt_tokens += request.promptTokens;
+  totals.cached_tokens += request.cachedTokens;
+  totals.completion_tokens += request.completionTokens;
+  totals.cost += request.cost;
+  totals.provider_cost += request.providerCost;
+  totals.fee += request.fee;
+  totals.shortfall += request.shortfall;
+}
+
+function noTotals(): Totals {
+  return { requests: 0n, errors: 0n, prompt_tokens: 0n, cached_tokens: 0n, completion_tokens: 0n, cost: 0n, provider_cost: 0n, fee: 0n, shortfall: 0n };
+}
+
+function upsert(table: string): string {
+  return `INSERT INTO ${table} (bucket, account, key_id, model, provider, mode, ${FIGURES.join(', ')})
+    VALUES (@bucket, @account, @keyId, @model, @provider, @mode, ${FIGURES.map((name) => `@${name}`).join(', ')})
+    ON CONFLICT DO UPDATE SET ${FIGURES.map((name) => `${name} = ${name} + excluded.${name}`).join(', ')}`;
+}

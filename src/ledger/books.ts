@@ -1,0 +1,65 @@
+import { createAccountBooks } from './accounts.ts';
+import { createAuditBooks } from './audit.ts';
+import { createBatch } from './batch.ts';
+import type { Connection } from './connection.ts';
+import { createEndingBooks } from './endings.ts';
+import { createHistoryBooks } from './history.ts';
+import { createHoldBooks } from './holds.ts';
+import { createKeyBooks } from './keys.ts';
+import { createNoteBooks } from './notes.ts';
+import { createSealedBooks, type SealedBooks } from './sealed.ts';
+import { createTransferBooks } from './transfers.ts';
+import type { Ledger } from './types.ts';
+import { createUsageBooks } from './usage.ts';
+
+/** The door's methods as they are within one thread: the same arguments, the answer itself. */
+export type Sync<T> = { readonly [K in keyof T]: T[K] extends (...args: infer A) => Promise<infer R> ? (...args: A) => R : never };
+
+/** What the books do with one connection, knowing nothing of threads. */
+export interface Books extends Sync<Omit<Ledger, 'close' | 'failed' | 'resealAll'>>, Pick<SealedBooks, 'everyByokKey' | 'replaceSealed'> {
+  /** Runs writes as one transaction that holds the write lock from its start: all of them are durable afterwards, or none. */
+  commit<T>(writes: () => T): T;
+  /** Runs reads that see one moment of the books. */
+  glance<T>(reads: () => T): T;
+}
+
+/**
+ * @param boot names this process's life: `recover` ends what other lives left open.
+ * Every writing method is to be called within `commit`.
+ */
+export function createBooks(db: Connection, boot: string): Books {
+  const begin = db.prepare('BEGIN IMMEDIATE');
+  const beginRead = db.prepare('BEGIN DEFERRED');
+  const commit = db.prepare('COMMIT');
+  const batch = createBatch(db);
+  const { record, ...transfers } = createTransferBooks(db, batch);
+  const notes = createNoteBooks(db);
+
+  const within = <T>(start: { run(): unknown }, work: () => T, finish: () => void): T => {
+    start.run();
+    try {
+      const result = work();
+      finish();
+      commit.run();
+      return result;
+    } catch (error) {
+      batch.clear();
+      if (db.inTransaction) db.exec('ROLLBACK');
+      throw error;
+    }
+  };
+  return {
+    ...createAccountBooks(db),
+    ...createKeyBooks(db),
+    ...createHoldBooks(db, batch, boot),
+    ...createEndingBooks(db, batch, { record }, boot),
+    ...transfers,
+    ...createHistoryBooks(db),
+    ...createUsageBooks(db),
+    ...createSealedBooks(db, notes.setNote),
+    ...notes,
+    ...createAuditBooks(db),
+    commit: (writes) => within(begin, writes, batch.flush),
+    glance: (reads) => within(beginRead, reads, () => undefined),
+  };
+}

@@ -1,0 +1,110 @@
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Database from 'better-sqlite3';
+import { LedgerError, storageFault } from './errors.ts';
+
+export type Connection = Database.Database;
+
+/** Before 3.51.3 two connections on one WAL database could lose a commit; the daemon and the CLI are two. */
+const SQLITE_LEAST = [3, 51, 3] as const;
+
+const BUSY_TIMEOUT_MS = 5_000;
+
+/** What every connection is set to, and how each setting reads back. SQLite forgets all but the first at every open. */
+const PRAGMAS = [
+  ['journal_mode', 'WAL', 'wal'],
+  ['synchronous', 'FULL', '2'],
+  ['foreign_keys', 'ON', '1'],
+  ['trusted_schema', 'OFF', '0'],
+  ['mmap_size', '0', '0'],
+  ['wal_autocheckpoint', '4000', '4000'],
+] as const;
+
+export interface ConnectionOptions {
+  readonly path: string;
+  readonly readonly: boolean;
+  readonly nativeBinding?: object | undefined;
+}
+
+/**
+ * Opens a connection that keeps what it commits: WAL, fsync at every commit, foreign keys. A writing one makes the file
+ * (0600) and its folder (0700) where missing. Every integer is read as a bigint.
+ * @throws LedgerError `ledger_missing` on a readonly connection without a file; `ledger_unfit` where SQLite is too old or
+ *   a setting does not take (an in-memory or network file system).
+ */
+export function openConnection(options: ConnectionOptions): Connection {
+  if (options.readonly && !existsSync(options.path)) {
+    throw new LedgerError('ledger_missing', `There is no database at ${options.path}. Make one with \`findtoken init\`, or check database.path.`);
+  }
+  if (!options.readonly) makePrivateFile(options.path);
+  const db = openFile(options);
+  try {
+    db.defaultSafeIntegers(true);
+    assertVersion(db);
+    for (const [name, value, expected] of PRAGMAS) setPragma(db, options.readonly, name, value, expected);
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/**
+ * Takes the one-daemon lock: an exclusive transaction on a file of its own, which dies with the process however it ends.
+ * @throws LedgerError `ledger_locked` where another daemon holds it.
+ */
+export function takeDaemonLock(path: string, nativeBinding: object | undefined): Connection {
+  const lockPath = `${path}.lock`;
+  makePrivateFile(lockPath);
+  const lock = new Database(lockPath, withBinding({ timeout: 0 }, nativeBinding));
+  try {
+    lock.exec('BEGIN EXCLUSIVE');
+    return lock;
+  } catch (error) {
+    lock.close();
+    if (!(error instanceof Database.SqliteError) || !error.code.startsWith('SQLITE_BUSY')) throw error;
+    throw new LedgerError('ledger_locked', `Another daemon uses ${path} (it holds ${lockPath}). Stop it first, or give this one another database.path.`);
+  }
+}
+
+/** SQLite's code, such as `SQLITE_FULL`, where the error is the disk's or the file's fault; undefined for a bug of ours. */
+export function storageTrouble(error: unknown): string | undefined {
+  if (!(error instanceof Database.SqliteError)) return undefined;
+  return /^SQLITE_(FULL|IOERR|READONLY|CORRUPT|NOTADB|BUSY|LOCKED|CANTOPEN|PERM|NOMEM|PROTOCOL)/.test(error.code) ? error.code : undefined;
+}
+
+/** Turns the disk's faults into the refusal of FAULTS, and leaves every other error as it is. */
+export function refusalOf(error: unknown): unknown {
+  const trouble = storageTrouble(error);
+  return trouble === undefined ? error : storageFault(trouble);
+}
+
+/** The journal files that SQLite makes beside it take their mode from this file. */
+function makePrivateFile(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  closeSync(openSync(path, 'a', 0o600));
+  chmodSync(path, 0o600);
+}
+
+function openFile({ path, readonly, nativeBinding }: ConnectionOptions): Connection {
+  return new Database(path, withBinding({ readonly, fileMustExist: true, timeout: BUSY_TIMEOUT_MS }, nativeBinding));
+}
+
+/** The package's types know the native module's path only; it takes the loaded module as well. */
+function withBinding(options: Database.Options, nativeBinding: object | undefined): Database.Options {
+  return nativeBinding === undefined ? options : Object.assign(options, { nativeBinding });
+}
+
+function setPragma(db: Connection, readonly: boolean, name: string, value: string, expected: string): void {
+  // A reader cannot change how the file keeps its journal, only see that it is right.
+  if (!(readonly && name === 'journal_mode')) db.pragma(`${name} = ${value}`);
+  const found = String(db.pragma(name, { simple: true }));
+  if (found !== expected) throw new LedgerError('ledger_unfit', `SQLite does not take ${name} = ${value} (it says ${found}). Keep the database on a local disk.`);
+}
+
+function assertVersion(db: Connection): void {
+  const version = String(db.prepare('SELECT sqlite_version()').pluck().get());
+  const parts = version.split('.').map(Number);
+  const difference = SQLITE_LEAST.map((least, at) => (parts[at] ?? 0) - least).find((step) => step !== 0) ?? 0;
+  if (difference < 0) throw new LedgerError('ledger_unfit', `SQLite ${version} can lose commits; ${SQLITE_LEAST.join('.')} or newer is needed. Reinstall better-sqlite3.`);
+}

@@ -1,0 +1,77 @@
+import type { Books } from './books.ts';
+import type { WriteArgs, WriteName, WriteResults } from './operations.ts';
+import type { Reseal } from './sealed.ts';
+import type { Ledger } from './types.ts';
+
+/** How a form of the ledger gets at its books. */
+export interface Access {
+  /** Runs a read on this thread's own connection. */
+  read<T>(work: (books: Books) => T): Promise<T>;
+  /** Resolves when the write is durable. */
+  write<K extends WriteName>(name: K, ...args: WriteArgs[K]): Promise<WriteResults[K]>;
+  close(): Promise<void>;
+  readonly failed: Promise<Error> | undefined;
+}
+
+/** Somebody else's save between reading and writing is rare; this often in a row it is a fault. */
+const RESEAL_TRIES = 10;
+
+/** The door's methods, each sent the way that its form has for reading or for writing. */
+export function createDoor({ read, write, close, failed }: Access): Ledger {
+  return {
+    createAccount: (account) => write('createAccount', account),
+    findAccount: (idOrEmail) => read((books) => books.findAccount(idOrEmail)),
+    listAccounts: () => read((books) => books.listAccounts()),
+    setAccountStatus: (accountId, status, nowMs) => write('setAccountStatus', accountId, status, nowMs),
+    setAccountLimit: (accountId, limit) => write('setAccountLimit', accountId, limit),
+
+    createKey: (key) => write('createKey', key),
+    listKeys: (accountId) => read((books) => books.listKeys(accountId)),
+    revokeKey: (accountId, keyId, nowMs) => write('revokeKey', accountId, keyId, nowMs),
+    findKey: (hash) => read((books) => books.findKey(hash)),
+
+    hold: (request) => write('hold', request),
+    progress: (id, end) => write('progress', id, end),
+    settle: (settlement) => write('settle', settlement),
+    release: (end) => write('release', end),
+    recover: (nowMs) => write('recover', nowMs),
+
+    grant: (grant) => write('grant', grant),
+    listTransfers: (filter) => read((books) => books.listTransfers(filter)),
+
+    listRequests: (filter, page) => read((books) => books.listRequests(filter, page)),
+    requestsSince: (cursor, filter, limit) => read((books) => books.requestsSince(cursor, filter, limit)),
+    findRequest: (id) => read((books) => books.findRequest(id)),
+    usageTotals: (by, span) => read((books) => books.usageTotals(by, span)),
+    byokCount: (accountId, month) => read((books) => books.byokCount(accountId, month)),
+
+    saveByokKey: (key) => write('saveByokKey', key),
+    listByokKeys: (accountId) => read((books) => books.listByokKeys(accountId)),
+    removeByokKey: (accountId, id) => write('removeByokKey', accountId, id),
+    saveProviderKey: (key) => write('saveProviderKey', key),
+    listProviderKeys: () => read((books) => books.listProviderKeys()),
+    removeProviderKey: (provider) => write('removeProviderKey', provider),
+    resealAll: (reseal) => resealAll({ read, write }, reseal),
+
+    note: (name) => read((books) => books.note(name)),
+    setNote: (name, value) => write('setNote', name, value),
+    publish: (state) => write('publish', state),
+    daemonState: () => read((books) => books.daemonState()),
+
+    audit: () => read((books) => books.glance(() => books.audit())),
+    close,
+    ...(failed === undefined ? {} : { failed }),
+  };
+}
+
+/** A function cannot cross to the worker: the rows are read, sealed anew here, and written only if they are still the same. */
+async function resealAll({ read, write }: Pick<Access, 'read' | 'write'>, reseal: Parameters<Ledger['resealAll']>[0]): Promise<number> {
+  for (let tries = 0; tries < RESEAL_TRIES; tries += 1) {
+    const { byokKeys, providerKeys } = await read((books) =>
+      books.glance(() => ({ byokKeys: books.everyByokKey(), providerKeys: books.listProviderKeys() })));
+    const byok = byokKeys.map((key): Reseal => ({ id: key.id, from: key.sealed, to: reseal.byok(key) }));
+    const provider = providerKeys.map((key): Reseal => ({ id: key.provider, from: key.sealed, to: reseal.provider(key) }));
+    if (await write('replaceSealed', { byok, provider, notes: reseal.notes })) return byok.length + provider.length;
+  }
+  throw new Error('the sealed keys changed at every try; stop the daemon and try again');
+}

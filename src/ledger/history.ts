@@ -1,0 +1,123 @@
+import type { Sync } from './books.ts';
+import type { Connection } from './connection.ts';
+import { ORIGINS } from './measures.ts';
+import { cursorNo, pageOf } from './pages.ts';
+import { big, flag, int, rowOf, rowsOf, text, unless, whole, word, type Row } from './rows.ts';
+import type { Ledger, RequestFilter, RequestRow } from './types.ts';
+
+export type HistoryBooks = Sync<Pick<Ledger, 'listRequests' | 'requestsSince' | 'findRequest'>>;
+
+const MODES = ['standard', 'byok'] as const;
+
+const REQUEST = `SELECT r.*, a.id AS account_id FROM requests r JOIN accounts a ON a.no = r.account`;
+
+/** Rows are numbered as they arrive, and a clock may step back by this much without a time filter losing one. */
+const CLOCK_STEP_MS = 3_600_000;
+
+type Parameters = Record<string, string | bigint>;
+
+/** The rows of ended requests. Pages go by row number, never by counting rows, so a deep page costs what the first does. */
+export function createHistoryBooks(db: Connection): HistoryBooks {
+  const find = db.prepare(`${REQUEST} WHERE r.id = ?`);
+  const lastEnd = db.prepare('SELECT coalesce(max(end_no), 0) FROM requests WHERE end_no > 0').pluck();
+  const firstSeqAt = seqByTime(db);
+  return {
+    findRequest(id) {
+      const row = rowOf(find.get(id));
+      return row === undefined ? undefined : requestIn(row);
+    },
+    listRequests(filter, { limit, after }) {
+      const { sql, parameters } = conditions(filter);
+      const bounds = [`r.seq < @before`, `r.state <> 'open'`];
+      parameters['before'] = cursorNo(after);
+      if (filter.fromMs !== undefined) {
+        bounds.push('r.seq >= @least');
+        parameters['least'] = firstSeqAt(filter.fromMs - CLOCK_STEP_MS);
+      }
+      if (filter.toMs !== undefined) {
+        bounds.push('r.seq < @most');
+        parameters['most'] = firstSeqAt(filter.toMs + CLOCK_STEP_MS);
+      }
+      const where = [...bounds, ...sql].join(' AND ');
+      const found = db.prepare(`${REQUEST} WHERE ${where} ORDER BY r.seq DESC LIMIT @limit`).all({ ...parameters, limit: BigInt(limit) + 1n });
+      return pageOf(rowsOf(found), limit, requestIn);
+    },
+    requestsSince(cursor, filter, limit) {
+      const newest = lastEnd.get();
+      const end = typeof newest === 'bigint' ? newest : 0n;
+      if (cursor === undefined) return { rows: [], cursor: String(end) };
+      const { sql, parameters } = conditions(filter);
+      const where = ['r.end_no > 0', 'r.end_no > @since', 'r.end_no <= @end', ...sql].join(' AND ');
+      const query = `${REQUEST} WHERE ${where} ORDER BY r.end_no LIMIT @limit`;
+      const rows = rowsOf(db.prepare(query).all({ ...parameters, since: cursorNo(cursor), end, limit: BigInt(limit) }));
+      const last = rows.at(-1);
+      // A short page has seen everything up to `end`, so what the filter left out is not looked at again.
+      const next = rows.length === limit && last !== undefined ? big(last, 'end_no') : end;
+      return { rows: rows.map(requestIn), cursor: String(next) };
+    },
+  };
+}
+
+/** The first row number whose row was made at or after a time, found by halving: some 25 look-ups at ten million rows. */
+function seqByTime(db: Connection): (ms: number) => bigint {
+  const last = db.prepare('SELECT coalesce(max(seq), 0) FROM requests').pluck();
+  const from = db.prepare('SELECT created_ms FROM requests WHERE seq >= ? ORDER BY seq LIMIT 1').pluck();
+  return (ms) => {
+    const newest = last.get();
+    let least = 1n;
+    let most = (typeof newest === 'bigint' ? newest : 0n) + 1n;
+    const time = whole(ms);
+    while (least < most) {
+      const middle = (least + most) / 2n;
+      const made = from.get(middle);
+      if (typeof made === 'bigint' && made < time) least = middle + 1n;
+      else most = middle;
+    }
+    return least;
+  };
+}
+
+function conditions(filter: RequestFilter): { readonly sql: string[]; readonly parameters: Parameters } {
+  const sql: string[] = [];
+  const parameters: Parameters = {};
+  const where = (condition: string, name: string, value: string | bigint | undefined): void => {
+    if (value === undefined) return;
+    sql.push(condition);
+    parameters[name] = value;
+  };
+  where('r.account = (SELECT no FROM accounts WHERE id = @account)', 'account', filter.accountId);
+  where('r.created_ms >= @from', 'from', filter.fromMs === undefined ? undefined : whole(filter.fromMs));
+  where('r.created_ms < @to', 'to', filter.toMs === undefined ? undefined : whole(filter.toMs));
+  where('r.model = @model', 'model', filter.model);
+  where('r.key_id = @key', 'key', filter.keyId);
+  where('r.mode = @mode', 'mode', filter.mode);
+  where('r.status = @status', 'status', filter.status);
+  return { sql, parameters };
+}
+
+function requestIn(row: Row): RequestRow {
+  return {
+    id: text(row, 'id'),
+    createdMs: int(row, 'created_ms'),
+    accountId: text(row, 'account_id'),
+    keyId: text(row, 'key_id'),
+    model: text(row, 'model'),
+    requestedModel: text(row, 'requested_model'),
+    provider: text(row, 'provider'),
+    mode: word(row, 'mode', MODES),
+    stream: flag(row, 'stream'),
+    status: text(row, 'status'),
+    promptTokens: int(row, 'prompt_tokens'),
+    cachedTokens: int(row, 'cached_tokens'),
+    completionTokens: int(row, 'completion_tokens'),
+    reasoningTokens: int(row, 'reasoning_tokens'),
+    usageOrigin: word(row, 'usage_origin', ORIGINS),
+    cost: big(row, 'cost'),
+    providerCost: big(row, 'provider_cost'),
+    fee: big(row, 'fee'),
+    shortfall: big(row, 'shortfall'),
+    latencyMs: int(row, 'latency_ms'),
+    firstByteMs: unless(int(row, 'first_byte_ms'), -1),
+    attempts: int(row, 'attempts'),
+  };
+}

@@ -1,0 +1,7 @@
+/** The books: accounts, keys, holds, transfers and what was used, kept exactly and durably. */
+export { openLedger } from './open.ts';
+export { LedgerError, type LedgerErrorCode } from './errors.ts';
+export type {
+  Account, AccountStatus, ApiKey, AuditFinding, AuditReport, ByokKey, DaemonState, Granted, HoldRequest, HoldResult, KeyOwner, Ledger, Mode,
+  OpenLedger, Page, ProviderKey, Receipt, RequestEnd, RequestFilter, RequestRow, Settlement, Transfer, TransferKind, UsageGrouping, UsageTotals,
+} from './types.ts';

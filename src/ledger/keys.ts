@@ -1,0 +1,60 @@
+import { limitIn, STATUSES } from './accounts.ts';
+import type { Sync } from './books.ts';
+import type { Connection } from './connection.ts';
+import { big, flag, int, rowOf, rowsOf, text, unless, whole, word, type Row } from './rows.ts';
+import type { ApiKey, KeyOwner, Ledger } from './types.ts';
+
+export type KeyBooks = Sync<Pick<Ledger, 'createKey' | 'listKeys' | 'revokeKey' | 'findKey'>>;
+
+/** API keys by the SHA-256 of them; the keys themselves are nowhere. */
+export function createKeyBooks(db: Connection): KeyBooks {
+  const add = db.prepare(`INSERT INTO api_keys (id, account, name, hash, last4, created_ms)
+    SELECT @id, no, @name, @hash, @last4, @now FROM accounts WHERE id = @account`);
+  const list = db.prepare(`SELECT k.id, a.id AS account_id, k.name, k.last4, k.created_ms, k.last_used_ms, k.revoked_ms
+    FROM accounts a JOIN api_keys k ON k.account = a.no WHERE a.id = ? ORDER BY k.no DESC`);
+  const revoke = db.prepare(`UPDATE api_keys SET revoked_ms = CASE revoked_ms WHEN 0 THEN @now ELSE revoked_ms END
+    WHERE id = @id AND account = (SELECT no FROM accounts WHERE id = @account)`);
+  const find = db.prepare(`SELECT k.id AS key_id, a.id AS account_id, a.status, a.requests_per_minute, w.may_overdraw, w.balance, w.held,
+      (SELECT coalesce(group_concat(DISTINCT provider), '') FROM byok_keys WHERE account = a.no) AS providers
+    FROM api_keys k JOIN accounts a ON a.no = k.account JOIN wallets w ON w.no = a.no
+    WHERE k.hash = ? AND k.revoked_ms = 0`);
+  return {
+    createKey({ id, accountId, name, hash, last4, nowMs }) {
+      const { changes } = add.run({ id, account: accountId, name, hash, last4, now: whole(nowMs) });
+      if (changes === 0) throw new Error(`no account ${accountId}`);
+    },
+    listKeys: (accountId) => rowsOf(list.all(accountId)).map(keyIn),
+    revokeKey: (account, id, nowMs) => revoke.run({ account, id, now: whole(nowMs) }).changes === 1,
+    findKey(hash) {
+      const row = rowOf(find.get(hash));
+      return row === undefined ? undefined : ownerIn(row);
+    },
+  };
+}
+
+function keyIn(row: Row): ApiKey {
+  return {
+    id: text(row, 'id'),
+    accountId: text(row, 'account_id'),
+    name: text(row, 'name'),
+    last4: text(row, 'last4'),
+    createdMs: int(row, 'created_ms'),
+    lastUsedMs: unless(int(row, 'last_used_ms'), 0),
+    revokedMs: unless(int(row, 'revoked_ms'), 0),
+  };
+}
+
+function ownerIn(row: Row): KeyOwner {
+  const providers = text(row, 'providers');
+  return {
+    keyId: text(row, 'key_id'),
+    accountId: text(row, 'account_id'),
+    status: word(row, 'status', STATUSES),
+    frozen: flag(row, 'may_overdraw'),
+    balance: big(row, 'balance'),
+    held: big(row, 'held'),
+    requestsPerMinute: limitIn(row),
+    // A provider's name is a key of the configuration and bears no comma; saveByokKey refuses one that does.
+    byokProviders: providers === '' ? [] : providers.split(','),
+  };
+}

@@ -1,0 +1,90 @@
+import { createBooks } from './books.ts';
+import { openConnection, refusalOf, takeDaemonLock } from './connection.ts';
+import { createDoor, type Access } from './door.ts';
+import { LedgerError } from './errors.ts';
+import { perform } from './operations.ts';
+import { assertMigrated, migrate } from './schema.ts';
+import type { Ledger, OpenLedger } from './types.ts';
+import { startWriter } from './writer.ts';
+
+/**
+ * Opens the books in one of their three forms; see `OpenLedger`. A `daemon` or `cli` form makes the file and brings its
+ * schema up to date.
+ * @throws LedgerError whose code and message name the mend: `ledger_locked`, `ledger_missing`, `ledger_newer`,
+ *   `ledger_older`, `ledger_unfit`.
+ */
+export async function openLedger(options: OpenLedger): Promise<Ledger> {
+  if (options.as === 'daemon') return openForDaemon(options);
+  return openInThread(options, options.as === 'read');
+}
+
+/** One connection in this thread. A write is one transaction of its own; other processes wait for it at most a moment. */
+function openInThread({ path, nativeBinding }: OpenLedger, readonly: boolean): Ledger {
+  const db = openConnection({ path, readonly, nativeBinding });
+  try {
+    if (!readonly) migrate(db, path);
+    assertMigrated(db, path);
+    const books = createBooks(db, mintBoot());
+    const refuse = new LedgerError('ledger_read_only', `${path} was opened for reading only.`);
+    const access: Access = {
+      read: async (work) => guarded(() => work(books)),
+      write: async (name, ...args) => {
+        if (readonly) throw refuse;
+        return guarded(() => books.commit(() => perform(books, name, args)));
+      },
+      close: async () => void db.close(),
+      failed: undefined,
+    };
+    return createDoor(access);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/** The lock, the worker that writes, and a connection of this thread's own that reads every row afresh. */
+async function openForDaemon({ path, nativeBinding, nativeFile }: OpenLedger): Promise<Ledger> {
+  const lock = takeDaemonLock(path, nativeBinding);
+  try {
+    const first = openConnection({ path, readonly: false, nativeBinding });
+    try {
+      migrate(first, path);
+    } finally {
+      first.close();
+    }
+    const boot = mintBoot();
+    const writer = await startWriter({ path, boot, nativeFile });
+    const db = openConnection({ path, readonly: true, nativeBinding });
+    const books = createBooks(db, boot);
+    let closed: Promise<void> | undefined;
+    const close = async (): Promise<void> => {
+      await writer.drain();
+      // The worker's connection goes last, so that it folds the journal into the file.
+      db.close();
+      await writer.end();
+      lock.close();
+    };
+    return createDoor({
+      read: async (work) => guarded(() => work(books)),
+      write: writer.write,
+      close: () => (closed ??= close()),
+      failed: writer.failed,
+    });
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+}
+
+function guarded<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw refusalOf(error);
+  }
+}
+
+/** Names this life of the process, so that holds of another one are known for abandoned. */
+function mintBoot(): string {
+  return globalThis.crypto.randomUUID();
+}

@@ -1,0 +1,131 @@
+import { Worker } from 'node:worker_threads';
+import { LedgerError, storageFault } from './errors.ts';
+import type { Operation, Outcome, WriteArgs, WriteName, WriteResults } from './operations.ts';
+
+/** A larger batch would keep the command line waiting for the write lock. */
+const BATCH_MAX = 512;
+
+export interface WriterOptions {
+  readonly path: string;
+  readonly boot: string;
+  /** The native module's file, for the thread to load by itself. */
+  readonly nativeFile: string | undefined;
+}
+
+export interface Writer {
+  write<K extends WriteName>(name: K, ...args: WriteArgs[K]): Promise<WriteResults[K]>;
+  /** Takes no more writes; resolves when those that were taken are durable. */
+  drain(): Promise<void>;
+  /** Ends the thread, which closes its connection. */
+  end(): Promise<void>;
+  /** Resolves with the reason if the thread dies; every pending and later write is then refused. */
+  readonly failed: Promise<Error>;
+}
+
+/** What the thread says: that it is ready, or what became of a batch. */
+export type FromWorker = { readonly kind: 'ready' } | { readonly kind: 'done'; readonly outcomes: readonly Outcome[] };
+export type ToWorker = { readonly kind: 'batch'; readonly operations: readonly Operation[] } | { readonly kind: 'end' };
+
+interface Pending {
+  readonly operation: Operation;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * Starts the thread that owns the only writing connection. Writes gather while one batch is on its way, and go out
+ * together when it is durable: no timer, and one fsync for all of them.
+ */
+export async function startWriter(options: WriterOptions): Promise<Writer> {
+  const worker = new Worker(workerFile(), { workerData: options });
+  const queue = new Queue(worker);
+  await queue.ready;
+  return {
+    write: (name, ...args) => queue.add(name, args),
+    drain: () => queue.drain(),
+    end: () => queue.end(),
+    failed: queue.failed,
+  };
+}
+
+/** Beside this file while it is TypeScript; beside the bundle once it is built. */
+function workerFile(): URL {
+  return new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './ledger-worker.js', import.meta.url);
+}
+
+class Queue {
+  readonly ready: Promise<void>;
+  readonly failed: Promise<Error>;
+  readonly #worker: Worker;
+  readonly #exited: Promise<void>;
+  #waiting: Pending[] = [];
+  #inFlight: Pending[] = [];
+  #refusal: Error | undefined;
+  #onIdle: (() => void) | undefined;
+  #tellFailure: (error: Error) => void = () => undefined;
+
+  constructor(worker: Worker) {
+    this.#worker = worker;
+    this.failed = new Promise((resolve) => (this.#tellFailure = resolve));
+    this.#exited = new Promise((resolve) => worker.once('exit', () => resolve()));
+    this.ready = new Promise((resolve, reject) => {
+      void this.failed.then(reject);
+      worker.on('message', (message: FromWorker) => (message.kind === 'ready' ? resolve() : this.#settle(message.outcomes)));
+    });
+    worker.on('error', (error) => this.#fail(error));
+    worker.on('exit', (code) => this.#fail(new Error(`it stopped with code ${code}`)));
+  }
+
+  add<K extends WriteName>(name: K, args: WriteArgs[K]): Promise<WriteResults[K]> {
+    return new Promise((resolve, reject) => {
+      if (this.#refusal !== undefined) return reject(this.#refusal);
+      // Each name's arguments and answer belong together; the queue in between does not look at either.
+      const operation = { name, args } as Operation;
+      this.#waiting.push({ operation, resolve: (value) => resolve(value as WriteResults[K]), reject });
+      this.#send();
+    });
+  }
+
+  drain(): Promise<void> {
+    this.#refusal ??= new LedgerError('ledger_closed', 'The ledger is closed.');
+    if (this.#inFlight.length + this.#waiting.length === 0) return Promise.resolve();
+    return new Promise((resolve) => (this.#onIdle = resolve));
+  }
+
+  async end(): Promise<void> {
+    this.#worker.postMessage({ kind: 'end' } satisfies ToWorker);
+    await this.#exited;
+  }
+
+  #send(): void {
+    if (this.#inFlight.length > 0 || this.#waiting.length === 0) return;
+    this.#inFlight = this.#waiting.splice(0, BATCH_MAX);
+    this.#worker.postMessage({ kind: 'batch', operations: this.#inFlight.map(({ operation }) => operation) } satisfies ToWorker);
+  }
+
+  #settle(outcomes: readonly Outcome[]): void {
+    const batch = this.#inFlight;
+    this.#inFlight = [];
+    this.#send();
+    batch.forEach(({ resolve, reject }, at) => {
+      const outcome = outcomes[at];
+      if (outcome === undefined) reject(new Error('the ledger worker gave no answer'));
+      else if (outcome.ok) resolve(outcome.value);
+      else reject(outcome.storage === undefined ? new Error(outcome.message) : storageFault(outcome.storage));
+    });
+    if (this.#inFlight.length === 0) this.#onIdle?.();
+  }
+
+  /** Whether the batch on its way was committed is not known; `recover` finds out at the next start. */
+  #fail(cause: Error): void {
+    const pending = [...this.#inFlight, ...this.#waiting];
+    this.#inFlight = [];
+    this.#waiting = [];
+    const closing = this.#refusal instanceof LedgerError;
+    const refusal = storageFault(`the ledger worker died: ${cause.message}`);
+    if (!closing) this.#refusal ??= refusal;
+    for (const { reject } of pending) reject(refusal);
+    if (!closing || pending.length > 0) this.#tellFailure(cause);
+    this.#onIdle?.();
+  }
+}
