@@ -4,6 +4,7 @@ import { hasUnprintable } from './names.ts';
 
 /** Longest key any provider is known to hand out is far below; a pasted file is far above. */
 const SECRET_MAX = 4096;
+const MASKABLE_LENGTH = 12;
 
 /**
  * The provider that is meant.
@@ -48,9 +49,9 @@ export function baseUrlOf(provider: Provider, region: string | undefined): strin
   throw new Fault('invalid_request', { fill: { detail: `${provider.name} has no region ${JSON.stringify(region)}; ${mend}.` }, param: 'region' });
 }
 
-/** The last four characters, which is all that is ever shown; of a very short key, fewer, so that half stays hidden. */
+/** The last four characters, which is all that is ever shown; nothing of a key so short that four would tell much of it. */
 export function lastFour(secret: string): string {
-  return secret.slice(-Math.min(4, Math.floor(secret.length / 2)) || secret.length);
+  return secret.length < MASKABLE_LENGTH ? '' : secret.slice(-4);
 }
 
 function isAscii(text: string): boolean {

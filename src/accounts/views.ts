@@ -1,4 +1,4 @@
-import type { Account, ApiKey, ByokKey, ProviderKey, RequestRow, Transfer, UsageTotals } from '../ledger/index.ts';
+import type { Account, ApiKey, ByokKey, ProviderKey, RequestRow, Transfer, UsageGrouping, UsageTotals } from '../ledger/index.ts';
 import { formatUsdExact, usdNumber } from '../money/index.ts';
 
 /** The JSON of accounts, keys, balances, rows and lists. Names are the contract's (section 2) and never change. */
@@ -84,6 +84,8 @@ export interface TransferView {
 
 export interface UsageView {
   readonly object: 'usage';
+  /** What the groups are, such as `model` or `day`. */
+  readonly by: UsageGrouping;
   readonly group: string;
   readonly requests: number;
   readonly errors: number;
@@ -208,9 +210,10 @@ export function transferView(transfer: Transfer): TransferView {
   };
 }
 
-export function usageView(totals: UsageTotals): UsageView {
+export function usageView(by: UsageGrouping, totals: UsageTotals): UsageView {
   return {
     object: 'usage',
+    by,
     group: totals.group,
     requests: totals.requests,
     errors: totals.errors,
@@ -249,4 +252,9 @@ function seconds(timeMs: number): number {
 
 function optionalSeconds(timeMs: number | undefined): number | null {
   return timeMs === undefined ? null : seconds(timeMs);
+}
+
+/** The answer to something deleted or revoked, in OpenAI's shape. */
+export function deletedView<Kind extends string>(object: Kind, id: string): { readonly id: string; readonly object: Kind; readonly deleted: true } {
+  return { id, object, deleted: true };
 }

@@ -1,0 +1,116 @@
+import type { AccountView } from '../../accounts/index.ts';
+import type { Account } from '../../ledger/index.ts';
+import { confirm } from '../ask.ts';
+import { argument } from '../command.ts';
+import type { Call, Noun } from '../command.ts';
+import type { Books, Context } from '../context.ts';
+import { wrongUsage } from '../failure.ts';
+import { timeText } from '../format.ts';
+import { renderRecord, renderTable } from '../table.ts';
+import type { Column } from '../table.ts';
+
+const COLUMNS: readonly Column<AccountView>[] = [
+  { title: 'email', text: ({ email }) => email },
+  { title: 'status', text: statusText },
+  { title: 'balance', text: ({ balance }) => balance.toFixed(2), right: true },
+  { title: 'available', text: ({ available }) => available.toFixed(2), right: true, dropAt: 2 },
+  { title: 'created', text: ({ created }) => timeText(created), dropAt: 3 },
+  { title: 'id', text: ({ id }) => id, dropAt: 1 },
+];
+
+export const ACCOUNTS: Noun = {
+  name: 'accounts',
+  about: 'who may call, and with which credits',
+  verbs: [
+    {
+      usage: 'create <email>',
+      about: 'open an account',
+      options: [{ flags: '--pending', about: 'it serves nothing until it is activated' }],
+      examples: ['findtoken accounts create ann@example.com'],
+      run: (call) => changed(call, async ({ createAccount }, books) => createAccount(books, { email: argument(call, 0), pending: call.given.flag('pending') })),
+    },
+    { usage: 'list', about: 'list all accounts, oldest first', examples: ['findtoken accounts list --json'], run: list },
+    { usage: 'show [email]', about: 'show one account', examples: ['findtoken accounts show ann@example.com'], run: show },
+    {
+      usage: 'activate [email]',
+      about: 'let an account call, whether it was pending or deactivated',
+      examples: ['findtoken accounts activate ann@example.com'],
+      run: (call) => changed(call, async ({ activateAccount, resolveAccount }, books) => activateAccount(books, (await resolveAccount(books, named(call))).id)),
+    },
+    {
+      usage: 'deactivate [email]',
+      about: 'refuse an account from its next request on; credits and keys stay',
+      examples: ['findtoken accounts deactivate ann@example.com --yes'],
+      run: (call) =>
+        changed(call, async ({ deactivateAccount, resolveAccount }, books) => {
+          const account = await resolveAccount(books, named(call));
+          await confirm(call.context, `Deactivate ${account.email}? Its requests are refused from now on.`);
+          return deactivateAccount(books, account.id);
+        }),
+    },
+    {
+      usage: 'set [email]',
+      about: 'override a limit for one account',
+      options: [{ flags: '--requests-per-minute <n>', about: 'in place of limits.requests_per_minute; "default" takes the override away', required: true }],
+      examples: ['findtoken accounts set ann@example.com --requests-per-minute 1200'],
+      run: set,
+    },
+  ],
+};
+
+type Door = typeof import('../../accounts/index.ts');
+
+async function changed(call: Call, work: (door: Door, books: Books) => Promise<Account>): Promise<void> {
+  const door = await import('../../accounts/index.ts');
+  const view = door.accountView(await call.context.write((books) => work(door, books)));
+  showAccount(call.context, view);
+}
+
+async function list({ context }: Call): Promise<void> {
+  const { accountView, listView } = await import('../../accounts/index.ts');
+  const accounts = (await context.read(({ ledger }) => ledger.listAccounts())).map(accountView);
+  if (accounts.length === 0) context.terminal.note('No accounts yet; make one with `findtoken accounts create EMAIL`.');
+  context.show(listView(accounts, undefined), () => renderTable(accounts, COLUMNS, context.terminal));
+}
+
+async function show(call: Call): Promise<void> {
+  const { accountView, resolveAccount } = await import('../../accounts/index.ts');
+  showAccount(call.context, accountView(await call.context.read((books) => resolveAccount(books, named(call)))));
+}
+
+async function set(call: Call): Promise<void> {
+  const word = call.given.text('requests-per-minute');
+  const limit = word === 'default' ? undefined : call.given.whole('requests-per-minute', { least: 1, most: 1_000_000 });
+  await changed(call, async ({ resolveAccount, setAccountLimit }, books) => setAccountLimit(books, (await resolveAccount(books, named(call))).id, limit));
+}
+
+/** The argument names the account, or `--account` does; both only where they agree. */
+function named(call: Call): string | undefined {
+  const [email] = call.args;
+  const { account } = call.context;
+  if (email !== undefined && account !== undefined && email !== account) throw wrongUsage('the argument and --account name two accounts; give one.');
+  return email ?? account;
+}
+
+function showAccount(context: Context, account: AccountView): void {
+  context.show(account, () =>
+    renderRecord(
+      [
+        ['id', account.id],
+        ['email', account.email],
+        ['status', statusText(account)],
+        ['balance', String(account.balance)],
+        ['held', String(account.held)],
+        ['available', String(account.available)],
+        ['requests_per_minute', account.requests_per_minute === null ? 'default' : String(account.requests_per_minute)],
+        ['created', timeText(account.created)],
+        ['last_activity', timeText(account.last_activity)],
+      ],
+      context.terminal,
+    ),
+  );
+}
+
+function statusText({ status, frozen }: AccountView): string {
+  return frozen ? `${status}, in debt` : status;
+}

@@ -1,0 +1,34 @@
+import type { AuditFinding, AuditReport } from '../../ledger/index.ts';
+import type { Call, Verb } from '../command.ts';
+import { EXIT } from '../failure.ts';
+import { renderTable } from '../table.ts';
+import type { Column } from '../table.ts';
+
+const COLUMNS: readonly Column<AuditFinding>[] = [
+  { title: 'rule', text: ({ rule }) => rule },
+  { title: 'subject', text: ({ subject }) => subject },
+  { title: 'expected', text: ({ expected }) => expected },
+  { title: 'found', text: ({ found }) => found },
+];
+
+export const AUDIT: Verb = {
+  usage: 'audit',
+  about: 'recompute every charge and every balance; exit 1 where the books differ from themselves',
+  examples: ['findtoken audit', 'findtoken audit --json'],
+  run: audit,
+};
+
+async function audit({ context }: Call): Promise<void> {
+  const report = await context.read(({ ledger }) => ledger.audit());
+  const sound = report.findings.length === 0;
+  const { findings, accounts, transfers, requests, openHolds } = report;
+  const document = { object: 'audit', ok: sound, accounts, transfers, requests, open_holds: openHolds, findings };
+  context.show(document, () => (sound ? `sound: ${summaryOf(report)}` : renderTable(findings, COLUMNS, context.terminal)));
+  if (sound) return;
+  context.terminal.note(`findtoken: ${findings.length} difference${findings.length === 1 ? '' : 's'} in ${summaryOf(report)}; restore a backup made before, or correct by \`credits grant\` once the cause is known.`);
+  process.exitCode = EXIT.failed;
+}
+
+function summaryOf({ accounts, transfers, requests, openHolds }: AuditReport): string {
+  return `${accounts} accounts, ${transfers} transfers, ${requests} requests, ${openHolds} open holds`;
+}

@@ -1,0 +1,34 @@
+import type { SettingOrigin } from '../../settings/index.ts';
+import type { Call, Noun } from '../command.ts';
+import { renderTable } from '../table.ts';
+import type { Column } from '../table.ts';
+
+const COLUMNS: readonly Column<SettingOrigin>[] = [
+  { title: 'setting', text: ({ path }) => path },
+  { title: 'value', text: ({ value }) => value },
+  { title: 'origin', text: ({ origin }) => origin, dropAt: 1 },
+];
+
+export const CONFIG: Noun = {
+  name: 'config',
+  about: 'the settings in force',
+  verbs: [
+    { usage: 'check', about: 'read the settings and say what is wrong with them', examples: ['findtoken config check --config findtoken.yaml'], run: check },
+    { usage: 'show', about: 'every setting, its value (secrets masked) and where it comes from', examples: ['findtoken config show'], run: show },
+  ],
+};
+
+async function check({ context }: Call): Promise<void> {
+  const settings = await context.settings();
+  const { checkSettings } = await import('../../settings/index.ts');
+  checkSettings(settings);
+  const file = settings.file ?? null;
+  context.show({ object: 'config_check', ok: true, file }, () => (file === null ? 'ok: no findtoken.yaml; the defaults serve' : `ok: ${file}`));
+}
+
+async function show({ context }: Call): Promise<void> {
+  const settings = await context.settings();
+  const [{ maskedSettings }, { listView }] = await Promise.all([import('../../settings/index.ts'), import('../../accounts/index.ts')]);
+  const rows = maskedSettings(settings);
+  context.show(listView(rows, undefined), () => renderTable(rows, COLUMNS, context.terminal));
+}

@@ -1,0 +1,44 @@
+import { parseUsd, usdNumber } from '../../money/index.ts';
+import type { UsdE8 } from '../../money/index.ts';
+import { argument } from '../command.ts';
+import type { Call, Noun } from '../command.ts';
+import { wrongUsage } from '../failure.ts';
+import { dollars } from '../format.ts';
+import { renderRecord } from '../table.ts';
+
+export const CREDITS: Noun = {
+  name: 'credits',
+  about: 'credits given and taken back by hand',
+  verbs: [
+    {
+      usage: 'grant <amount>',
+      about: 'give credits in US dollars, without a fee; a negative amount takes back (write it after --)',
+      options: [{ flags: '--note <text>', about: 'why, for the books', required: true }],
+      examples: ['findtoken credits grant 20 --note "welcome credit"', 'findtoken credits grant --note "granted twice" -- -5'],
+      run: grant,
+    },
+  ],
+};
+
+async function grant(call: Call): Promise<void> {
+  const { context, given } = call;
+  const amount = readAmount(argument(call, 0));
+  const { grantCredits, resolveAccount } = await import('../../accounts/index.ts');
+  const { account, balance } = await context.write(async (books) => {
+    const found = await resolveAccount(books, context.account);
+    return { account: found, ...(await grantCredits(books, { accountId: found.id, amount, note: given.needed('note') })) };
+  });
+  const document = { object: 'grant', account_id: account.id, amount: usdNumber(amount), balance: usdNumber(balance), currency: 'usd' };
+  context.show(document, () =>
+    renderRecord([['account', account.email], ['granted', dollars(amount)], ['balance', dollars(balance)]], context.terminal),
+  );
+}
+
+function readAmount(written: string): UsdE8 {
+  try {
+    return parseUsd(written);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw wrongUsage(`the amount is in US dollars, such as 20 or 9.45, with at most 8 decimals, not ${JSON.stringify(written)}.`);
+  }
+}

@@ -1,0 +1,71 @@
+import type { Catalog, Model } from '../../catalog/index.ts';
+import { Fault } from '../../faults.ts';
+import type { Call, Verb } from '../command.ts';
+import { perMillion } from '../format.ts';
+import { renderRecord, renderTable } from '../table.ts';
+import type { Column } from '../table.ts';
+
+const COLUMNS: readonly Column<Model>[] = [
+  { title: 'model', text: ({ id }) => id },
+  { title: 'provider', text: ({ provider }) => provider, dropAt: 2 },
+  { title: 'context', text: ({ contextWindow }) => String(contextWindow), right: true, dropAt: 1 },
+  { title: 'in $/M', text: ({ price }) => perMillion(price.input), right: true },
+  { title: 'cached $/M', text: ({ price }) => perMillion(price.cachedInput), right: true, dropAt: 3 },
+  { title: 'out $/M', text: ({ price }) => perMillion(price.output), right: true },
+];
+
+export const MODELS: Verb = {
+  usage: 'models [model]',
+  about: 'the models and their prices before the usage fee; or one, with its equivalents',
+  examples: ['findtoken models', 'findtoken models deepseek-chat --json'],
+  run: models,
+};
+
+async function models({ context, args }: Call): Promise<void> {
+  const [id] = args;
+  const { catalog } = await context.settings();
+  const { listView, modelView } = await import('../../accounts/index.ts');
+  if (id === undefined) {
+    const all = [...catalog.models.values()];
+    const list = listView(all.map((model) => modelView(model, catalog)), undefined);
+    context.show(list, () => renderTable(all, [...COLUMNS, equivalentsColumn(catalog)], context.terminal));
+    return;
+  }
+  const model = await neededModel(catalog, id);
+  context.show(modelView(model, catalog), () => renderRecord(fieldsOf(model, catalog), context.terminal));
+}
+
+/** A model of the catalogue. @throws Fault model_not_found with the name that was probably meant. */
+export async function neededModel(catalog: Catalog, id: string): Promise<Model> {
+  const { findModel, nearestModel } = await import('../../catalog/index.ts');
+  const model = findModel(catalog, id);
+  if (model !== undefined) return model;
+  const nearest = nearestModel(catalog, id);
+  const hint = nearest === undefined ? '' : `; did you mean ${nearest}?`;
+  throw new Fault('not_found', { fill: { detail: `the model ${JSON.stringify(id)} does not exist${hint === '' ? '.' : hint} \`findtoken models\` lists all.` } });
+}
+
+function fieldsOf(model: Model, catalog: Catalog): readonly (readonly [string, string])[] {
+  const { price } = model;
+  const equivalents = equivalentsOf(model, catalog);
+  return [
+    ['id', model.id],
+    ['name', model.name],
+    ['provider', model.provider],
+    ['upstream', model.upstream],
+    ['context', String(model.contextWindow)],
+    ['max output', String(model.maxOutput)],
+    ['price', `$${perMillion(price.input)} in, $${perMillion(price.cachedInput)} cached, $${perMillion(price.output)} out, per million tokens, before the usage fee`],
+    ['priced', model.priced === '' ? 'unknown' : model.priced],
+    ['capabilities', model.capabilities.join(', ')],
+    ['equivalents', equivalents === '' ? 'none' : equivalents],
+  ];
+}
+
+function equivalentsColumn(catalog: Catalog): Column<Model> {
+  return { title: 'equivalents', text: (model) => equivalentsOf(model, catalog), dropAt: 4 };
+}
+
+function equivalentsOf(model: Model, catalog: Catalog): string {
+  return (catalog.equivalents.get(model.id) ?? []).join(', ');
+}

@@ -1,0 +1,27 @@
+import type { Verb } from '../command.ts';
+import { packageVersion } from '../version.ts';
+
+const PORT_MAX = 65_535;
+
+/** The daemon, in the foreground, until it is told to stop. */
+export const SERVE: Verb = {
+  usage: 'serve',
+  about: 'run the gateway in the foreground',
+  options: [
+    { flags: '--host <address>', about: 'listen here instead of server.host' },
+    { flags: '--port <number>', about: 'listen here instead of server.port; 0 takes a free one' },
+    { flags: '--sandbox', about: 'add a provider that answers offline, with a key ready to use' },
+  ],
+  examples: ['findtoken serve --sandbox', 'findtoken serve --host 0.0.0.0 --port 8080'],
+  async run({ context, given }) {
+    const host = given.text('host');
+    const port = given.whole('port', { least: 0, most: PORT_MAX });
+    const settings = await context.settings({ host, port, sandbox: given.flag('sandbox') ? true : undefined });
+    const { startDaemon } = await import('../../daemon/index.ts');
+    context.leaveSignals();
+    const { env, home, terminal } = context;
+    const daemon = await startDaemon({ settings, env, home, version: packageVersion(), print: (line) => terminal.print(line) });
+    const exitCode = await daemon.stopped;
+    if (exitCode !== 0) process.exitCode = exitCode;
+  },
+};

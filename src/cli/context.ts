@@ -1,0 +1,80 @@
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import type { Ledger } from '../ledger/index.ts';
+import type { LoadOptions, Settings } from '../settings/index.ts';
+import { Refusal } from './failure.ts';
+import type { Terminal } from './terminal.ts';
+
+/** The books of one command, open for as long as it works. */
+export interface Books {
+  readonly ledger: Ledger;
+  readonly settings: Settings;
+  readonly nowMs: () => number;
+}
+
+/** What every command is handed: the terminal, the wishes of the command line, and the way to the books. */
+export interface Context {
+  readonly terminal: Terminal;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly home: string;
+  /** `--json` */
+  readonly json: boolean;
+  /** `--yes` */
+  readonly yes: boolean;
+  /** `--account EMAIL`, or an id. */
+  readonly account: string | undefined;
+  /** The settings as file, environment and command line make them. Read once a call. */
+  settings(overrides?: LoadOptions['overrides']): Promise<Settings>;
+  /** Opens the books to read, and closes them after the work. @throws Refusal where there are none yet. */
+  read<T>(work: (books: Books) => Promise<T>): Promise<T>;
+  /** Opens the books to write, making them where they are missing, and closes them after the work. */
+  write<T>(work: (books: Books) => Promise<T>): Promise<T>;
+  /** Prints one JSON document with `--json`, else what people read. */
+  show(document: unknown, forPeople: () => string): void;
+  /** Leaves SIGINT and SIGTERM to whoever works next (the daemon). */
+  leaveSignals(): void;
+}
+
+export interface Wishes {
+  readonly config: string | undefined;
+  readonly json: boolean;
+  readonly yes: boolean;
+  readonly account: string | undefined;
+}
+
+/** Builds the context of one call; nothing is read or opened before it is asked for. */
+export function openContext(parts: { readonly process: NodeJS.Process; readonly terminal: Terminal; readonly wishes: Wishes; readonly leaveSignals: () => void }): Context {
+  const { process, terminal, wishes } = parts;
+  const home = process.env['HOME'] ?? homedir();
+  const settings: Context['settings'] = async (overrides) => {
+    const [{ loadSettings }, { SANDBOX_CATALOG }] = await Promise.all([import('../settings/index.ts'), import('../sandbox/index.ts')]);
+    return loadSettings({ file: wishes.config, env: process.env, cwd: process.cwd(), home, overrides, sandboxCatalog: SANDBOX_CATALOG });
+  };
+  const withBooks = async <T>(as: 'read' | 'cli', work: (books: Books) => Promise<T>): Promise<T> => {
+    const loaded = await settings();
+    const { path } = loaded.database;
+    if (as === 'read' && !existsSync(path)) {
+      throw new Refusal(`there is no database at ${path} yet; make one with \`findtoken serve --sandbox\` or \`findtoken accounts create EMAIL\`.`);
+    }
+    const { openLedger } = await import('../ledger/index.ts');
+    const ledger = await openLedger({ path, as });
+    try {
+      return await work({ ledger, settings: loaded, nowMs: () => Date.now() });
+    } finally {
+      await ledger.close();
+    }
+  };
+  return {
+    terminal,
+    env: process.env,
+    home,
+    json: wishes.json,
+    yes: wishes.yes,
+    account: wishes.account,
+    settings,
+    read: (work) => withBooks('read', work),
+    write: (work) => withBooks('cli', work),
+    show: (document, forPeople) => terminal.print(wishes.json ? JSON.stringify(document, null, terminal.width === undefined ? undefined : 2) : forPeople()),
+    leaveSignals: parts.leaveSignals,
+  };
+}

@@ -1,0 +1,39 @@
+import { Fault } from '../faults.ts';
+import { printable } from './printable.ts';
+
+/** What a shell learns of a command. Source: CONTRACT section 4. */
+export const EXIT = { done: 0, failed: 1, usage: 2, notFound: 3, interrupted: 130 } as const;
+
+/** A command that cannot go on. The message says what is wrong and the mend; it ends on stderr as one line. */
+export class Refusal extends Error {
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number = EXIT.failed) {
+    super(message);
+    this.name = 'Refusal';
+    this.exitCode = exitCode;
+  }
+}
+
+/** The command line itself is wrong: exit 2. */
+export function wrongUsage(message: string): Refusal {
+  return new Refusal(message, EXIT.usage);
+}
+
+/**
+ * The exit code of a failure. A `Fault` that names the field at fault is the caller's wrong word, any other one a failure.
+ * `exitCodeOf(new Fault('not_found'))` is 3.
+ */
+export function exitCodeOf(failure: unknown): number {
+  if (failure instanceof Refusal) return failure.exitCode;
+  if (!(failure instanceof Fault)) return EXIT.failed;
+  if (failure.status === 404) return EXIT.notFound;
+  return failure.code === 'invalid_request' && failure.param !== null ? EXIT.usage : EXIT.failed;
+}
+
+/** The one line that a failure leaves on stderr, whatever it is; never more than one, never a control character. */
+export function failureLine(failure: unknown): string {
+  const message = failure instanceof Error ? failure.message : String(failure);
+  const line = message.split(/\s*\n\s*/).filter((part) => part !== '').join(' ');
+  return `findtoken: ${printable(line === '' ? 'it failed without a word; this is a bug.' : line)}`;
+}

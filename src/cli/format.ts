@@ -1,0 +1,59 @@
+import { formatUsd } from '../money/index.ts';
+import type { PicoUsd, UsdE8 } from '../money/index.ts';
+import { wrongUsage } from './failure.ts';
+
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+
+/** Unix seconds as people read them, in UTC: `2026-11-23 18:07:55Z`; nothing for null. */
+export function timeText(seconds: number | null): string {
+  return seconds === null ? '' : `${new Date(seconds * 1000).toISOString().slice(0, 19).replace('T', ' ')}Z`;
+}
+
+/** An amount with its sign of currency, to 6 decimals at most: `$9.45`, `-$0.50`. */
+export function dollars(amount: UsdE8): string {
+  return amount < 0n ? `-$${formatUsd(-amount)}` : `$${formatUsd(amount)}`;
+}
+
+/** A price in US dollars per million tokens, exactly: 140_000n (1e-12 a token) is `0.14`. */
+export function perMillion(price: PicoUsd): string {
+  return formatUsd(price * 100n);
+}
+
+/** A rate as people write it: 55_000n ppm is `5.5%`. */
+export function percent(rate: bigint): string {
+  const fraction = (rate % 10_000n).toString().padStart(4, '0').replace(/0+$/, '');
+  return `${rate / 10_000n}${fraction === '' ? '' : `.${fraction}`}%`;
+}
+
+/** How long something takes, in its largest two units: `3h 12m`, `45s`. */
+export function spanText(spanMs: number): string {
+  const seconds = Math.max(0, Math.floor(spanMs / 1000));
+  const parts = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3_600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'm'],
+    [seconds % 60, 's'],
+  ] as const;
+  const first = parts.findIndex(([count]) => count > 0);
+  if (first === -1) return '0s';
+  return parts.slice(first, first + 2).filter(([count]) => count > 0).map(([count, unit]) => `${count}${unit}`).join(' ');
+}
+
+/**
+ * The moment a `--since` means: a span back from now (`30d`, `12h`, `90m`, `2w`) or a day or time in UTC (`2026-11-01`).
+ * @throws Refusal (exit 2) on anything else, or a moment to come.
+ */
+export function readSince(written: string, nowMs: number): number {
+  const span = /^(\d{1,6})([smhdw])$/.exec(written);
+  const unitMs = UNIT_MS[span?.[2] ?? ''];
+  const atMs = span !== null && unitMs !== undefined ? nowMs - Number(span[1]) * unitMs : readMoment(written);
+  if (Number.isNaN(atMs) || atMs > nowMs || atMs < 0) {
+    throw wrongUsage(`--since is a span such as 30d or 12h, or a day such as 2026-11-01, not ${JSON.stringify(written)}.`);
+  }
+  return atMs;
+}
+
+function readMoment(written: string): number {
+  if (/^\d{4}-\d{2}-\d{2}$/.test(written)) return Date.parse(`${written}T00:00:00Z`);
+  return /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?Z$/.test(written) ? Date.parse(written) : Number.NaN;
+}

@@ -1,0 +1,100 @@
+import { Command, CommanderError, Option } from 'commander';
+import { Given } from './command.ts';
+import type { Call, Noun, Verb } from './command.ts';
+import { ACCOUNTS } from './commands/accounts.ts';
+import { AUDIT } from './commands/audit.ts';
+import { BALANCE } from './commands/balance.ts';
+import { CONFIG } from './commands/config.ts';
+import { COST } from './commands/cost.ts';
+import { CREDITS } from './commands/credits.ts';
+import { KEYS } from './commands/keys.ts';
+import { LOGS } from './commands/logs.ts';
+import { MODELS } from './commands/models.ts';
+import { SERVE } from './commands/serve.ts';
+import { STATUS } from './commands/status.ts';
+import { USAGE } from './commands/usage.ts';
+import { wrongUsage } from './failure.ts';
+import { packageVersion } from './version.ts';
+
+/** The commands, in the order of the help. A noun has verbs; a verb stands alone. */
+export const COMMANDS: readonly (Noun | Verb)[] = [
+  SERVE, STATUS, ACCOUNTS, KEYS, CREDITS, BALANCE, LOGS, USAGE, MODELS, COST, CONFIG, AUDIT,
+];
+
+const ABOUT = 'An OpenAI-compatible gateway to several LLM providers, with prepaid credits and exact billing.';
+const ROOT_EXAMPLES = ['findtoken serve --sandbox', 'findtoken accounts create ann@example.com', 'findtoken keys create --name laptop'];
+/** Commander ends these after it has printed what was asked for. */
+const ASKED_FOR = new Set(['commander.helpDisplayed', 'commander.version']);
+
+/** What becomes of a call; `main` gives it a context. */
+export type Runner = (verb: Verb, call: Omit<Call, 'context'>, globals: Given) => Promise<void>;
+
+/**
+ * Reads a command line and runs its command.
+ * @throws Refusal (exit 2) on a command line that is wrong; whatever the command throws.
+ */
+export async function runCommandLine(argv: readonly string[], run: Runner): Promise<void> {
+  const program = buildProgram(run);
+  if (argv.length <= 2) {
+    program.outputHelp();
+    return;
+  }
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (ASKED_FOR.has(error.code)) return;
+    if (error.code === 'commander.help') throw wrongUsage('a command is missing; the help above lists them.');
+    throw wrongUsage(oneLine(error.message));
+  }
+}
+
+function buildProgram(run: Runner): Command {
+  const program = new Command('findtoken')
+    .description(ABOUT)
+    .version(packageVersion(), '--version', 'print the version')
+    .helpOption('-h, --help', 'print the help')
+    .option('--config <file>', 'read this findtoken.yaml')
+    .option('--json', 'print JSON, with the field names of the HTTP API')
+    .option('--account <email>', 'whose account; needed where there are several')
+    .option('--yes', 'do not ask before something is destroyed')
+    .option('--no-color', 'no colours (NO_COLOR is honoured too)')
+    .configureHelp({ showGlobalOptions: true })
+    // Commander's own message is printed by nobody: `main` prints one line for every failure.
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride()
+    .addHelpText('after', examplesText(ROOT_EXAMPLES));
+  for (const one of COMMANDS) {
+    if ('run' in one) {
+      addVerb(program, one, run);
+      continue;
+    }
+    const noun = program.command(one.name).description(one.about);
+    noun.addHelpText('after', examplesText(one.verbs.flatMap(({ examples }) => examples.slice(0, 1)).slice(0, 3)));
+    for (const verb of one.verbs) addVerb(noun, verb, run);
+  }
+  return program;
+}
+
+function addVerb(parent: Command, verb: Verb, run: Runner): void {
+  const command = parent.command(verb.usage).description(verb.about).addHelpText('after', examplesText(verb.examples));
+  for (const { flags, about, required, choices } of verb.options ?? []) {
+    const option = new Option(flags, about);
+    if (choices !== undefined) option.choices(choices);
+    command.addOption(option.makeOptionMandatory(required === true));
+  }
+  command.action(async () => {
+    const args = command.processedArgs.map((arg: unknown) => (typeof arg === 'string' ? arg : undefined));
+    await run(verb, { args, given: new Given(command.opts()) }, new Given(command.optsWithGlobals()));
+  });
+}
+
+function examplesText(examples: readonly string[]): string {
+  return `\n${examples.length === 1 ? 'Example' : 'Examples'}:\n${examples.map((line) => `  $ ${line}`).join('\n')}`;
+}
+
+/** "error: unknown option '--foo'\n(Did you mean --for?)" becomes a sentence with its mend. */
+function oneLine(message: string): string {
+  const line = message.replace(/^error:\s*/, '').replace(/\s*\n\s*/g, ' ').trim();
+  return `${line}${/[.?)]$/.test(line) ? '' : '.'} \`findtoken --help\` lists the commands.`;
+}

@@ -1,0 +1,99 @@
+import { displayWidth, fitted, printable } from './printable.ts';
+import type { Terminal } from './terminal.ts';
+
+/** One column of a table. */
+export interface Column<Row> {
+  readonly title: string;
+  readonly text: (row: Row) => string;
+  readonly right?: boolean;
+  /** Where the terminal is too narrow, the highest goes first; 0 (the default) stays and is cut instead. */
+  readonly dropAt?: number;
+  /** The least width in columns, for rows that are yet to come. */
+  readonly least?: number;
+}
+
+/** Columns that fit, with their widths. */
+export interface Layout<Row> {
+  readonly columns: readonly { readonly column: Column<Row>; readonly width: number }[];
+  readonly terminal: Terminal;
+}
+
+const GAP = '  ';
+const CUT_TO_LEAST = 8;
+
+/**
+ * A table for a terminal, fitted to its width; in a pipe, tab-separated lines under a line of titles, nothing cut.
+ * Every cell is made printable here.
+ */
+export function renderTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[], terminal: Terminal): string {
+  const layout = layOut(rows, columns, terminal);
+  return [titleLine(layout), ...rows.map((row) => rowLine(row, layout))].join('\n');
+}
+
+/** Chooses columns and widths for these rows. */
+export function layOut<Row>(rows: readonly Row[], columns: readonly Column<Row>[], terminal: Terminal): Layout<Row> {
+  let kept = columns.map((column) => {
+    const widths = rows.map((row) => displayWidth(printable(column.text(row))));
+    return { column, width: Math.max(displayWidth(column.title), column.least ?? 0, ...widths) };
+  });
+  const { width } = terminal;
+  if (width === undefined) return { columns: kept, terminal };
+  while (totalOf(kept) > width) {
+    const first = Math.max(...kept.map(({ column }) => column.dropAt ?? 0));
+    if (first === 0) break;
+    kept = kept.filter(({ column }) => (column.dropAt ?? 0) !== first);
+  }
+  return { columns: narrowed(kept, width), terminal };
+}
+
+export function titleLine<Row>(layout: Layout<Row>): string {
+  const titles = layout.columns.map(({ column, width }) => padded(column.title, width, column.right === true, layout.terminal));
+  const line = joined(titles, layout.terminal);
+  return layout.terminal.colour ? `\x1b[2m${line}\x1b[22m` : line;
+}
+
+export function rowLine<Row>(row: Row, layout: Layout<Row>): string {
+  const cells = layout.columns.map(({ column, width }) => padded(printable(column.text(row)), width, column.right === true, layout.terminal));
+  return joined(cells, layout.terminal);
+}
+
+/** One record as `name  value` lines; tab-separated in a pipe. */
+export function renderRecord(fields: readonly (readonly [name: string, value: string])[], terminal: Terminal): string {
+  if (terminal.width === undefined) return fields.map(([name, value]) => `${name}\t${printable(value)}`).join('\n');
+  const width = Math.max(...fields.map(([name]) => name.length));
+  return fields
+    .map(([name, value]) => {
+      const label = name.padEnd(width);
+      return `${terminal.colour ? `\x1b[2m${label}\x1b[22m` : label}${GAP}${printable(value)}`;
+    })
+    .join('\n');
+}
+
+/** Takes what is too much from the widest column, one by one, but leaves each something to be recognised by. */
+function narrowed<Row>(columns: Layout<Row>['columns'], width: number): Layout<Row>['columns'] {
+  let kept = columns;
+  let over = totalOf(kept) - width;
+  while (over > 0) {
+    const widest = Math.max(...kept.map((one) => one.width));
+    if (widest <= CUT_TO_LEAST) return kept;
+    const index = kept.findIndex((one) => one.width === widest);
+    kept = kept.map((one, at) => (at === index ? { ...one, width: one.width - 1 } : one));
+    over -= 1;
+  }
+  return kept;
+}
+
+function totalOf(columns: readonly { readonly width: number }[]): number {
+  return columns.reduce((sum, { width }) => sum + width, 0) + GAP.length * (columns.length - 1);
+}
+
+function padded(text: string, width: number, right: boolean, terminal: Terminal): string {
+  if (terminal.width === undefined) return text;
+  const cell = fitted(text, width);
+  const padding = ' '.repeat(Math.max(0, width - displayWidth(cell)));
+  return right ? padding + cell : cell + padding;
+}
+
+function joined(cells: readonly string[], terminal: Terminal): string {
+  return terminal.width === undefined ? cells.join('\t') : cells.join(GAP).trimEnd();
+}
