@@ -13,7 +13,6 @@ export const FAULTS = {
   invalid_request: { status: 400, type: 'invalid_request_error', text: '{detail}' },
   context_length_exceeded: { status: 400, type: 'invalid_request_error', text: '{detail}' },
   content_filter: { status: 400, type: 'invalid_request_error', text: '{provider} declined the request under its content policy. Change the prompt; no other provider was asked.' },
-  upstream_invalid_request: { status: 400, type: 'invalid_request_error', text: '{provider} refused the request: {detail}' },
   invalid_api_key: { status: 401, type: 'invalid_request_error', text: 'Incorrect, missing or revoked API key. Send "Authorization: Bearer sk-ft_…"; `findtoken keys create --name NAME` makes a key.' },
   invalid_provider_key: { status: 401, type: 'invalid_request_error', text: '{provider} refused the BYOK key. Check it with `findtoken byok test`, or register a new one; a key of another region looks like a bad key.' },
   insufficient_credits: { status: 402, type: 'insufficient_quota', text: 'Insufficient credits: up to ${need} needed, ${available} available. Recharge with POST /v1/user/credits or `findtoken recharge AMOUNT`.' },
@@ -55,8 +54,6 @@ export interface FaultOptions {
   readonly fill?: Readonly<Record<string, string | number>>;
   /** The field of the request that is at fault. */
   readonly param?: string;
-  /** Replaces the table's status: an upstream's 4xx about the request keeps its own. */
-  readonly status?: number;
   /** Whole seconds for `Retry-After`, clamped to 1…60. */
   readonly retryAfterS?: number;
   /** `false` tells the SDKs not to retry. */
@@ -86,7 +83,7 @@ export class Fault extends Error {
     super(kind.text.replace(/\{(\w+)\}/g, (_, name: string) => String(fill[name] ?? '')));
     this.name = 'Fault';
     this.code = code;
-    this.status = options.status ?? kind.status;
+    this.status = kind.status;
     this.type = kind.type;
     this.param = options.param ?? null;
     this.attempts = options.attempts;

@@ -1,0 +1,34 @@
+import { openByok, openProviderKeys } from '../accounts/index.ts';
+import type { Credential, Credentials } from '../gateway/index.ts';
+import type { Ledger } from '../ledger/index.ts';
+import type { Settings } from '../settings/index.ts';
+import type { Vault } from '../vault/index.ts';
+
+/**
+ * Finds provider keys: the operator's from the books (`providers set-key`), else from the configuration; an account's own from
+ * the books. The books are read at every call, so that a key set by the command line counts at the next request; what was
+ * unsealed is kept until the stored rows change.
+ */
+export function createCredentials(parts: { readonly settings: Settings; readonly ledger: Ledger; readonly vault: () => Promise<Vault> }): Credentials {
+  const { settings, ledger } = parts;
+  let stamp = '';
+  let opened: ReadonlyMap<string, string> = new Map();
+  const stored = async (): Promise<ReadonlyMap<string, string>> => {
+    const rows = await ledger.listProviderKeys();
+    const newest = rows.map(({ provider, updatedMs }) => `${provider}@${updatedMs}`).join(' ');
+    if (newest !== stamp) {
+      opened = rows.length === 0 ? new Map() : await openProviderKeys({ ledger, vault: await parts.vault() });
+      stamp = newest;
+    }
+    return opened;
+  };
+  return {
+    operatorProviders: async () => new Set([...settings.providerKeys.keys(), ...(await stored()).keys()]),
+    operator: async (provider): Promise<Credential | undefined> => {
+      const apiKey = (await stored()).get(provider) ?? settings.providerKeys.get(provider);
+      const baseUrl = settings.catalog.providers.get(provider)?.baseUrl;
+      return apiKey === undefined || baseUrl === undefined ? undefined : { provider, baseUrl, apiKey };
+    },
+    registered: async (accountId, provider) => openByok({ ledger, vault: await parts.vault(), catalog: settings.catalog }, { accountId, provider }),
+  };
+}

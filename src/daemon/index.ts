@@ -1,0 +1,3 @@
+/** Builds the parts once, runs the jobs, drains. */
+export { startDaemon } from './start.ts';
+export type { Daemon, StartDaemon } from './start.ts';

@@ -1,0 +1,76 @@
+import type { Credentials, Gateway } from '../gateway/index.ts';
+import type { Ledger } from '../ledger/index.ts';
+import { describeHealth, healthKey } from '../routing/index.ts';
+import type { Settings } from '../settings/index.ts';
+import type { Upstream } from '../upstream/index.ts';
+import type { DaemonLog } from './log.ts';
+
+const PUBLISH_MS = 1_000;
+const PROBE_TIMEOUT_MS = 10_000;
+
+export interface JobParts {
+  readonly settings: Settings;
+  readonly ledger: Ledger;
+  readonly upstream: Upstream;
+  readonly gateway: Gateway;
+  readonly credentials: Credentials;
+  readonly log: DaemonLog;
+  readonly nowMs: () => number;
+  readonly about: { readonly version: string; readonly url: string; readonly startedMs: number };
+}
+
+/** Starts what the daemon does on its own. The returned function stops it; a run under way ends by itself. */
+export function startJobs(parts: JobParts): () => void {
+  const timers = [every(PUBLISH_MS, 'publish', () => publish(parts), parts.log), every(parts.settings.routing.healthIntervalMs, 'probe', () => probeProviders(parts), parts.log)];
+  return () => timers.forEach((timer) => clearInterval(timer));
+}
+
+/** Writes what only the daemon knows where the command line can read it. */
+export async function publish(parts: JobParts): Promise<void> {
+  const { gateway, ledger, about } = parts;
+  const nowMs = parts.nowMs();
+  const health = [...gateway.health.entries].map(([key, entry]) => ({ key, ...describeHealth(entry, nowMs), entry }));
+  const detail = JSON.stringify({ in_flight: gateway.inFlight, health });
+  await ledger.publish({ pid: process.pid, ...about, beatMs: nowMs, detail });
+}
+
+/**
+ * Asks each provider with an operator key for its list of models, where a model of it is down or has not answered for a while.
+ * The list costs nothing; a chat call as a probe would. Source: DESIGN section 6.
+ */
+export async function probeProviders(parts: JobParts): Promise<void> {
+  const { settings, gateway, credentials, upstream } = parts;
+  for (const provider of await credentials.operatorProviders()) {
+    const models = [...settings.catalog.models.values()].filter((model) => model.provider === provider);
+    const due = models.filter((model) => needsProbe(parts, healthKey(provider, model.id)));
+    const credential = due.length === 0 ? undefined : await credentials.operator(provider);
+    if (credential === undefined) continue;
+    const reply = await upstream.listModels({ ...credential, timeoutMs: PROBE_TIMEOUT_MS });
+    const ok = reply.kind === 'whole' && reply.status < 500 && reply.status !== 401 && reply.status !== 403;
+    for (const model of due) gateway.health.observe(provider, model.id, { kind: 'probed', ok });
+    if (!ok) parts.log.warn('probe_failed', { provider, answer: reply.kind === 'whole' ? reply.status : reply.failure });
+  }
+}
+
+/** Known to be down, or known at all and idle for a whole interval. */
+function needsProbe(parts: JobParts, key: string): boolean {
+  const entry = parts.gateway.health.entries.get(key);
+  if (entry === undefined) return false;
+  const idleMs = parts.nowMs() - Math.max(entry.lastSuccessMs, entry.lastFailureMs);
+  return entry.state !== 'closed' || idleMs >= parts.settings.routing.healthIntervalMs;
+}
+
+function every(ms: number, name: string, run: () => Promise<void>, log: DaemonLog): NodeJS.Timeout {
+  let isRunning = false;
+  const timer = setInterval(() => {
+    if (isRunning) return;
+    isRunning = true;
+    run()
+      .catch((error: unknown) => log.error(`job_${name}_failed`, error))
+      .finally(() => {
+        isRunning = false;
+      });
+  }, ms);
+  timer.unref();
+  return timer;
+}

@@ -1,0 +1,66 @@
+import { pino } from 'pino';
+import type { AccessLine, Log } from '../gateway/index.ts';
+import type { Settings } from '../settings/index.ts';
+
+/** The daemon's log, and its end: what is buffered is written before the process goes. */
+export interface DaemonLog extends Log {
+  info(event: string, detail: Readonly<Record<string, string | number>>): void;
+  flush(): void;
+}
+
+/**
+ * Opens the log on standard error: JSON lines, or short ones for people on a terminal. A request is one line.
+ * A log that cannot be written (a closed pipe, a full disk) is dropped: answering goes on.
+ */
+export function openLog(settings: Settings['log'], isTerminal: boolean): DaemonLog {
+  const isPretty = settings.format === 'pretty' || (settings.format === 'auto' && isTerminal);
+  const destination = pino.destination({ dest: 2, sync: isPretty, minLength: 0 });
+  let isGone = false;
+  destination.on('error', () => {
+    isGone = true;
+    destination.destroy();
+  });
+  const logger = pino({ level: settings.level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, destination);
+  const short = isPretty ? (text: string) => void destination.write(`${text}\n`) : undefined;
+  const tells = (level: 'info' | 'warn' | 'error') => logger.isLevelEnabled(level);
+  return {
+    access: (line) => {
+      if (!tells('info')) return;
+      const { chat, ...rest } = line;
+      if (short === undefined) logger.info({ ...rest, ...chat }, 'request');
+      else short(shortAccess(line));
+    },
+    info: (event, detail) => {
+      if (short === undefined) logger.info(detail, event);
+      else if (tells('info')) short(`${clock()} ${event} ${pairs(detail)}`);
+    },
+    warn: (event, detail) => {
+      if (short === undefined) logger.warn(detail, event);
+      else if (tells('warn')) short(`${clock()} warning: ${event} ${pairs(detail)}`);
+    },
+    error: (event, error) => {
+      const { name, stack } = error instanceof Error ? error : { name: 'unknown', stack: String(error) };
+      if (short === undefined) logger.error({ error: name, stack }, event);
+      else if (tells('error')) short(`${clock()} error: ${event} ${stack ?? name}`);
+    },
+    flush: () => {
+      if (!isGone) destination.flushSync();
+    },
+  };
+}
+
+function shortAccess(line: AccessLine): string {
+  const head = `${clock()} ${line.status} ${line.method} ${line.path}`;
+  const { chat } = line;
+  if (chat === undefined) return `${head} ${line.dur_ms} ms`;
+  const served = chat.model_used === '' ? chat.model_requested : chat.model_used;
+  return `${head} ${served} by ${chat.provider} ${chat.in_tok}+${chat.out_tok} tokens $${chat.cost} ${line.dur_ms} ms${chat.end === 'ok' ? '' : ` (${chat.end})`}`;
+}
+
+function clock(): string {
+  return new Date().toISOString().slice(11, 19);
+}
+
+function pairs(detail: Readonly<Record<string, string | number>>): string {
+  return Object.entries(detail).map(([name, value]) => `${name}=${value}`).join(' ');
+}

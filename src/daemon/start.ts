@@ -1,0 +1,155 @@
+import { createGateway, type Clock, type Gateway } from '../gateway/index.ts';
+import { openLedger, type Ledger } from '../ledger/index.ts';
+import { createSandbox } from '../sandbox/index.ts';
+import type { Settings } from '../settings/index.ts';
+import { createUpstream } from '../upstream/index.ts';
+import { openVault, type Vault } from '../vault/index.ts';
+import { createCredentials } from './credentials.ts';
+import { startJobs } from './jobs.ts';
+import { openLog, type DaemonLog } from './log.ts';
+import { prepareSandbox, welcomeLines } from './welcome.ts';
+
+/** Exit codes of the daemon, after sysexits: 0 stopped as asked, 70 a bug, 74 the books failed. */
+const EXIT = { stopped: 0, bug: 70, books: 74 } as const;
+
+export interface StartDaemon {
+  readonly settings: Settings;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly home: string;
+  readonly version: string;
+  /** Says a line to people: standard output. */
+  readonly print: (line: string) => void;
+}
+
+/** A running daemon. */
+export interface Daemon {
+  readonly url: string;
+  /** Resolves with the exit code when everything is closed. */
+  readonly stopped: Promise<number>;
+  /** Drains and closes; a second call cuts off what still runs. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the daemon: opens the books, closes what a dead process left open in them, then listens.
+ * SIGTERM and SIGINT drain; a second one cuts off at once, and still every hold is closed.
+ * @throws what the parts throw, each with its mend: another daemon on the database, a port in use, a wrong master key.
+ */
+export async function startDaemon(options: StartDaemon): Promise<Daemon> {
+  const { settings, version } = options;
+  const log = openLog(settings.log, process.stderr.isTTY);
+  const ledger = await openLedger({ path: settings.database.path, as: 'daemon' });
+  try {
+    const recovered = await ledger.recover(CLOCK.nowMs());
+    if (recovered.released + recovered.settled > 0) log.info('recovered', recovered);
+    const vault = await vaultFor(options, ledger, log);
+    const credentials = createCredentials({ settings, ledger, vault });
+    const upstream = createUpstream({ userAgent: `findtoken/${version}` });
+    const sandbox = settings.sandbox ? createSandbox({ now: CLOCK.nowMs, sleep: CLOCK.sleep }) : undefined;
+    const gateway = createGateway({ settings, ledger, upstream, sandbox, credentials, clock: CLOCK, log, version });
+    const { host } = settings.server;
+    const { port } = await gateway.listen(host, settings.server.port);
+    const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    const stopJobs = startJobs({ settings, ledger, upstream, gateway, credentials, log, nowMs: CLOCK.nowMs, about: { version, url, startedMs: CLOCK.nowMs() } });
+    const close = async () => {
+      stopJobs();
+      await upstream.close();
+      await sandbox?.close();
+      await ledger.close();
+      log.flush();
+    };
+    const ready = settings.sandbox ? await prepareSandbox({ ledger, nowMs: CLOCK.nowMs }) : undefined;
+    const providers = [...(await credentials.operatorProviders())].sort();
+    for (const line of welcomeLines({ url, version, settings, providers, sandbox: ready })) options.print(line);
+    return { url, ...runUntilStopped(settings, gateway, log, close) };
+  } catch (error) {
+    await ledger.close();
+    throw error;
+  }
+}
+
+const CLOCK: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  sleep: (ms, signal) =>
+    new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      signal.addEventListener('abort', done);
+      if (signal.aborted) done();
+    }),
+};
+
+/**
+ * The vault, opened when it is first needed, so that a daemon without secrets makes no master key. Where sealed rows exist it is
+ * opened now: a wrong master key must stop the start, not the first request.
+ */
+async function vaultFor(options: StartDaemon, ledger: Ledger, log: DaemonLog): Promise<() => Promise<Vault>> {
+  const { settings, env, home } = options;
+  const sealedRowsExist = async () => {
+    if ((await ledger.listProviderKeys()).length > 0) return true;
+    for (const { id } of await ledger.listAccounts()) if ((await ledger.listByokKeys(id)).length > 0) return true;
+    return false;
+  };
+  let opened: Promise<Vault> | undefined;
+  const open = async () => {
+    const vault = await openVault({
+      source: settings.secrets.masterKey,
+      env,
+      home,
+      xdgConfigHome: env['XDG_CONFIG_HOME'],
+      databasePath: settings.database.path,
+      notes: { get: (name) => ledger.note(name), set: (name, value) => ledger.setNote(name, value) },
+      sealedRowsExist,
+    });
+    for (const notice of vault.notices) log.warn('master_key', { notice });
+    return vault;
+  };
+  const lazily = () => (opened ??= open());
+  if (await sealedRowsExist()) await lazily();
+  return lazily;
+}
+
+function runUntilStopped(settings: Settings, gateway: Gateway, log: DaemonLog, close: () => Promise<void>): Pick<Daemon, 'stopped' | 'stop'> {
+  let stopping: Promise<void> | undefined;
+  let finish: (code: number) => void = () => undefined;
+  const stopped = new Promise<number>((resolve) => {
+    finish = resolve;
+  });
+  const end = async (code: number, work: Promise<void>) => {
+    await work;
+    await close();
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+    process.off('uncaughtException', onBug);
+    finish(code);
+  };
+  const stop = async () => {
+    if (stopping !== undefined) return gateway.stop();
+    log.info('draining', { in_flight: gateway.inFlight, limit_ms: settings.server.drainMs });
+    stopping = end(EXIT.stopped, gateway.drain(settings.server.drainMs));
+    return stopping;
+  };
+  const onSignal = () => {
+    stop().catch((error: unknown) => {
+      log.error('stop_failed', error);
+      finish(EXIT.books);
+    });
+  };
+  /** A bug outside any request: the books of what runs are closed, then the process ends, for its state can no longer be trusted. */
+  const onBug = (error: Error) => {
+    log.error('uncaught_exception', error);
+    end(EXIT.bug, gateway.stop()).catch((failure: unknown) => {
+      log.error('stop_failed', failure);
+      finish(EXIT.bug);
+    });
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  process.on('uncaughtException', onBug);
+  return { stopped, stop };
+}
+
+const SIGNALS = ['SIGTERM', 'SIGINT'] as const;

@@ -1,0 +1,58 @@
+import { createAccount, createKey, grantCredits } from '../accounts/index.ts';
+import type { Account, Ledger } from '../ledger/index.ts';
+import { USD } from '../money/index.ts';
+import type { Settings } from '../settings/index.ts';
+
+const SANDBOX_EMAIL = 'sandbox@localhost';
+const WELCOME_CREDIT = 10n * USD;
+/** Below this a rehearsal soon ends in 402s, so it is topped up. */
+const TOP_UP_BELOW = USD;
+
+/**
+ * Makes the sandbox ready to be tried: an account with play money and a fresh key, printed once.
+ * The account is its own, so that no play money ever mixes with an operator's customers. Keys of earlier starts that nobody used
+ * are revoked; used ones keep working.
+ */
+export async function prepareSandbox(parts: { readonly ledger: Ledger; readonly nowMs: () => number }): Promise<{ readonly key: string; readonly email: string }> {
+  const { ledger, nowMs } = parts;
+  const account: Account = (await ledger.findAccount(SANDBOX_EMAIL)) ?? (await createAccount(parts, { email: SANDBOX_EMAIL, pending: false }));
+  if (account.balance - account.held < TOP_UP_BELOW) {
+    await grantCredits(parts, { accountId: account.id, amount: WELCOME_CREDIT, note: 'play money of the sandbox' });
+  }
+  for (const { id, name, lastUsedMs, revokedMs } of await ledger.listKeys(account.id)) {
+    if (name === 'sandbox' && lastUsedMs === undefined && revokedMs === undefined) await ledger.revokeKey(account.id, id, nowMs());
+  }
+  const { key } = await createKey(parts, { accountId: account.id, name: 'sandbox' });
+  return { key, email: account.email };
+}
+
+/** What the daemon says when it is up, for people. */
+export function welcomeLines(about: { readonly url: string; readonly version: string; readonly settings: Settings; readonly providers: readonly string[]; readonly sandbox: { readonly key: string; readonly email: string } | undefined }): readonly string[] {
+  const { settings, sandbox } = about;
+  const lines = [
+    `findtoken ${about.version} is listening on ${about.url}`,
+    `  OpenAI base URL  ${about.url}/v1`,
+    `  database         ${settings.database.path}`,
+    `  configuration    ${settings.file ?? 'embedded defaults'}`,
+    `  provider keys    ${about.providers.length === 0 ? 'none' : about.providers.join(', ')}`,
+  ];
+  if (sandbox === undefined) {
+    if (about.providers.length > 0) return lines;
+    return [...lines, '', 'No provider has a key yet: set one with `findtoken providers set-key deepseek`, or try `findtoken serve --sandbox`.'];
+  }
+  const model = about.providers.includes('deepseek') ? 'sandbox-chat' : 'deepseek-chat';
+  return [
+    ...lines,
+    `  sandbox          on: models without a provider key are answered here, offline, and billed to ${sandbox.email}`,
+    `  API key          ${sandbox.key}`,
+    '',
+    'Try it (the cost stands in the X-FindToken-* headers):',
+    '',
+    `  curl -i ${about.url}/v1/chat/completions \\`,
+    `    -H "Authorization: Bearer ${sandbox.key}" \\`,
+    '    -H "Content-Type: application/json" \\',
+    `    -d '{"model": "${model}", "messages": [{"role": "user", "content": "Hello!"}]}'`,
+    '',
+    'Then see it in the books: `findtoken logs` and `findtoken balance`. Ctrl-C stops the daemon.',
+  ];
+}

@@ -1,0 +1,185 @@
+import type { AttemptTrace } from '../faults.ts';
+import { nextStep, type Candidate, type Plan, type RetryRules, type Step, type Trail } from '../routing/index.ts';
+import type { EventStream, Reply } from '../upstream/index.ts';
+import { openAnswer, readTransport, readWhole, simulateAnswer, toUpstream, type AnswerStream, type ChatRequest, type Failure, type WholeAnswer } from '../wire/index.ts';
+import type { StreamMouth } from './mouth.ts';
+import type { Booked } from './settle.ts';
+import type { Credential } from './types.ts';
+
+/** How asking the providers of a plan in turn ended. */
+export type Asked =
+  | { readonly kind: 'whole'; readonly candidate: Candidate; readonly traces: readonly AttemptTrace[]; readonly answer: WholeAnswer }
+  /** `stream` is undefined where a whole answer is told as a stream. `ready`: events that have come already. */
+  | { readonly kind: 'stream'; readonly candidate: Candidate; readonly traces: readonly AttemptTrace[]; readonly stream: EventStream | undefined; readonly answer: AnswerStream; readonly ready: readonly string[] }
+  | { readonly kind: 'failed'; readonly candidate: Candidate; readonly traces: readonly AttemptTrace[]; readonly failure: Failure; readonly refused: boolean }
+  /** The client is gone. `inFlight`: a provider was working on it. */
+  | { readonly kind: 'hung-up'; readonly candidate: Candidate; readonly traces: readonly AttemptTrace[]; readonly inFlight: boolean };
+
+export interface Asking {
+  readonly booked: Booked;
+  readonly request: ChatRequest;
+  readonly plan: Plan;
+  /** The credential for a candidate's provider; undefined where it has gone meanwhile. */
+  readonly credential: (provider: string) => Promise<Credential | undefined>;
+  /** Present for streams. */
+  readonly mouth: StreamMouth | undefined;
+  /** The client is itself retrying: our retries do not start anew. */
+  readonly clientRetries: boolean;
+  readonly traceparent: string | undefined;
+}
+
+type Attempted =
+  | { readonly kind: 'failed'; readonly failure: Failure }
+  | { readonly kind: 'whole'; readonly answer: WholeAnswer }
+  | { readonly kind: 'stream'; readonly stream: EventStream | undefined; readonly answer: AnswerStream; readonly ready: readonly string[] };
+
+/**
+ * The attempt loop, one for streams and whole answers: send, classify, let `routing` decide, wait or move on.
+ * Nothing is sent again once the head of a stream is out.
+ */
+export async function askProviders(asking: Asking): Promise<Asked> {
+  const { booked, plan, mouth } = asking;
+  const { running, call } = booked;
+  const rules = rulesOf(asking);
+  const traces: AttemptTrace[] = [];
+  const startedMs = running.clock.monotonicMs();
+  let at = 0;
+  let triesHere = 0;
+  for (;;) {
+    const candidate = candidateAt(plan, at);
+    triesHere += 1;
+    mouth?.serving(candidate, traces.length + 1);
+    running.health.reserve(candidate.provider, candidate.model.id);
+    const sentMs = running.clock.monotonicMs();
+    const attempted = await attempt(asking, candidate, rules.deadlineMs - (sentMs - startedMs));
+    const failure = attempted.kind === 'failed' ? attempted.failure : undefined;
+    traces.push(traceOf(candidate, failure, running.clock.monotonicMs() - sentMs));
+    if (call.signal.aborted) return { kind: 'hung-up', candidate, traces, inFlight: true };
+    if (attempted.kind !== 'failed') return { ...attempted, candidate, traces };
+
+    const trail = trailOf(asking, at, triesHere, traces.length, running.clock.monotonicMs() - startedMs);
+    const step: Step = mouth?.isOpen === true ? { do: 'give-up', why: 'exhausted' } : nextStep(attempted.failure, trail, rules);
+    observeFailure(booked, candidate, attempted.failure, step.do !== 'retry' && triesHere > rules.retries);
+    if (step.do === 'retry') {
+      await running.clock.sleep(step.afterMs, call.signal);
+      if (call.signal.aborted) return { kind: 'hung-up', candidate, traces, inFlight: false };
+    } else if (step.do === 'reroute') {
+      at += 1 + step.skip;
+      triesHere = 0;
+    } else {
+      return { kind: 'failed', candidate, traces, failure: attempted.failure, refused: step.do === 'refuse' };
+    }
+  }
+}
+
+/** Tells health of a failure, where it says something about the provider: a user's own refused or empty key does not. */
+export function observeFailure(booked: Booked, candidate: Candidate, failure: Failure, spent: boolean): void {
+  const aboutTheKey = failure.class === 'key' || failure.class === 'money' || failure.status === 429;
+  if (booked.byok && aboutTheKey) return;
+  const { class: kind, retryAfterMs, status } = failure;
+  booked.running.health.observe(candidate.provider, candidate.model.id, { kind: 'failed', class: kind, retryAfterMs, spent });
+  if (!booked.byok && aboutTheKey && status !== 429) {
+    booked.running.log.warn('operator_key_trouble', { provider: candidate.provider, class: kind, status, mend: 'findtoken providers test' });
+  }
+}
+
+async function attempt(asking: Asking, candidate: Candidate, leftMs: number): Promise<Attempted> {
+  const { booked, request } = asking;
+  const { running, call, hold } = booked;
+  const { routing, catalog } = running.settings;
+  const credential = await asking.credential(candidate.provider);
+  if (credential === undefined) return { kind: 'failed', failure: NO_KEY };
+  const dialect = catalog.providers.get(candidate.provider)?.dialect ?? 'openai';
+  const maxTokens = hold.maxTokens === undefined ? undefined : Math.min(hold.maxTokens, candidate.model.maxOutput);
+  const { body } = toUpstream(request, { model: candidate.model, dialect, maxTokens });
+  const sender = candidate.provider === 'sandbox' ? running.sandbox : running.upstream;
+  if (sender === undefined) return { kind: 'failed', failure: NO_KEY };
+  const reply = await sender.send(
+    {
+      ...credential,
+      body,
+      stream: request.stream,
+      model: candidate.model.id,
+      requestId: call.id,
+      traceparent: asking.traceparent,
+      timeoutMs: request.stream ? routing.streamTimeoutMs : Math.max(1, Math.min(routing.timeoutMs, leftMs)),
+      idleMs: routing.streamTimeoutMs,
+    },
+    call.signal,
+  );
+  return readReply(asking, candidate, dialect, reply);
+}
+
+async function readReply(asking: Asking, candidate: Candidate, dialect: string, reply: Reply): Promise<Attempted> {
+  const { request, booked } = asking;
+  const { model } = candidate;
+  const requestId = booked.call.id;
+  const createdS = Math.floor(booked.running.clock.nowMs() / 1000);
+  const target = { dialect, model, requestId, createdS, includeUsage: request.includeUsage };
+  if (reply.kind === 'failed') return { kind: 'failed', failure: readTransport(reply.failure, reply.sent) };
+  if (reply.kind === 'whole') {
+    const read = readWhole(reply, target);
+    if (read.kind === 'failed') return { kind: 'failed', failure: read };
+    if (!request.stream) return { kind: 'whole', answer: read.answer };
+    const { chunks, stream: answer } = simulateAnswer(read.answer, target);
+    return { kind: 'stream', stream: undefined, answer, ready: chunks };
+  }
+  if (!request.stream) {
+    reply.stream.abort();
+    return { kind: 'failed', failure: UNASKED_STREAM };
+  }
+  return firstWords(reply.stream, openAnswer(target));
+}
+
+/** Reads a stream until something of the answer has come: until then another provider may still take over. */
+async function firstWords(stream: EventStream, answer: AnswerStream): Promise<Attempted> {
+  const ready: string[] = [];
+  for (;;) {
+    const read = await stream.read();
+    if (read.kind === 'failed') return { kind: 'failed', failure: readTransport(read.failure, true) };
+    if (read.kind === 'events') for (const event of read.events) ready.push(...answer.take(event));
+    const isEmpty = !answer.started && (read.kind === 'end' || answer.done);
+    if (answer.failure !== undefined || isEmpty) {
+      stream.abort();
+      return { kind: 'failed', failure: answer.failure ?? EMPTY_STREAM };
+    }
+    if (answer.started) return { kind: 'stream', stream, answer, ready };
+  }
+}
+
+function rulesOf(asking: Asking): RetryRules {
+  const { retries, backoffMs, maxAttempts, deadlineMs } = asking.booked.running.settings.routing;
+  return { retries, backoffMs, maxAttempts, deadlineMs };
+}
+
+function trailOf(asking: Asking, at: number, triesHere: number, tries: number, elapsedMs: number): Trail {
+  const { candidates } = asking.plan;
+  const here = candidateAt(asking.plan, at);
+  return {
+    triesHere,
+    tries,
+    elapsedMs,
+    once: asking.clientRetries || here.trial,
+    byok: asking.booked.byok,
+    remaining: candidates.slice(at + 1).map((other) => ({
+      larger: other.model.contextWindow > here.model.contextWindow,
+      sameProvider: other.provider === here.provider,
+    })),
+  };
+}
+
+function candidateAt(plan: Plan, at: number): Candidate {
+  const candidate = plan.candidates[at];
+  if (candidate === undefined) throw new Error(`a step left the plan: candidate ${at} of ${plan.candidates.length}`);
+  return candidate;
+}
+
+function traceOf(candidate: Candidate, failure: Failure | undefined, ms: number): AttemptTrace {
+  return { provider: candidate.provider, model: candidate.model.id, status: failure?.status ?? 200, class: failure?.class ?? 'answered', ms: Math.round(ms) };
+}
+
+const FAILED: Failure = { kind: 'failed', class: 'next', status: 0, providerCode: '', message: '', retryAfterMs: undefined, maybeServed: true };
+/** The key was there when the plan was made, and is gone. */
+const NO_KEY: Failure = { ...FAILED, class: 'key', providerCode: 'no_key', maybeServed: false };
+const UNASKED_STREAM: Failure = { ...FAILED, status: 200, providerCode: 'unasked_stream' };
+const EMPTY_STREAM: Failure = { ...FAILED, status: 200, providerCode: 'empty_stream' };

@@ -1,0 +1,194 @@
+import { chooseMode, type ModeChoice } from '../accounts/index.ts';
+import { findModel, nearestModel, type Model } from '../catalog/index.ts';
+import { Fault, toEnvelope } from '../faults.ts';
+import type { KeyOwner } from '../ledger/index.ts';
+import { formatUsd, usdNumber } from '../money/index.ts';
+import { planCandidates, type Plan } from '../routing/index.ts';
+import { readChatRequest, writeUsage, type ChatRequest } from '../wire/index.ts';
+import { askProviders, type Asked, type Asking } from './attempts.ts';
+import { readJson } from './body.ts';
+import { takeHold } from './holds.ts';
+import type { Lease } from './limits.ts';
+import { StreamMouth, servingHeaders } from './mouth.ts';
+import { refusalOf, unavailable } from './refusals.ts';
+import { estimated, failInBand, relayStream, type Ended } from './relay.ts';
+import { answerFault, billingHeaders, STOPPING } from './send.ts';
+import { release, settle, type Booked, type Served } from './settle.ts';
+import type { Answer, Billing, Call, ChatLine, Credential, Running, Streamed } from './types.ts';
+
+/**
+ * The walk of one chat request, from bytes to receipt. Source: DESIGN section 2.
+ * Every refusal before the hold costs nothing and asks nobody; every path after it ends in a settlement or a release.
+ */
+export async function serveChat(running: Running, call: Call, owner: KeyOwner): Promise<Answer | Streamed> {
+  const { settings } = running;
+  let billing: Billing = { mode: 'standard', cost: 0n, balance: owner.balance };
+  let lease: Lease | undefined;
+  try {
+    const body = await readJson(call.req, settings.limits);
+    const request = readChatRequest(body, { pictureTokens: settings.billing.pictureTokens, routingHeader: header(call, 'x-findtoken-routing') });
+    const model = requestedModel(running, request);
+    const choice = chooseMode({ request, header: header(call, 'x-findtoken-mode'), owner, model, catalog: settings.catalog });
+    const byok = choice.mode === 'byok';
+    billing = { mode: choice.mode, cost: 0n, balance: byok ? undefined : owner.balance };
+    lease = running.limits.enter(owner);
+    const plan = await planFor(running, request, owner, choice);
+    if (plan.candidates.length === 0) throw unavailable(model.id, [], plan);
+    const hold = await takeHold(running, call, { owner, request, plan, choice });
+
+    const booked: Booked = { running, call, hold, byok };
+    const mouth = request.stream ? new StreamMouth(call, running.timing, headHeaders(billing, hold.balance, lease), () => running.clock.monotonicMs()) : undefined;
+    const used = { secret: '' };
+    const asking: Asking = {
+      booked,
+      request,
+      plan,
+      mouth,
+      credential: async (provider) => {
+        const credential = await credentialFor(running, owner, choice, provider);
+        used.secret = credential?.apiKey ?? used.secret;
+        return credential;
+      },
+      clientRetries: Number(header(call, 'x-stainless-retry-count') ?? 0) > 0,
+      traceparent: header(call, 'traceparent'),
+    };
+    const asked = await guarded(booked, mouth, () => askProviders(asking));
+    return await guarded(booked, mouth, () => conclude(asking, asked, billing, lease, used.secret));
+  } catch (cause) {
+    if (!(cause instanceof Fault)) running.log.error('chat_failed', cause);
+    return chatFault(call, cause, billing, lease);
+  } finally {
+    lease?.leave();
+  }
+}
+
+/** Settles or releases what asking came to, and tells the client. */
+async function conclude(asking: Asking, asked: Asked, billing: Billing, lease: Lease | undefined, secret: string): Promise<Answer | Streamed> {
+  const { booked, request, plan, mouth } = asking;
+  const { call, byok } = booked;
+  const served: Served = { candidate: asked.candidate, attempts: asked.traces.length, firstByteMs: mouth?.firstByteMs };
+  if (asked.kind === 'stream' && mouth !== undefined) {
+    const ended = await relayStream(booked, request, asked, mouth);
+    return { streamed: true, status: 200, chat: chatLine(asking, served, ended, mouth.firstByteMs) };
+  }
+  if (asked.kind === 'hung-up') {
+    mouth?.close();
+    const ended = await hungUp(asking, served, asked.inFlight);
+    return { streamed: true, status: 499, chat: chatLine(asking, served, ended, undefined) };
+  }
+  if (asked.kind === 'whole') {
+    const usage = asked.answer.usage ?? estimated(request, asked.answer.completionEstimate);
+    const receipt = await settle(booked, served, usage, call.signal.aborted ? 'aborted' : 'ok');
+    booked.running.health.observe(asked.candidate.provider, asked.candidate.model.id, { kind: 'answered' });
+    return {
+      status: 200,
+      body: { ...asked.answer.body, usage: { ...writeUsage(usage), cost: usdNumber(receipt.cost) } },
+      headers: { ...lease?.headers, ...servingHeaders(asked.candidate, served.attempts) },
+      billing: { ...billing, cost: receipt.cost, balance: byok ? undefined : receipt.balance },
+      chat: chatLine(asking, served, { receipt, usage, end: 'ok' }, undefined),
+    };
+  }
+  if (asked.kind === 'stream') throw new Error('a stream was answered to a request that asked for none');
+  const fault = refusalOf({ ...asked, provider: asked.candidate.provider }, request.model, plan, secret);
+  if (mouth?.isOpen === true) {
+    const ended = await failInBand(booked, mouth, served, fault);
+    return { streamed: true, status: 200, chat: chatLine(asking, served, ended, undefined) };
+  }
+  mouth?.close();
+  const receipt = await release(booked, served, served.attempts, fault.code);
+  const answer = chatFault(call, fault, billing, lease);
+  return { ...answer, headers: { ...answer.headers, ...servingHeaders(asked.candidate, served.attempts) }, chat: chatLine(asking, served, { receipt, usage: undefined, end: fault.code }, undefined) };
+}
+
+/** Runs a station after the hold. Whatever it throws, the hold is released first: nobody pays for our bugs. */
+async function guarded<T>(booked: Booked, mouth: StreamMouth | undefined, station: () => Promise<T>): Promise<T> {
+  try {
+    return await station();
+  } catch (cause) {
+    mouth?.close();
+    await release(booked, undefined, 0, cause instanceof Fault ? cause.code : 'internal_error');
+    if (mouth?.isOpen === true) {
+      const fault = cause instanceof Fault ? cause : new Fault('internal_error', { fill: { request_id: booked.call.id } });
+      mouth.fail(toEnvelope(fault, booked.call.id), undefined);
+    }
+    throw cause;
+  }
+}
+
+/** The client left before the first words: it pays for the prompt if a provider was working on it, else nothing. */
+async function hungUp(asking: Asking, served: Served, inFlight: boolean): Promise<Ended> {
+  const { booked, request } = asking;
+  if (!inFlight || booked.call.signal.reason === STOPPING) return { receipt: await release(booked, served, served.attempts, 'aborted'), usage: undefined, end: 'aborted' };
+  const usage = estimated(request, 0);
+  return { receipt: await settle(booked, served, usage, 'aborted'), usage, end: 'aborted' };
+}
+
+function requestedModel(running: Running, request: ChatRequest): Model {
+  const { catalog } = running.settings;
+  const model = findModel(catalog, request.model);
+  if (model !== undefined) return model;
+  const nearest = nearestModel(catalog, request.model);
+  const hint = nearest === undefined ? '' : `; did you mean ${JSON.stringify(nearest)}?`;
+  throw new Fault('model_not_found', { fill: { model: JSON.stringify(request.requestedModel.slice(0, 100)), hint }, param: 'model' });
+}
+
+async function planFor(running: Running, request: ChatRequest, owner: KeyOwner, choice: ModeChoice): Promise<Plan> {
+  const operators = choice.mode === 'standard' ? await running.credentials.operatorProviders() : new Set<string>();
+  const own = new Set(choice.inlineKey === undefined ? owner.byokProviders : [choice.only]);
+  const servedBy = (model: Model): string | undefined => {
+    if (choice.mode === 'byok') return own.has(model.provider) ? model.provider : undefined;
+    if (operators.has(model.provider)) return model.provider;
+    return running.sandbox === undefined ? undefined : 'sandbox';
+  };
+  const { catalog, billing } = running.settings;
+  const { entries: health } = running.health;
+  const plan = planCandidates({ catalog, request, servedBy, health, nowMs: running.clock.nowMs(), only: choice.only, defaultMaxTokens: billing.defaultMaxTokens });
+  if (choice.only !== undefined && plan.candidates.length === 0) {
+    throw new Fault('invalid_request', { fill: { detail: `provider_key names ${choice.only}, which serves neither ${request.model} nor an equivalent of it. Ask for one of its models.` }, param: 'provider_key' });
+  }
+  return plan;
+}
+
+async function credentialFor(running: Running, owner: KeyOwner, choice: ModeChoice, provider: string): Promise<Credential | undefined> {
+  const { baseUrl } = running.settings.catalog.providers.get(provider) ?? {};
+  if (choice.inlineKey !== undefined) return baseUrl === undefined ? undefined : { provider, baseUrl, apiKey: choice.inlineKey };
+  if (choice.mode === 'byok') return running.credentials.registered(owner.accountId, provider);
+  if (provider === 'sandbox') return { provider, baseUrl: baseUrl ?? '', apiKey: '' };
+  return running.credentials.operator(provider);
+}
+
+function headHeaders(billing: Billing, balance: bigint, lease: Lease): Record<string, string> {
+  const { 'x-findtoken-cost': _, ...known } = billingHeaders(billing);
+  return { ...known, ...(billing.mode === 'byok' ? {} : { 'x-findtoken-balance': formatUsd(balance) }), ...lease.headers };
+}
+
+/** Errors of chat calls bear their attempts, even where there were none. */
+function chatFault(call: Call, cause: unknown, billing: Billing, lease: Lease | undefined): Answer {
+  const answer = answerFault(call, cause, billing);
+  const withTrail = cause instanceof Fault && cause.attempts === undefined ? { error: { ...toEnvelope(cause, call.id).error, metadata: { request_id: call.id, attempts: [] } } } : answer.body;
+  return { ...answer, body: withTrail, headers: { ...lease?.headers, ...answer.headers } };
+}
+
+function chatLine(asking: Asking, served: Served, ended: Ended, firstByteMs: number | undefined): ChatLine {
+  const { booked, request } = asking;
+  const { usage, receipt } = ended;
+  return {
+    mode: booked.byok ? 'byok' : 'standard',
+    model_requested: request.requestedModel,
+    model_used: served.candidate.model.id,
+    provider: served.candidate.provider,
+    attempts: served.attempts,
+    stream: request.stream,
+    in_tok: usage?.prompt ?? 0,
+    cached_tok: usage?.cached ?? 0,
+    out_tok: usage?.completion ?? 0,
+    cost: formatUsd(receipt.cost),
+    ttft_ms: firstByteMs === undefined ? undefined : Math.round(firstByteMs - booked.call.startedMs),
+    end: ended.end,
+  };
+}
+
+function header(call: Call, name: string): string | undefined {
+  const value = call.req.headers[name];
+  return typeof value === 'string' ? value : undefined;
+}

@@ -1,0 +1,67 @@
+import type { IncomingMessage } from 'node:http';
+import { Fault } from '../faults.ts';
+import type { KeyOwner, Ledger } from '../ledger/index.ts';
+import { hashKey, readApiKey } from '../vault/index.ts';
+import { printable } from './body.ts';
+import { inactive } from './holds.ts';
+import type { Settings } from '../settings/index.ts';
+
+/**
+ * Who is calling: the owner of the Bearer key (or of `x-api-key`), read afresh, so that a revocation holds at the next request.
+ * @throws Fault `invalid_api_key` (401), the same for a missing, malformed, unknown or revoked key; `account_inactive` (403).
+ */
+export async function authenticate(req: IncomingMessage, ledger: Ledger): Promise<KeyOwner> {
+  const bare = req.headers['x-api-key'];
+  const key = readApiKey(req.headers.authorization ?? (typeof bare === 'string' ? bare : undefined));
+  const owner = key === undefined ? undefined : await ledger.findKey(hashKey(key));
+  if (owner === undefined) throw new Fault('invalid_api_key');
+  if (owner.status !== 'active' || owner.frozen) throw inactive(owner.status, owner.frozen);
+  return owner;
+}
+
+/** The Host names a daemon answers to; undefined: any, for one that does not listen on loopback alone. */
+export function knownHosts(settings: Settings): ReadonlySet<string> | undefined {
+  const { host, publicUrl, hosts } = settings.server;
+  if (!isLoopback(host)) return undefined;
+  return new Set(['localhost', '127.0.0.1', '[::1]', host, new URL(publicUrl).hostname, ...hosts].map((name) => name.toLowerCase()));
+}
+
+/**
+ * Refuses what a web page in the operator's own browser could send to a daemon on loopback: a foreign Host (DNS rebinding) or a
+ * foreign Origin. Source: facts on threats, "local daemon".
+ * @throws Fault 400 (no Host, or two), 421 (a Host that is not ours), 403 (an Origin that is not listed).
+ */
+export function checkHost(req: IncomingMessage, settings: Settings, hosts: ReadonlySet<string> | undefined): void {
+  const hostHeaders = countOf(req.rawHeaders, 'host');
+  if (hostHeaders > 1) throw new Fault('invalid_request', { fill: { detail: 'Send one Host header.' } });
+  if (!req.url?.startsWith('/')) throw new Fault('invalid_request', { fill: { detail: 'Send the path alone as the request target, such as /v1/models.' } });
+  const host = req.headers.host ?? '';
+  const name = host.replace(/:\d*$/, '').toLowerCase();
+  if (hosts !== undefined && hostHeaders === 1 && !hosts.has(name)) throw new Fault('misdirected_request', { fill: { host: printable(host) } });
+  const { origin } = req.headers;
+  if (origin === undefined || settings.server.corsOrigins.includes(origin)) return;
+  if (origin === new URL(settings.server.publicUrl).origin) return;
+  throw new Fault('origin_not_allowed', { fill: { origin: printable(origin) } });
+}
+
+/** The CORS headers for an origin that the operator listed; nothing for everybody else. */
+export function corsHeaders(req: IncomingMessage, settings: Settings): Record<string, string> {
+  const { origin } = req.headers;
+  if (origin === undefined || !settings.server.corsOrigins.includes(origin)) return {};
+  return {
+    'access-control-allow-origin': origin,
+    'access-control-allow-headers': 'authorization, content-type, idempotency-key, x-findtoken-mode, x-findtoken-routing',
+    'access-control-allow-methods': 'GET, POST, DELETE',
+    'access-control-expose-headers': 'x-request-id, x-findtoken-mode, x-findtoken-cost, x-findtoken-balance, x-findtoken-provider, x-findtoken-model, x-findtoken-attempts, retry-after',
+    vary: 'origin',
+  };
+}
+
+/** True for names and addresses that only this machine reaches. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+function countOf(rawHeaders: readonly string[], name: string): number {
+  return rawHeaders.filter((value, at) => at % 2 === 0 && value.toLowerCase() === name).length;
+}

@@ -1,0 +1,47 @@
+import { HealthBook } from './health.ts';
+import { Limits } from './limits.ts';
+import { createHttpSide } from './server.ts';
+import type { GatewayParts, Running, Timing } from './types.ts';
+
+const TIMING: Timing = { keepAliveMs: 15_000, writeStallMs: 30_000, finishGraceMs: 5_000, progressMs: 2_000, bodyMs: 30_000 };
+
+/** The running HTTP API. */
+export interface Gateway {
+  /** Starts to listen. Port 0 picks a free one. @throws the system's error, such as EADDRINUSE */
+  listen(host: string, port: number): Promise<{ readonly port: number }>;
+  /** Calls under way. */
+  readonly inFlight: number;
+  readonly health: HealthBook;
+  /** Readiness turns red, no new connections, running calls end by themselves or are cut off after `limitMs`; all books are closed then. */
+  drain(limitMs: number): Promise<void>;
+  /** Cuts off what still runs at once; all books are closed when it resolves. */
+  stop(): Promise<void>;
+}
+
+/** Builds the gateway of its parts. Nothing listens, nothing ticks before `listen`. */
+export function createGateway(parts: GatewayParts): Gateway {
+  let isDraining = false;
+  const running: Running = {
+    ...parts,
+    timing: { ...TIMING, ...parts.timing },
+    health: new HealthBook(() => parts.clock.nowMs()),
+    limits: new Limits(parts.settings.limits, () => parts.clock.monotonicMs()),
+    isDraining: () => isDraining,
+  };
+  const http = createHttpSide(running);
+  return {
+    listen: (host, port) => http.listen(host, port),
+    health: running.health,
+    get inFlight() {
+      return http.inFlight;
+    },
+    drain: (limitMs) => {
+      isDraining = true;
+      return http.drain(limitMs);
+    },
+    stop: () => {
+      isDraining = true;
+      return http.cutOff();
+    },
+  };
+}

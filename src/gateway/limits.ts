@@ -1,0 +1,105 @@
+import { Fault } from '../faults.ts';
+import type { KeyOwner } from '../ledger/index.ts';
+
+/** What an account was allowed to do, for the rate-limit headers. */
+export interface Lease {
+  readonly headers: Readonly<Record<string, string>>;
+  /** Ends the call's place among the concurrent ones. Calling it twice changes nothing. */
+  leave(): void;
+}
+
+interface Bucket {
+  tokens: number;
+  refilledMs: number;
+  running: number;
+}
+
+export interface LimitRules {
+  readonly requestsPerMinute: number;
+  readonly concurrentRequests: number;
+}
+
+/** Buckets that have been full and idle this long are forgotten. */
+const FORGET_AFTER_MS = 120_000;
+
+/**
+ * The per-account limits: a token bucket that holds a minute's worth and refills evenly, and a cap on calls at once.
+ * All keys of an account share one bucket. It lives in memory: a restart gives everybody a full bucket.
+ */
+export class Limits {
+  readonly #buckets = new Map<string, Bucket>();
+  readonly #rules: LimitRules;
+  readonly #nowMs: () => number;
+  #sweptMs = 0;
+
+  /** @param nowMs a monotonic clock */
+  constructor(rules: LimitRules, nowMs: () => number) {
+    this.#rules = rules;
+    this.#nowMs = nowMs;
+  }
+
+  /**
+   * Takes one token and one place.
+   * @throws Fault `rate_limit_exceeded` (429) with the seconds until the next token. With 600 a minute and an empty bucket
+   *   that is 1 (0.1 s, rounded up).
+   */
+  enter(owner: Pick<KeyOwner, 'accountId' | 'requestsPerMinute'>): Lease {
+    const perMinute = owner.requestsPerMinute ?? this.#rules.requestsPerMinute;
+    const nowMs = this.#nowMs();
+    const bucket = this.#refilled(owner.accountId, perMinute, nowMs);
+    if (bucket.running >= this.#rules.concurrentRequests) {
+      throw this.#refusal(bucket, perMinute, 1, `This account has ${bucket.running} requests running, its limit. Wait for one to end.`);
+    }
+    if (bucket.tokens < 1) {
+      const waitS = perMinute === 0 ? 60 : ((1 - bucket.tokens) * 60) / perMinute;
+      throw this.#refusal(bucket, perMinute, waitS, `This account may send ${perMinute} requests a minute. Slow down, or ask the operator for a higher limit.`);
+    }
+    bucket.tokens -= 1;
+    bucket.running += 1;
+    let running = true;
+    return {
+      headers: headersOf(bucket, perMinute),
+      leave: () => {
+        if (running) bucket.running -= 1;
+        running = false;
+      },
+    };
+  }
+
+  #refusal(bucket: Bucket, perMinute: number, waitS: number, detail: string): Fault {
+    return new Fault('rate_limit_exceeded', { fill: { detail }, retryAfterS: waitS, headers: headersOf(bucket, perMinute) });
+  }
+
+  #refilled(accountId: string, perMinute: number, nowMs: number): Bucket {
+    this.#forgetIdle(nowMs);
+    let bucket = this.#buckets.get(accountId);
+    if (bucket === undefined) {
+      bucket = { tokens: perMinute, refilledMs: nowMs, running: 0 };
+      this.#buckets.set(accountId, bucket);
+      return bucket;
+    }
+    const gained = ((nowMs - bucket.refilledMs) * perMinute) / 60_000;
+    bucket.tokens = Math.min(perMinute, bucket.tokens + gained);
+    bucket.refilledMs = nowMs;
+    return bucket;
+  }
+
+  #forgetIdle(nowMs: number): void {
+    if (nowMs - this.#sweptMs < FORGET_AFTER_MS) return;
+    this.#sweptMs = nowMs;
+    for (const [id, bucket] of this.#buckets) {
+      if (bucket.running === 0 && nowMs - bucket.refilledMs > FORGET_AFTER_MS) this.#buckets.delete(id);
+    }
+  }
+}
+
+/** Reset: seconds until the bucket is full again, in OpenAI's notation (`6s`). */
+function headersOf(bucket: Bucket, perMinute: number): Record<string, string> {
+  const missing = perMinute - bucket.tokens;
+  const resetS = perMinute === 0 ? 60 : Math.ceil((missing * 60) / perMinute);
+  return {
+    'x-ratelimit-limit-requests': String(perMinute),
+    'x-ratelimit-remaining-requests': String(Math.max(0, Math.floor(bucket.tokens))),
+    'x-ratelimit-reset-requests': `${Math.max(0, resetS)}s`,
+  };
+}

@@ -1,0 +1,122 @@
+import type { Candidate } from '../routing/index.ts';
+import { formatUsd, type UsdE8 } from '../money/index.ts';
+import type { Envelope } from '../faults.ts';
+import { commonHeaders, drained } from './send.ts';
+import type { Call, Timing } from './types.ts';
+
+/**
+ * The client's end of a stream. The head goes out with the first words, or with the first comment when a provider is silent for
+ * long: from then on a failure can only be told in-band.
+ *
+ * ```
+ * closed ──write──▶ open ──finish──▶ ended      silence: ": keep-alive"
+ *    └────silence────▲ └────fail─────▶ ended     no [DONE] after a failure, so that SDKs raise it
+ * ```
+ */
+export class StreamMouth {
+  readonly #call: Call;
+  readonly #timing: Timing;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #silence: NodeJS.Timeout;
+  readonly #nowMs: () => number;
+  #servingHeaders: Readonly<Record<string, string>> = {};
+  #firstByteMs: number | undefined;
+
+  /** @param headers what is known before any provider is asked: mode, balance before the call, rate limits */
+  constructor(call: Call, timing: Timing, headers: Readonly<Record<string, string>>, nowMs: () => number) {
+    this.#call = call;
+    this.#timing = timing;
+    this.#headers = headers;
+    this.#nowMs = nowMs;
+    this.#silence = setTimeout(() => this.#breakSilence(), timing.keepAliveMs);
+  }
+
+  /** The head is out. */
+  get isOpen(): boolean {
+    return this.#call.res.headersSent;
+  }
+
+  /** Monotonic time of the first words. */
+  get firstByteMs(): number | undefined {
+    return this.#firstByteMs;
+  }
+
+  /** Says who is asked now; the head names whoever it is when it goes out. */
+  serving(candidate: Candidate, attempt: number): void {
+    this.#servingHeaders = servingHeaders(candidate, attempt);
+  }
+
+  /** Sends events, each a JSON text, in one write. False when the client is gone or has stopped reading. */
+  async write(events: readonly string[]): Promise<boolean> {
+    if (events.length === 0) return !this.#call.signal.aborted;
+    this.#open();
+    this.#firstByteMs ??= this.#nowMs();
+    const flows = this.#call.res.write(frame(events));
+    this.#silence.refresh();
+    return flows ? !this.#call.signal.aborted : drained(this.#call.res, this.#timing.writeStallMs, this.#call.signal);
+  }
+
+  /** Sends the last events, the cost as a comment, `[DONE]` and the trailers. Called only after the settlement is durable. */
+  finish(events: readonly string[], cost: UsdE8, balance: UsdE8 | undefined): void {
+    clearTimeout(this.#silence);
+    const { res } = this.#call;
+    if (res.destroyed) return;
+    this.#open();
+    const shown = formatUsd(cost);
+    res.write(`${frame(events)}: x-findtoken-cost ${shown}\n\ndata: [DONE]\n\n`);
+    res.addTrailers({ 'X-FindToken-Cost': shown, ...(balance === undefined ? {} : { 'X-FindToken-Balance': formatUsd(balance) }) });
+    res.end();
+  }
+
+  /** Tells a failure in-band and ends the stream without `[DONE]`. */
+  fail(envelope: Envelope, balance: UsdE8 | undefined): void {
+    clearTimeout(this.#silence);
+    const { res } = this.#call;
+    if (res.destroyed) return;
+    res.write(frame([JSON.stringify(envelope)]));
+    res.addTrailers({ 'X-FindToken-Cost': '0.00', ...(balance === undefined ? {} : { 'X-FindToken-Balance': formatUsd(balance) }) });
+    res.end();
+  }
+
+  /** Stops the clock of silence; for a call that ends without a word here. */
+  close(): void {
+    clearTimeout(this.#silence);
+  }
+
+  #open(): void {
+    if (this.isOpen) return;
+    this.#call.res.writeHead(200, {
+      'content-type': 'text/event-stream; charset=utf-8',
+      'x-accel-buffering': 'no',
+      ...commonHeaders(this.#call),
+      ...this.#headers,
+      ...this.#servingHeaders,
+      trailer: 'X-FindToken-Cost, X-FindToken-Balance',
+    });
+  }
+
+  #breakSilence(): void {
+    const { res } = this.#call;
+    if (res.destroyed || res.writableEnded) return;
+    if (!res.writableNeedDrain) {
+      this.#open();
+      res.write(': keep-alive\n\n');
+    }
+    this.#silence.refresh();
+  }
+}
+
+/** Which model served, through whom, at which attempt. */
+export function servingHeaders(candidate: Candidate, attempts: number): Record<string, string> {
+  return {
+    'x-findtoken-provider': candidate.provider,
+    'x-findtoken-model': candidate.model.id,
+    'x-findtoken-attempts': String(attempts),
+  };
+}
+
+function frame(events: readonly string[]): string {
+  let text = '';
+  for (const event of events) text += `data: ${event}\n\n`;
+  return text;
+}

@@ -1,0 +1,68 @@
+import { Fault } from '../faults.ts';
+import type { KeyOwner } from '../ledger/index.ts';
+import { serveChat } from './chat.ts';
+import { showModel, showModels } from './models.ts';
+import { dropKey, makeKey, showBalance, showBillingLogs, showKeys } from './user.ts';
+import { showHealth, showReadiness, showWelcome } from './open.ts';
+import type { Answer, Call, Handler, Running, Streamed } from './types.ts';
+
+type Method = 'GET' | 'POST' | 'DELETE';
+
+type Route =
+  | { readonly method: Method; readonly path: string; readonly needsKey: true; readonly serve: Handler }
+  | { readonly method: Method; readonly path: string; readonly needsKey: false; readonly serve: (running: Running, call: Call) => Promise<Answer> };
+
+/** Every path there is. `{id}` stands for one part of the path. HEAD is served wherever GET is. */
+export const ROUTES: readonly Route[] = [
+  { method: 'POST', path: '/v1/chat/completions', needsKey: true, serve: serveChat },
+  { method: 'GET', path: '/v1/models', needsKey: true, serve: showModels },
+  { method: 'GET', path: '/v1/models/{id}', needsKey: true, serve: showModel },
+  { method: 'GET', path: '/v1/user/balance', needsKey: true, serve: showBalance },
+  { method: 'GET', path: '/v1/user/billing-logs', needsKey: true, serve: showBillingLogs },
+  { method: 'GET', path: '/v1/user/keys', needsKey: true, serve: showKeys },
+  { method: 'POST', path: '/v1/user/keys', needsKey: true, serve: makeKey },
+  { method: 'DELETE', path: '/v1/user/keys/{id}', needsKey: true, serve: dropKey },
+  { method: 'GET', path: '/healthz', needsKey: false, serve: showHealth },
+  { method: 'GET', path: '/readyz', needsKey: false, serve: showReadiness },
+  { method: 'GET', path: '/', needsKey: false, serve: showWelcome },
+];
+
+/** OpenAI paths that findtoken does not serve, and what to use instead. */
+const UNSERVED: readonly (readonly [prefix: string, mend: string])[] = [
+  ['/v1/completions', 'Use POST /v1/chat/completions with messages instead of a prompt.'],
+  ['/v1/responses', 'Use POST /v1/chat/completions; most clients have a setting for it.'],
+  ['/v1/messages', 'Use POST /v1/chat/completions, in the OpenAI form.'],
+  ['/v1/embeddings', 'Embeddings are not served; POST /v1/chat/completions is.'],
+  ['/chat/completions', 'The base URL ends in /v1: POST /v1/chat/completions.'],
+  ['/models', 'The base URL ends in /v1: GET /v1/models.'],
+];
+
+/**
+ * Finds the route of a request.
+ * @throws Fault `not_found` (404) that names the path to use where one is known; `method_not_allowed` (405) with `Allow`.
+ */
+export function findRoute(method: string, path: string): Route {
+  const here = ROUTES.filter((route) => matches(route.path, path));
+  const asked = method === 'HEAD' ? 'GET' : method;
+  const route = here.find((candidate) => candidate.method === asked);
+  if (route !== undefined) return route;
+  if (here.length > 0) {
+    const allow = here.flatMap((candidate) => (candidate.method === 'GET' ? ['GET', 'HEAD'] : [candidate.method])).join(', ');
+    throw new Fault('method_not_allowed', { fill: { method: method.slice(0, 20), allow }, headers: { allow } });
+  }
+  const mend = UNSERVED.find(([prefix]) => path === prefix || path.startsWith(`${prefix}/`))?.[1];
+  throw new Fault('not_found', { fill: { detail: `There is nothing at this path. ${mend ?? 'POST /v1/chat/completions and GET /v1/models are the paths most clients want.'}` } });
+}
+
+/** Serves a found route, with its owner where it needs one. */
+export async function serveRoute(route: Route, running: Running, call: Call, owner: KeyOwner | undefined): Promise<Answer | Streamed> {
+  if (!route.needsKey) return route.serve(running, call);
+  if (owner === undefined) throw new Fault('invalid_api_key');
+  return route.serve(running, call, owner);
+}
+
+function matches(pattern: string, path: string): boolean {
+  if (!pattern.endsWith('{id}')) return pattern === path;
+  const base = pattern.slice(0, -'{id}'.length);
+  return path.startsWith(base) && path.length > base.length && !path.slice(base.length).includes('/');
+}

@@ -1,0 +1,66 @@
+import type { ServerResponse } from 'node:http';
+import { Fault, toEnvelope } from '../faults.ts';
+import { formatUsd } from '../money/index.ts';
+import type { Answer, Billing, Call } from './types.ts';
+
+/** Why a call's signal aborts when it was not the client who left: the daemon stops, and nobody pays for that. */
+export const STOPPING = 'the server is stopping';
+
+/** The billing headers. Source: CONTRACT section 2. A cost of 42_000n is `X-FindToken-Cost: 0.00042`. */
+export function billingHeaders(billing: Billing): Record<string, string> {
+  const headers: Record<string, string> = { 'x-findtoken-mode': billing.mode, 'x-findtoken-cost': formatUsd(billing.cost) };
+  if (billing.balance !== undefined) headers['x-findtoken-balance'] = formatUsd(billing.balance);
+  return headers;
+}
+
+/** The headers that every answer bears. */
+export function commonHeaders(call: Pick<Call, 'id'>): Record<string, string> {
+  return { 'x-request-id': call.id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+}
+
+/** Sends an answer in one write. An answer to a client that is gone goes nowhere. */
+export function sendAnswer(call: Call, answer: Answer): void {
+  const { res } = call;
+  if (res.destroyed || res.headersSent) return;
+  const { body: content } = answer;
+  const body = Buffer.from(typeof content === 'string' ? content : JSON.stringify(content));
+  const headers: Record<string, string | number> = {
+    'content-type': typeof content === 'string' ? 'text/plain; charset=utf-8' : 'application/json; charset=utf-8',
+    ...commonHeaders(call),
+    ...(answer.billing === undefined ? {} : billingHeaders(answer.billing)),
+    ...answer.headers,
+    'content-length': body.length,
+  };
+  if (answer.close === true) headers['connection'] = 'close';
+  res.writeHead(answer.status, headers);
+  res.end(call.method === 'HEAD' ? undefined : body);
+}
+
+/** The answer that tells a refusal. Anything that is no `Fault` is a bug: the caller learns only that it happened. */
+export function answerFault(call: Pick<Call, 'id'>, cause: unknown, billing?: Billing): Answer {
+  const fault = cause instanceof Fault ? cause : new Fault('internal_error', { fill: { request_id: call.id } });
+  return {
+    status: fault.status,
+    headers: fault.headers,
+    body: toEnvelope(fault, call.id),
+    ...(billing === undefined ? {} : { billing: { ...billing, cost: 0n } }),
+  };
+}
+
+/** Waits until a full socket takes more; false when the reader stalled or left. */
+export async function drained(res: ServerResponse, stallMs: number, signal: AbortSignal): Promise<boolean> {
+  if (signal.aborted || res.destroyed) return false;
+  return new Promise((resolve) => {
+    const done = (ready: boolean) => {
+      clearTimeout(timer);
+      res.off('drain', onDrain);
+      signal.removeEventListener('abort', onGone);
+      resolve(ready);
+    };
+    const onDrain = () => done(true);
+    const onGone = () => done(false);
+    const timer = setTimeout(onGone, stallMs);
+    res.on('drain', onDrain);
+    signal.addEventListener('abort', onGone);
+  });
+}

@@ -1,0 +1,150 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { KeyOwner, Ledger, Mode } from '../ledger/index.ts';
+import type { UsdE8 } from '../money/index.ts';
+import type { Settings } from '../settings/index.ts';
+import type { Upstream } from '../upstream/index.ts';
+import type { HealthBook } from './health.ts';
+import type { Limits } from './limits.ts';
+
+/** Time as the gateway is given it: tests drive it by hand. */
+export interface Clock {
+  /** Wall clock, Unix milliseconds: for the books and for ids. */
+  nowMs(): number;
+  /** Never goes back: for durations. */
+  monotonicMs(): number;
+  /** Resolves after `ms`, or at once when the signal aborts. */
+  sleep(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+/** A credential ready to be sent, and where to. */
+export interface Credential {
+  readonly provider: string;
+  readonly baseUrl: string;
+  readonly apiKey: string;
+}
+
+/** Finds credentials. The daemon builds it from settings, ledger and vault; the gateway never sees a sealed key. */
+export interface Credentials {
+  /** Providers for which the operator has a key, afresh. */
+  operatorProviders(): Promise<ReadonlySet<string>>;
+  operator(provider: string): Promise<Credential | undefined>;
+  /** The account's registered key, newest first. @throws Fault where it cannot be unsealed. */
+  registered(accountId: string, provider: string): Promise<Credential | undefined>;
+}
+
+/** Fixed spans of the HTTP side, in milliseconds. They are arguments so that tests need not wait. */
+export interface Timing {
+  /** Silence after which a stream gets a comment. */
+  readonly keepAliveMs: number;
+  /** How long a reader may leave a full buffer before it counts as gone. */
+  readonly writeStallMs: number;
+  /** How long a stream whose choices have all ended may take for its usage and `[DONE]`. */
+  readonly finishGraceMs: number;
+  /** How often a running stream's cost so far is made durable. */
+  readonly progressMs: number;
+  /** For the request's head and body to arrive. */
+  readonly bodyMs: number;
+}
+
+/** What the gateway is built of. */
+export interface GatewayParts {
+  readonly settings: Settings;
+  readonly ledger: Ledger;
+  readonly upstream: Upstream;
+  /** Present only with the sandbox on. */
+  readonly sandbox: Upstream | undefined;
+  readonly credentials: Credentials;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly version: string;
+  readonly timing?: Partial<Timing>;
+}
+
+/** Parts, and what the gateway keeps while it runs. */
+export interface Running extends GatewayParts {
+  readonly timing: Timing;
+  readonly health: HealthBook;
+  readonly limits: Limits;
+  /** True from the first moment of a drain. */
+  isDraining(): boolean;
+}
+
+export interface Log {
+  /** One line for each request. */
+  access(line: AccessLine): void;
+  /** Something an operator must know. `detail` bears no secret, prompt or upstream body. */
+  warn(event: string, detail: Readonly<Record<string, string | number>>): void;
+  error(event: string, error: unknown): void;
+}
+
+export interface AccessLine {
+  readonly req_id: string;
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  readonly dur_ms: number;
+  readonly account_id?: string;
+  readonly key_id?: string;
+  readonly chat?: ChatLine;
+}
+
+/** What a chat call adds to its access line. */
+export interface ChatLine {
+  readonly mode: Mode;
+  readonly model_requested: string;
+  readonly model_used: string;
+  readonly provider: string;
+  readonly attempts: number;
+  readonly stream: boolean;
+  readonly in_tok: number;
+  readonly cached_tok: number;
+  readonly out_tok: number;
+  readonly cost: string;
+  readonly ttft_ms: number | undefined;
+  /** `ok`, `aborted`, or the error's code. */
+  readonly end: string;
+}
+
+/** One HTTP request being answered. */
+export interface Call {
+  readonly id: string;
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Monotonic. */
+  readonly startedMs: number;
+  /** Aborts when the client is gone before its answer is whole, and when a drain runs out. */
+  readonly signal: AbortSignal;
+}
+
+/** An answer that is sent in one piece. */
+export interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** An object is sent as JSON, a string as plain text. */
+  readonly body: object | string;
+  /** What the billing headers say; absent outside `/v1`. */
+  readonly billing?: Billing;
+  readonly chat?: ChatLine;
+  /** Drop the connection afterwards: the request's body was not read. */
+  readonly close?: boolean;
+}
+
+/** The figures of the headers `X-FindToken-*`. */
+export interface Billing {
+  readonly mode: Mode;
+  readonly cost: UsdE8;
+  /** Standard only. */
+  readonly balance: UsdE8 | undefined;
+}
+
+/** The answer has left already, piece by piece. */
+export interface Streamed {
+  readonly streamed: true;
+  readonly status: number;
+  readonly chat: ChatLine;
+}
+
+export type Handler = (running: Running, call: Call, owner: KeyOwner) => Promise<Answer | Streamed>;
