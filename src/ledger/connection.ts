@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { LedgerError, storageFault } from './errors.ts';
@@ -65,6 +65,18 @@ export function takeDaemonLock(path: string, nativeBinding: object | undefined):
     if (!(error instanceof Database.SqliteError) || !error.code.startsWith('SQLITE_BUSY')) throw error;
     throw new LedgerError('ledger_locked', `Another daemon uses ${path} (it holds ${lockPath}). Stop it first, or give this one another database.path.`);
   }
+}
+
+/**
+ * Remembers which file was opened. SQLite goes on writing into a file that was moved or deleted, and what it commits
+ * there is gone at the next start; the answer says whether the path still leads to the same file.
+ */
+export function rememberFile(path: string): () => boolean {
+  const opened = statSync(path, { bigint: true });
+  return () => {
+    const now = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return now !== undefined && now.ino === opened.ino && now.dev === opened.dev;
+  };
 }
 
 /** SQLite's code, such as `SQLITE_FULL`, where the error is the disk's or the file's fault; undefined for a bug of ours. */

@@ -1,10 +1,10 @@
 import type { Charge } from '../money/index.ts';
-import type { Batch } from './batch.ts';
+import type { Batch, Tally } from './batch.ts';
 import type { Sync } from './books.ts';
 import type { Connection } from './connection.ts';
 import { measuresIn, measuresOf, MEASURES_SET, type Measures } from './measures.ts';
 import { big, flag, rowOf, rowsOf, text, theRow, whole, type Row } from './rows.ts';
-import { SYSTEM, type TransferBooks } from './transfers.ts';
+import { SYSTEM, type NewTransfer, type TransferBooks } from './transfers.ts';
 import type { Ledger, Receipt, RequestEnd, Settlement } from './types.ts';
 
 export type EndingBooks = Sync<Pick<Ledger, 'progress' | 'settle' | 'release' | 'recover'>>;
@@ -49,19 +49,10 @@ export function createEndingBooks(db: Connection, batch: Batch, transfers: Pick<
     const wallet = theRow(pay.get({ account, paid: parts.cost, hold }));
     const { changes } = end.run({ ...measures, ...parts, state, seq: big(row, 'seq'), ended: whole(nowMs) });
     if (changes !== 1) throw new Error(`request ${id} ended under our hands`);
-    const bill = { reference: id, note: '', atMs: nowMs };
-    if (parts.providerCost > 0n) transfers.record({ ...bill, kind: 'usage', debit: account, credit: SYSTEM.providerCost, amount: parts.providerCost });
-    if (parts.fee > 0n) transfers.record({ ...bill, kind: 'fee', debit: account, credit: SYSTEM.fees, amount: parts.fee });
-    if (parts.shortfall > 0n) transfers.record({ ...bill, kind: 'shortfall', debit: SYSTEM.shortfall, credit: SYSTEM.providerCost, amount: parts.shortfall });
+    for (const transfer of transfersOf(account, parts)) transfers.record({ ...transfer, reference: id, note: '', atMs: nowMs });
     const month = text(row, 'byok_month');
     if (state === 'released' && month !== '') giveBack.run(account, month);
-    batch.tally({
-      ...parts, account, keyId: text(row, 'key_id'), mode: text(row, 'mode'), endedMs: nowMs,
-      model: measures.model === '' ? text(row, 'model') : measures.model,
-      provider: measures.provider === '' ? text(row, 'provider') : measures.provider,
-      isError: measures.status !== 'ok' && measures.status !== 'aborted',
-      promptTokens: measures.promptTokens, cachedTokens: measures.cachedTokens, completionTokens: measures.completionTokens,
-    });
+    batch.tally(tallyOf(row, ending, parts));
     return { id, first: true, cost: parts.cost, shortfall: parts.shortfall, balance: big(wallet, 'balance'), held: big(wallet, 'held') };
   };
 
@@ -114,6 +105,34 @@ function share(charge: Charge, covered: bigint): Parts {
   const cost = charge.total < covered ? charge.total : covered > 0n ? covered : 0n;
   const providerCost = charge.provider < cost ? charge.provider : cost;
   return { cost, providerCost, fee: cost - providerCost, shortfall: charge.total - cost };
+}
+
+/** The money's ways: the account pays the provider's part and our fee, the operator what is short. Nothing moves for nothing. */
+function transfersOf(account: bigint, { providerCost, fee, shortfall }: Parts): Pick<NewTransfer, 'kind' | 'debit' | 'credit' | 'amount'>[] {
+  const ways = [
+    { kind: 'usage', debit: account, credit: SYSTEM.providerCost, amount: providerCost },
+    { kind: 'fee', debit: account, credit: SYSTEM.fees, amount: fee },
+    { kind: 'shortfall', debit: SYSTEM.shortfall, credit: SYSTEM.providerCost, amount: shortfall },
+  ] as const;
+  return ways.filter(({ amount }) => amount > 0n);
+}
+
+function tallyOf(row: Row, { measures, nowMs }: Ending, parts: Parts): Tally {
+  const { status, model, provider, promptTokens, cachedTokens, completionTokens } = measures;
+  return {
+    ...parts,
+    account: big(row, 'account'),
+    keyId: text(row, 'key_id'),
+    mode: text(row, 'mode'),
+    model: model === '' ? text(row, 'model') : model,
+    provider: provider === '' ? text(row, 'provider') : provider,
+    endedMs: nowMs,
+    // A client that hung up got what it paid for: no failure of ours.
+    isError: status !== 'ok' && status !== 'aborted',
+    promptTokens,
+    cachedTokens,
+    completionTokens,
+  };
 }
 
 function asBefore(row: Row): Receipt {

@@ -1,18 +1,23 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { createBooks, type Books } from './books.ts';
-import { openConnection, storageTrouble } from './connection.ts';
+import { openConnection, rememberFile, storageTrouble } from './connection.ts';
 import { perform, type Operation, type Outcome } from './operations.ts';
 import type { FromWorker, ToWorker, WriterOptions } from './writer.ts';
 
 /** SQLite hands the write lock to whoever asks first; without a pause a busy daemon starves the command line. */
 const PAUSE_MS = 0.5;
 
+/** How often the path is looked at while there is something to write. */
+const LOOK_MS = 1_000;
+
 /** The thread that owns the only writing connection: one batch, one transaction, one answer after its commit. */
 function serve({ path, boot, nativeFile }: WriterOptions, port: NonNullable<typeof parentPort>): void {
   const db = openConnection({ path, readonly: false, nativeBinding: nativeFile === undefined ? undefined : loadNative(nativeFile) });
   const books = createBooks(db, boot);
   const never = new Int32Array(new SharedArrayBuffer(4));
+  const isInPlace = rememberFile(path);
   let committedMs = 0;
+  let lookedMs = performance.now();
   port.on('message', (message: ToWorker) => {
     if (message.kind === 'end') {
       db.close();
@@ -21,6 +26,10 @@ function serve({ path, boot, nativeFile }: WriterOptions, port: NonNullable<type
     }
     const pauseMs = committedMs + PAUSE_MS - performance.now();
     if (pauseMs > 0) Atomics.wait(never, 0, 0, pauseMs);
+    const isDue = performance.now() - lookedMs > LOOK_MS;
+    if (isDue) lookedMs = performance.now();
+    // A file that is gone stays gone: every later batch is refused as well.
+    if (isDue && !isInPlace()) throw new Error(`${path} was moved or deleted while the daemon used it`);
     const outcomes = commitBatch(books, message.operations);
     committedMs = performance.now();
     port.postMessage({ kind: 'done', outcomes } satisfies FromWorker);
