@@ -74,25 +74,6 @@ export async function removeByok(parts: Pick<AccountParts, 'ledger'>, key: { rea
   if (!(await parts.ledger.removeByokKey(key.accountId, key.id))) throw noSuchKey(key.id);
 }
 
-/** What reaches a provider: where, and with which key. For `upstream.send` alone. */
-export interface OpenedKey {
-  readonly provider: string;
-  readonly baseUrl: string;
-  readonly apiKey: string;
-}
-
-/**
- * The account's newest key for a provider, opened; undefined where it has none.
- * @throws Fault invalid_request where the key's region is no longer configured, VaultError where it cannot be opened.
- */
-export async function openByok(
-  parts: Pick<ByokParts, 'ledger' | 'catalog'> & { readonly vault: Pick<Vault, 'unseal'> },
-  wanted: { readonly accountId: string; readonly provider: string },
-): Promise<OpenedKey | undefined> {
-  const key = (await parts.ledger.listByokKeys(wanted.accountId)).find(({ provider }) => provider === wanted.provider);
-  return key === undefined ? undefined : openKey(parts, key);
-}
-
 /**
  * Asks the provider whether a registered key is good.
  * @throws Fault not_found where the account has no such key; what the provider says is a value.
@@ -100,8 +81,9 @@ export async function openByok(
 export async function testByok(parts: ByokParts & { readonly probe: KeyProbe }, wanted: { readonly accountId: string; readonly id: string }): Promise<KeyCheck> {
   const key = (await parts.ledger.listByokKeys(wanted.accountId)).find(({ id }) => id === wanted.id);
   if (key === undefined) throw noSuchKey(wanted.id);
-  const { apiKey } = openKey(parts, key);
-  return checkKey(parts, { provider: key.provider, region: key.region, apiKey });
+  const { id, accountId, provider, region } = key;
+  const apiKey = parts.vault.unseal(key.sealed, { table: 'byok', rowId: id, accountId, provider });
+  return checkKey(parts, { provider, region, apiKey });
 }
 
 /**
@@ -127,12 +109,6 @@ export async function checkKey(
     return { ...check, verdict: 'refused', status, detail: `${provider.name} refuses the key (${status}).${hint}` };
   }
   return { ...check, verdict: 'unknown', status, detail: `${provider.name} answered ${status}, which says nothing of the key; try again later.` };
-}
-
-function openKey(parts: { readonly vault: Pick<Vault, 'unseal'>; readonly catalog: Pick<Catalog, 'providers'> }, key: ByokKey): OpenedKey {
-  const { id, accountId, provider, region } = key;
-  const baseUrl = baseUrlOf(readProvider(parts.catalog, provider), region);
-  return { provider, baseUrl, apiKey: parts.vault.unseal(key.sealed, { table: 'byok', rowId: id, accountId, provider }) };
 }
 
 function noSuchKey(id: string): Fault {

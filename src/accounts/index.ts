@@ -4,8 +4,8 @@ export { activateAccount, createAccount, deactivateAccount, resolveAccount, setA
 export type { NewKey } from './keys.ts';
 export { createKey, listKeys, revokeKey } from './keys.ts';
 export { balanceOf, grantCredits, utcMonth } from './credits.ts';
-export type { ByokParts, KeyCheck, KeyProbe, OpenedKey, Registration } from './byok.ts';
-export { checkKey, listByok, openByok, registerByok, removeByok, testByok } from './byok.ts';
+export type { ByokParts, KeyCheck, KeyProbe, Registration } from './byok.ts';
+export { checkKey, listByok, registerByok, removeByok, testByok } from './byok.ts';
 export { listProviderKeys, openProviderKeys, setProviderKey } from './provider-keys.ts';
 export type { AccountView, BalanceView, ByokView, KeyView, ListView, ProviderKeyView, RequestView, TransferView, UsageView } from './views.ts';
 export { accountView, balanceView, byokView, deletedView, keyView, listView, providerKeyView, requestView, transferView, usageView } from './views.ts';
