@@ -1,6 +1,7 @@
 import ts from 'typescript';
 import { nodesOf, parse, placeOf, roomOf } from './architecture.ts';
 import type { Finding, Rule } from './architecture.ts';
+import { checkSqlRoom, checkStatements, JOINED_STATEMENTS } from './sql-rules.ts';
 
 const FILE_LINES_MAX = 300;
 const FUNCTION_LINES_MAX = 70;
@@ -15,13 +16,6 @@ const ENTRIES = ['ledger/worker.ts'];
 const IMPURE = [
   'Buffer', 'Date', 'TextDecoder', 'TextEncoder', 'URL', 'URLSearchParams', 'console', 'crypto', 'fetch', 'globalThis', 'performance', 'process',
   'queueMicrotask', 'require', 'setImmediate', 'setInterval', 'setTimeout',
-];
-
-/** Complete statements or their unmistakable heads, so that prose may say "select" and "update". */
-const SQL = [
-  /\bSELECT\b[\s\S]+\bFROM\b/, /\bINSERT\s+(OR\s+\w+\s+)?INTO\b/, /\bUPDATE\s+\w+\s+SET\b/, /\bDELETE\s+FROM\b/, /\bCREATE\s+(UNIQUE\s+)?(TABLE|INDEX|TRIGGER|VIEW)\b/,
-  /\bALTER\s+TABLE\b/, /\bDROP\s+(TABLE|INDEX)\b/, /\bPRAGMA\s+\w+/, /\bBEGIN\s+IMMEDIATE\b/, /^\s*PRAGMA\b/i,
-  /^\s*(insert\s+into|delete\s+from|create\s+table|update\s+\w+\s+set)\s/i, /^\s*select\s[\w\s,.*()]+\sfrom\s+\w+(\s+(where|order|limit)\b|\s*;?\s*$)/i,
 ];
 
 type Visit = (node: ts.Node, source: ts.SourceFile, path: string) => string | undefined;
@@ -64,20 +58,8 @@ export const RULES: Readonly<Record<string, Rule>> = {
     })(file, rooms);
   },
 
-  'no SQL is put together from strings': perNode((node, source) => {
-    if (ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression) && /^(prepare|exec)$/.test(node.expression.name.text)) {
-      const [sql] = node.arguments;
-      if (sql !== undefined && !isPattern(node.expression.expression, source) && isPutTogether(sql, source)) return 'pass values as parameters (?, @name) to a constant statement; a list of statements beats a built one';
-    }
-    const isBuilt = ts.isTemplateExpression(node) || (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.PlusToken);
-    if (isBuilt && looksLikeSql(textOf(node))) return 'write the statement as one constant text, its values as parameters';
-    return undefined;
-  }),
-
-  'SQL stands only in the ledger': perNode((node, _source, path) => {
-    if (roomOf(path) === 'ledger' || !(ts.isStringLiteralLike(node) || ts.isTemplateExpression(node))) return undefined;
-    return looksLikeSql(textOf(node)) ? 'only the ledger speaks SQL: ask its door' : undefined;
-  }),
+  'a SQL statement is made of constants': (file, rooms) => (file.path in JOINED_STATEMENTS ? [] : checkStatements(file, rooms)),
+  'SQL stands only in the ledger': checkSqlRoom,
 
   'no code from text, no float from text': perNode((node) => {
     if (ts.isIdentifier(node) && !isOnlyAName(node)) {
@@ -150,42 +132,6 @@ function inText(file: { readonly path: string; readonly text: string }, pattern:
     if (pattern.test(line)) findings.push({ where: `src/${file.path}:${index + 1}`, mend });
   }
   return findings;
-}
-
-/** A text with an expression inside; a name is followed to its declaration in the same file. */
-function isPutTogether(node: ts.Node, source: ts.SourceFile): boolean {
-  if (ts.isTemplateExpression(node)) return true;
-  if (ts.isBinaryExpression(node)) return node.operatorToken.kind === ts.SyntaxKind.PlusToken || isPutTogether(node.left, source) || isPutTogether(node.right, source);
-  if (ts.isConditionalExpression(node)) return isPutTogether(node.whenTrue, source) || isPutTogether(node.whenFalse, source);
-  if (ts.isParenthesizedExpression(node)) return isPutTogether(node.expression, source);
-  if (ts.isCallExpression(node)) return ts.isPropertyAccessExpression(node.expression) && /^(join|concat|replace|replaceAll)$/.test(node.expression.name.text);
-  if (!ts.isIdentifier(node)) return false;
-  for (const declared of nodesOf(source)) {
-    if (ts.isVariableDeclaration(declared) && declared.name.getText(source) === node.text && declared.initializer !== undefined) {
-      return !ts.isIdentifier(declared.initializer) && isPutTogether(declared.initializer, source);
-    }
-  }
-  return false;
-}
-
-/** `exec` belongs to regular expressions too: a literal, or a name declared with one. */
-function isPattern(node: ts.Node, source: ts.SourceFile): boolean {
-  if (ts.isRegularExpressionLiteral(node)) return true;
-  if (!ts.isIdentifier(node)) return false;
-  const declared = [...nodesOf(source)].find((other) => ts.isVariableDeclaration(other) && other.name.getText(source) === node.text);
-  return declared !== undefined && ts.isVariableDeclaration(declared) && declared.initializer !== undefined && ts.isRegularExpressionLiteral(declared.initializer);
-}
-
-function looksLikeSql(text: string): boolean {
-  return SQL.some((pattern) => pattern.test(text));
-}
-
-/** The fixed parts of a text, `…` where an expression stands. */
-function textOf(node: ts.Node): string {
-  if (ts.isStringLiteralLike(node)) return node.text;
-  if (ts.isTemplateExpression(node)) return [node.head.text, ...node.templateSpans.map((span) => span.literal.text)].join('x');
-  if (ts.isBinaryExpression(node)) return textOf(node.left) + textOf(node.right);
-  return 'x';
 }
 
 function isMember(node: ts.Node, object: string, member: string): boolean {
