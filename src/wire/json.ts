@@ -1,3 +1,5 @@
+import type { Json, JsonObject } from './types.ts';
+
 /** Reading JSON of unknown shape. */
 
 export type Fields = Readonly<Record<string, unknown>>;
@@ -11,15 +13,20 @@ export function fieldsOf(value: unknown): Fields {
   return isFields(value) ? value : {};
 }
 
+export function isJsonObject(value: Json | undefined): value is JsonObject {
+  return isFields(value);
+}
+
 /** A string with something in it, else undefined. */
 export function textOf(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-/** A JSON text, or undefined where it is none. A byte order mark and blank lines before it are forgiven. */
-export function parseJson(text: string): unknown {
+/** The value of a JSON text, or undefined where it is none. A byte order mark and blank lines before it are forgiven. */
+export function parseJson(text: string): Json | undefined {
   try {
-    return JSON.parse(text.startsWith('\ufeff') ? text.slice(1) : text);
+    const value: Json = JSON.parse(text.startsWith('\ufeff') ? text.slice(1) : text);
+    return value;
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;

@@ -1,11 +1,94 @@
-import type { Failure, TransportFailure, WholeAnswer, WholeReply, WholeTarget } from './types.ts';
+import { brokenAnswer, readError, refusalOf } from './envelope.ts';
+import { fieldsOf, isJsonObject, parseJson, textOf } from './json.ts';
+import { emptyMeasure, tokensOf } from './measure.ts';
+import { quirksOf } from './quirks.ts';
+import type { AnswerQuirks } from './quirks.ts';
+import { addAnswer, hasSubstance, readFinish, shapeMessage, withoutExtras } from './shape.ts';
+import type { Failure, Json, JsonObject, TransportFailure, WholeAnswer, WholeReply, WholeTarget } from './types.ts';
+import { readUsage, writeUsage } from './usage.ts';
 
-/** What an attempt that brought no answer means. */
+export type WholeOutcome = Failure | { readonly kind: 'answered'; readonly answer: WholeAnswer };
+
+/** Where nothing came of it for a passing reason, the same provider may be asked again, if the request never reached it. */
+const PASSING: ReadonlySet<TransportFailure> = new Set(['connect', 'dns', 'tls', 'timeout', 'reset']);
+
+/**
+ * What an attempt that brought no answer means. A request that was sent may have been served and is not sent again to the
+ * same provider; one that was not is harmless to repeat. `readTransport('reset', true).class` is `next`.
+ * @param sent the request had left when it failed; `connect`, `dns` and `tls` failed before
+ */
 export function readTransport(failure: TransportFailure, sent: boolean): Failure {
-  return { kind: 'failed', class: sent ? 'next' : 'retry', status: 0, providerCode: failure, message: '', retryAfterMs: undefined, maybeServed: sent };
+  const maybeServed = sent && failure !== 'connect' && failure !== 'dns' && failure !== 'tls';
+  const repeatable = PASSING.has(failure) && !maybeServed;
+  return { kind: 'failed', class: repeatable ? 'retry' : 'next', status: 0, providerCode: failure, message: '', retryAfterMs: undefined, maybeServed };
 }
 
-/** What a whole answer means. */
-export function readWhole(reply: WholeReply, target: WholeTarget): Failure | { readonly kind: 'answered'; readonly answer: WholeAnswer } {
-  return { ...readTransport('reset', true), status: reply.status, message: target.model.id };
+/**
+ * What a whole answer means: a failure with its class, or the answer in the form that clients see.
+ *
+ * An error inside a 200 is a failure, and so is a 200 without choices, without JSON or without anything.
+ * Of the answer: `model` is the public id, usage has OpenAI's form, the provider's extras are gone, unknown fields stay.
+ * Source: facts of the providers, sections 3 to 5. 429 with zhipu's code 1113 is `{ class: 'money' }`.
+ */
+export function readWhole(reply: WholeReply, target: WholeTarget): WholeOutcome {
+  const body = parseJson(reply.text);
+  const error = readError(body);
+  if (error !== undefined || reply.status < 200 || reply.status > 299) {
+    return refusalOf(error, { dialect: target.dialect, status: reply.status, headers: reply.headers });
+  }
+  if (reply.text.trim() === '') return brokenAnswer('empty_body');
+  if (!isJsonObject(body)) return brokenAnswer('invalid_json');
+  return readAnswer(body, target);
+}
+
+function readAnswer(body: JsonObject, target: WholeTarget): WholeOutcome {
+  const quirks = quirksOf(target.dialect).answer;
+  const list = body['choices'];
+  if (!Array.isArray(list) || list.length === 0) return brokenAnswer('no_choices');
+  const measure = emptyMeasure();
+  const choices: JsonObject[] = [];
+  let written = false;
+  for (const [at, choice] of (list as readonly Json[]).entries()) {
+    const shaped = isJsonObject(choice) ? shapeChoice(choice, at, quirks) : undefined;
+    if (shaped === undefined) return brokenAnswer('no_message');
+    if ('kind' in shaped) return shaped;
+    addAnswer(measure, shaped.message);
+    written ||= hasSubstance(shaped.message);
+    choices.push(shaped.choice);
+  }
+  // A picture of a refused prompt or answer: 200, no code, no text.
+  if (!written && (body['input_sensitive'] === true || body['output_sensitive'] === true)) return { ...brokenAnswer('sensitive', 'policy'), maybeServed: false };
+  const usage = readUsage(body['usage'], fieldsOf(list[0])['usage']);
+  const answer = withoutExtras(body, quirks);
+  delete answer['usage'];
+  return {
+    kind: 'answered',
+    answer: {
+      body: {
+        ...answer,
+        id: textOf(body['id']) ?? `chatcmpl-${target.requestId}`,
+        object: 'chat.completion',
+        created: typeof body['created'] === 'number' ? body['created'] : (target.createdS ?? 0),
+        model: target.model.id,
+        choices,
+        ...(usage === undefined ? {} : { usage: writeUsage(usage) }),
+      },
+      usage,
+      completionEstimate: tokensOf(measure),
+    },
+  };
+}
+
+function shapeChoice(choice: JsonObject, at: number, quirks: AnswerQuirks): { readonly choice: JsonObject; readonly message: JsonObject } | Failure | undefined {
+  const { message } = choice;
+  if (!isJsonObject(message)) return undefined;
+  const finish = readFinish(choice['finish_reason']);
+  if (finish.failed) return { ...brokenAnswer(finish.reason, finish.class), maybeServed: false };
+  const shaped: JsonObject = { ...shapeMessage(message, quirks), role: 'assistant', content: message['content'] ?? null };
+  const kept: Record<string, Json> = { ...choice };
+  delete kept['usage'];
+  const calls = message['tool_calls'];
+  const reason = finish.reason ?? (Array.isArray(calls) && calls.length > 0 ? 'tool_calls' : 'stop');
+  const index = typeof choice['index'] === 'number' ? choice['index'] : at;
+  return { choice: { ...kept, index, message: shaped, finish_reason: reason }, message: shaped };
 }

@@ -1,11 +1,234 @@
-import type { AnswerStream, AnswerTarget, SimulatedAnswer, WholeAnswer } from './types.ts';
+import { brokenAnswer, readError, refusalOf } from './envelope.ts';
+import { numberToolCalls, readChoices, shapeEnvelope, writeChoice } from './frame.ts';
+import type { FrameChoice, FrameNames } from './frame.ts';
+import { isJsonObject, parseJson, textOf } from './json.ts';
+import { addText, emptyMeasure, tokensOf } from './measure.ts';
+import { quirksOf } from './quirks.ts';
+import type { AnswerQuirks } from './quirks.ts';
+import { addAnswer, hasSubstance } from './shape.ts';
+import { Templates } from './template.ts';
+import type { AnswerStream, AnswerTarget, Failure, JsonObject, SimulatedAnswer, SseEvent, Usage, WholeAnswer } from './types.ts';
+import { readUsage, writeUsage } from './usage.ts';
 
-/** Opens the reading of one stream. */
+const DONE = '[DONE]';
+
+/**
+ * Opens the reading of one stream: provider's events in, normalised chunks for the client out.
+ *
+ * A first chunk with nothing but a role waits for the first content, so that failing over stays possible. Content goes at
+ * once. A chunk with a finish_reason waits for `close`, and usage shows up nowhere before. Frames without choices are read,
+ * never passed on. After a failure or `[DONE]` nothing more is taken.
+ * Source: facts of the providers, section 3.
+ */
 export function openAnswer(target: AnswerTarget): AnswerStream {
-  return { take: () => [], started: false, failure: undefined, finished: false, done: false, usage: undefined, completionEstimate: 0, close: () => [target.model.id] };
+  return new OpenAnswer(target);
 }
 
-/** A whole answer as a stream. */
-export function simulateAnswer(answer: WholeAnswer, target: AnswerTarget): SimulatedAnswer {
-  return { chunks: [JSON.stringify(answer.body)], stream: openAnswer(target) };
+/**
+ * A whole answer in the clothes of a stream, for a provider that answered a stream request with one JSON body: `chunks` go
+ * to the client now, `stream` is finished, done, has the answer's usage, and takes `close` like any other.
+ */
+export function simulateAnswer(answer: WholeAnswer, target: Omit<AnswerTarget, 'dialect'>): SimulatedAnswer {
+  const stream = openAnswer({ ...target, dialect: 'openai' });
+  const chunks = stream.take({ data: JSON.stringify(answer.body), name: '' });
+  stream.take({ data: DONE, name: '' });
+  return { chunks, stream };
+}
+
+/** One choice under way. */
+interface ChoiceState {
+  readonly toolIds: (string | undefined)[];
+  streamed: boolean;
+  ended: boolean;
+}
+
+class OpenAnswer implements AnswerStream {
+  readonly #target: AnswerTarget;
+  readonly #quirks: AnswerQuirks;
+  readonly #templates = new Templates();
+  readonly #written = emptyMeasure();
+  readonly #choices = new Map<number, ChoiceState>();
+  #names: FrameNames;
+  /** Chunks without substance that came before any with. */
+  #held: JsonObject[] = [];
+  /** Chunks with a finish_reason. */
+  #ends: JsonObject[] = [];
+  #closed = false;
+  #started = false;
+  #done = false;
+  #failure: Failure | undefined;
+  #usage: Usage | undefined;
+
+  constructor(target: AnswerTarget) {
+    this.#target = target;
+    this.#quirks = quirksOf(target.dialect).answer;
+    this.#names = { id: `chatcmpl-${target.requestId}`, created: target.createdS, model: target.model.id };
+  }
+
+  get started(): boolean {
+    return this.#started;
+  }
+
+  get done(): boolean {
+    return this.#done;
+  }
+
+  get failure(): Failure | undefined {
+    return this.#failure;
+  }
+
+  get usage(): Usage | undefined {
+    return this.#usage;
+  }
+
+  get finished(): boolean {
+    return this.#choices.size > 0 && [...this.#choices.values()].every((choice) => choice.ended);
+  }
+
+  get completionEstimate(): number {
+    return tokensOf(this.#written);
+  }
+
+  take(event: SseEvent): readonly string[] {
+    if (this.#done || this.#failure !== undefined) return [];
+    if (event.name === '') {
+      const filled = this.#templates.fill(event.data);
+      if (filled !== undefined) {
+        addText(this.#written, filled.text);
+        return [filled.chunk];
+      }
+    }
+    const text = event.data.trim();
+    if (text === '') return [];
+    if (text === DONE) {
+      this.#done = true;
+      return [];
+    }
+    const frame = parseJson(text);
+    const error = readError(frame);
+    if (error !== undefined) this.#failure = refusalOf(error, { dialect: this.#target.dialect, status: 200, headers: {} });
+    else if (event.name === 'error') this.#failure = brokenAnswer('error_event');
+    else if (!isJsonObject(frame)) this.#failure = brokenAnswer('invalid_json');
+    else return this.#takeFrame(frame, event.data);
+    return [];
+  }
+
+  close(end: { readonly usage: Usage; readonly cost: number }): readonly string[] {
+    if (this.#closed) return [];
+    this.#closed = true;
+    const usage = writeUsage(end.usage, end.cost);
+    const chunks = [...this.#release(), ...this.#ends, ...this.#missingEnds()];
+    if (this.#target.includeUsage) chunks.push({ ...this.#envelope(), choices: [], usage });
+    else chunks.push({ ...chunks.pop(), usage });
+    return chunks.map((chunk) => JSON.stringify(chunk));
+  }
+
+  #takeFrame(frame: JsonObject, text: string): readonly string[] {
+    const choices = readChoices(frame, this.#quirks);
+    this.#usage = readUsage(frame['usage'], choices[0]?.usage) ?? this.#usage;
+    const broken = choices.find((choice) => choice.finish.failed)?.finish;
+    if (broken?.failed === true) {
+      this.#failure = { ...brokenAnswer(broken.reason, broken.class), maybeServed: false };
+      return [];
+    }
+    if (choices.length === 0) return [];
+    const envelope = shapeEnvelope(frame, this.#names, this.#quirks);
+    this.#learnNames(envelope);
+    const live: JsonObject[] = [];
+    const ends: JsonObject[] = [];
+    let substance = false;
+    for (const choice of choices) {
+      const read = this.#readChoice(choice);
+      substance ||= read.substance;
+      if (read.live !== undefined) live.push(read.live);
+      if (read.end !== undefined) ends.push(read.end);
+    }
+    for (const end of ends) this.#ends.push({ ...envelope, choices: [end] });
+    const chunk: JsonObject | undefined = live.length === 0 ? undefined : { ...envelope, choices: live };
+    if (!this.#started && !substance && ends.length === 0) {
+      if (chunk !== undefined && choices.some((choice) => 'role' in choice.delta)) this.#hold(chunk);
+      return [];
+    }
+    this.#started = true;
+    const [only] = choices;
+    // Frames that each bear their own usage are never alike.
+    if (substance && ends.length === 0 && choices.length === 1 && only !== undefined && !isJsonObject(frame['usage'])) this.#learn(only, text);
+    return [...this.#release(), ...(chunk === undefined ? [] : [chunk])].map((ready) => JSON.stringify(ready));
+  }
+
+  /** Splits a choice into what may go now and its end, which may not. */
+  #readChoice(choice: FrameChoice): { readonly live: JsonObject | undefined; readonly end: JsonObject | undefined; readonly substance: boolean } {
+    const state = this.#choices.get(choice.index) ?? { toolIds: [], streamed: false, ended: false };
+    this.#choices.set(choice.index, state);
+    const source = choice.message !== undefined && !state.streamed ? choice.message : choice.delta;
+    const delta = numberToolCalls(source, state.toolIds);
+    const substance = hasSubstance(delta);
+    const { reason } = choice.finish;
+    const ends = reason !== null && !state.ended;
+    if (substance) addAnswer(this.#written, delta);
+    state.streamed ||= substance;
+    state.ended ||= reason !== null;
+    const end = ends ? writeChoice(substance ? withoutLogprobs(choice) : choice, {}, reason) : undefined;
+    if (!substance && (reason !== null || state.ended)) {
+      // A role that comes only with the end is said with it.
+      return { live: undefined, end: end === undefined || state.streamed ? end : { ...end, delta }, substance };
+    }
+    return { live: writeChoice(choice, delta, null), end, substance };
+  }
+
+  #learnNames(envelope: JsonObject): void {
+    const { id, created } = envelope;
+    this.#names = { id: textOf(id) ?? this.#names.id, created: typeof created === 'number' ? created : this.#names.created, model: this.#names.model };
+  }
+
+  /** Only the first role of each choice is worth keeping. */
+  #hold(chunk: JsonObject): void {
+    if (this.#held.length < this.#choices.size) this.#held.push(chunk);
+  }
+
+  #release(): readonly JsonObject[] {
+    const held = this.#held;
+    this.#held = [];
+    return held;
+  }
+
+  #learn(choice: FrameChoice, text: string): void {
+    const field = Object.keys(choice.delta).filter((name) => hasSubstance({ [name]: choice.delta[name] ?? null }));
+    const [name] = field;
+    if (field.length !== 1 || (name !== 'content' && name !== 'reasoning_content') || choice.message !== undefined || isJsonObject(choice.usage ?? null)) return;
+    const { reasoningField } = this.#quirks;
+    const named = name === 'reasoning_content' && reasoningField !== undefined && text.includes(`"${reasoningField}":"`) ? reasoningField : name;
+    this.#templates.learn(text, named, (sample) => this.#rewrite(sample, name));
+  }
+
+  /** What `take` makes of a frame with one plain delta, without leaving a trace. */
+  #rewrite(text: string, field: string): { readonly chunk: string; readonly text: string } | undefined {
+    const frame = parseJson(text);
+    if (!isJsonObject(frame) || readError(frame) !== undefined) return undefined;
+    const [choice] = readChoices(frame, this.#quirks);
+    const written = textOf(choice?.delta[field]);
+    if (choice === undefined || written === undefined || choice.finish.failed || choice.finish.reason !== null) return undefined;
+    const chunk = { ...shapeEnvelope(frame, this.#names, this.#quirks), choices: [writeChoice(choice, choice.delta, null)] };
+    return { chunk: JSON.stringify(chunk), text: written };
+  }
+
+  /** Made up for choices that the provider left without one. */
+  #missingEnds(): readonly JsonObject[] {
+    const open = [...this.#choices].filter(([, state]) => !state.ended);
+    const missing = this.#choices.size === 0 ? [[0, undefined] as const] : open;
+    return missing.map(([index, state]) => ({
+      ...this.#envelope(),
+      choices: [{ index, delta: {}, finish_reason: state !== undefined && state.toolIds.length > 0 ? 'tool_calls' : 'stop' }],
+    }));
+  }
+
+  #envelope(): JsonObject {
+    return shapeEnvelope({}, this.#names, this.#quirks);
+  }
+}
+
+/** Of a frame with content and end, the content takes the log probabilities. */
+function withoutLogprobs(choice: FrameChoice): FrameChoice {
+  const { logprobs: _, ...rest } = choice.rest;
+  return { ...choice, rest };
 }

@@ -5,14 +5,14 @@ import type { Usage } from './types.ts';
 const TOKENS_MAX = 100_000_000;
 
 /** OpenAI's usage object, with our `cost` in US dollars where it is known. */
-export interface UsageBody {
+export type UsageBody = {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
   readonly prompt_tokens_details: { readonly cached_tokens: number };
   readonly completion_tokens_details: { readonly reasoning_tokens: number };
   readonly cost?: number;
-}
+};
 
 /**
  * The tokens a provider reported, in whichever of the known places, or undefined where it reported nothing usable.

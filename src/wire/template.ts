@@ -1,0 +1,87 @@
+import { parseJson } from './json.ts';
+
+/** Templates kept, one a choice and field; more choices than that take the long way. */
+const TEMPLATES_MAX = 8;
+/** A provider that changes something else in each frame is not worth learning from. */
+const LESSONS_MAX = 32;
+const SLOT = 'findtoken.slot';
+/** The inside of a JSON string that means itself. */
+// oxlint-disable-next-line no-control-regex
+const PLAIN = /^[^"\\\u0000-\u001f]+$/;
+
+interface Template {
+  readonly before: string;
+  readonly after: string;
+  readonly outBefore: string;
+  readonly outAfter: string;
+}
+
+/** A frame that differed from a known one in its piece of text only. */
+export interface Filled {
+  /** What the client gets, as JSON text. */
+  readonly chunk: string;
+  /** The piece of text. */
+  readonly text: string;
+}
+
+/**
+ * Rewrites the frames of a stream without parsing them, as long as they differ in one piece of text only.
+ *
+ * A frame that went the long way is taken as a template: all before and all after its text, and what became of them. A later
+ * frame that begins and ends byte for byte alike, with the inside of one JSON string between, must come out alike. Anything
+ * else does not fit, and goes the long way.
+ *
+ *     {"id":"1","model":"up","choices":[{"delta":{"content":"  Hello  "},"finish_reason":null}]}
+ *     └──────────────────── before ────────────────────────┘└ text ┘└─────────── after ───────┘
+ */
+export class Templates {
+  #templates: Template[] = [];
+  #lessons = 0;
+
+  /** The chunk for a frame that fits a template; undefined if it must go the long way. */
+  fill(frame: string): Filled | undefined {
+    for (const { before, after, outBefore, outAfter } of this.#templates) {
+      if (frame.length <= before.length + after.length || !frame.startsWith(before) || !frame.endsWith(after)) continue;
+      const inside = frame.slice(before.length, frame.length - after.length);
+      const text = PLAIN.test(inside) ? inside : parseJson(`"${inside}"`);
+      if (typeof text === 'string') return { chunk: outBefore + inside + outAfter, text };
+    }
+    return undefined;
+  }
+
+  /**
+   * Takes a frame as a template, if its field can be told apart in the text.
+   * @param rewrite the long way, without any trace: the chunk for a frame and the text of its field
+   */
+  learn(frame: string, field: string, rewrite: (frame: string) => { readonly chunk: string; readonly text: string } | undefined): void {
+    if (this.#lessons >= LESSONS_MAX || frame.includes(SLOT)) return;
+    this.#lessons += 1;
+    const place = placeOf(frame, field);
+    if (place === undefined) return;
+    const [from, to] = place;
+    const before = frame.slice(0, from);
+    const after = frame.slice(to);
+    const rewritten = rewrite(before + SLOT + after);
+    const out = rewritten?.text === SLOT ? rewritten.chunk.split(SLOT) : [];
+    const [outBefore, outAfter] = out;
+    if (outBefore === undefined || outAfter === undefined || out.length !== 2) return;
+    this.#templates = [{ before, after, outBefore, outAfter }, ...this.#templates].slice(0, TEMPLATES_MAX);
+  }
+}
+
+/** From where to where the inside of a field's string goes, if the field stands in the text exactly once. */
+function placeOf(frame: string, field: string): readonly [number, number] | undefined {
+  const name = `"${field}":`;
+  const at = frame.indexOf(name);
+  if (at === -1 || frame.indexOf(name, at + 1) !== -1) return undefined;
+  let from = at + name.length;
+  while (frame.charAt(from) === ' ') from += 1;
+  if (frame.charAt(from) !== '"') return undefined;
+  from += 1;
+  for (let to = from; to < frame.length; to += 1) {
+    const character = frame.charAt(to);
+    if (character === '"') return [from, to];
+    if (character === '\\') to += 1;
+  }
+  return undefined;
+}
