@@ -63,7 +63,7 @@ export function readTexts(value: unknown, path: Path, example: string): readonly
   if (!Array.isArray(value)) throw new CatalogError(path, `expected a list, found ${kindOf(value)}. Write for example ${example}.`);
   return value.map((item: unknown, index) => {
     if (typeof item !== 'string' || item === '') throw new CatalogError([...path, index], `expected a text, found ${kindOf(item)}. Write for example ${example}.`);
-    if (value.indexOf(item) < index) throw new CatalogError([...path, index], `${item} stands here twice. Leave the second one out.`);
+    if (value.indexOf(item) < index) throw new CatalogError([...path, index], 'this stands in the list twice. Leave the second one out.');
     return item;
   });
 }
