@@ -1,4 +1,9 @@
-import type { Upstream } from './types.ts';
+import type { Pool } from 'undici';
+
+import { Exchange } from './exchange.ts';
+import type { Terms } from './exchange.ts';
+import { openPool } from './sockets.ts';
+import type { Attempt, Reply, Upstream } from './types.ts';
 
 export interface UpstreamOptions {
   /** Cap of an answer that is read whole, in bytes; 8 MiB by default. */
@@ -11,6 +16,89 @@ export interface UpstreamOptions {
   readonly userAgent: string;
 }
 
+/** Where requests for one base URL go. */
+interface Place {
+  readonly pool: Pool;
+  /** Path of the base URL, without a trailing slash. */
+  readonly path: string;
+}
+
+/** One request as undici takes it, less its handler. */
+interface Call {
+  readonly method: 'GET' | 'POST';
+  readonly baseUrl: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | null;
+}
+
+const MIB = 1024 * 1024;
+/** W3C Trace Context, version 00's form. Anything else is not passed on. */
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/**
+ * The way out: one keep-alive pool an origin, opened with its first request.
+ * Only the headers named here leave the house; redirects and encoded answers are failures, never followed or unpacked.
+ */
 export function createUpstream(options: UpstreamOptions): Upstream {
-  throw new Error(`not built yet: ${options.userAgent}`);
+  const { maxBodyBytes = 8 * MIB, maxEventChars = MIB, connectTimeoutMs = 5_000, userAgent } = options;
+  const pools = new Map<string, Pool>();
+  const places = new Map<string, Place>();
+  let isClosed = false;
+
+  const placeOf = (baseUrl: string): Place => {
+    const known = places.get(baseUrl);
+    if (known !== undefined) return known;
+    const url = new URL(baseUrl);
+    const pool = pools.get(url.origin) ?? openPool(url.origin, connectTimeoutMs);
+    pools.set(url.origin, pool);
+    const place = { pool, path: url.pathname.replace(/\/+$/, '') };
+    places.set(baseUrl, place);
+    return place;
+  };
+
+  const run = (call: Call, terms: Terms): Promise<Reply> => {
+    if (isClosed) return Promise.resolve({ kind: 'failed', failure: 'connect', sent: false });
+    const { pool, path } = placeOf(call.baseUrl);
+    return new Promise((resolve) => {
+      const exchange = new Exchange(terms, resolve);
+      if (!exchange.begin()) return;
+      pool.dispatch({ method: call.method, path: path + call.path, headers: call.headers, body: call.body, headersTimeout: 0, bodyTimeout: 0 }, exchange);
+    });
+  };
+
+  return {
+    send: (attempt, signal) => run(
+      { method: 'POST', baseUrl: attempt.baseUrl, path: '/chat/completions', headers: chatHeaders(attempt, userAgent), body: attempt.body },
+      { timeoutMs: attempt.timeoutMs, idleMs: attempt.idleMs, maxBodyBytes, maxEventChars, streams: true, signal },
+    ),
+    listModels: async ({ baseUrl, apiKey, timeoutMs }) => {
+      const reply = await run(
+        { method: 'GET', baseUrl, path: '/models', headers: { ...commonHeaders(apiKey, userAgent), accept: 'application/json' }, body: null },
+        { timeoutMs, idleMs: timeoutMs, maxBodyBytes, maxEventChars, streams: false, signal: undefined },
+      );
+      if (reply.kind === 'stream') throw new Error('a list of models was taken for a stream');
+      return reply;
+    },
+    close: async () => {
+      isClosed = true;
+      await Promise.all([...pools.values()].map((pool) => pool.destroy()));
+      pools.clear();
+      places.clear();
+    },
+  };
+}
+
+function commonHeaders(apiKey: string, userAgent: string): Readonly<Record<string, string>> {
+  return { authorization: `Bearer ${apiKey}`, 'user-agent': userAgent, 'accept-encoding': 'identity' };
+}
+
+function chatHeaders(attempt: Attempt, userAgent: string): Readonly<Record<string, string>> {
+  const { traceparent } = attempt;
+  return {
+    ...commonHeaders(attempt.apiKey, userAgent),
+    'content-type': 'application/json',
+    accept: attempt.stream ? 'text/event-stream, application/json' : 'application/json',
+    ...(traceparent !== undefined && TRACEPARENT.test(traceparent) ? { traceparent } : {}),
+  };
 }

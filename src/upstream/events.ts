@@ -1,0 +1,132 @@
+import { StringDecoder } from 'node:string_decoder';
+
+import { EventScanner } from '../wire/index.ts';
+import type { SseEvent, TransportFailure } from '../wire/index.ts';
+import type { EventStream, StreamRead } from './types.ts';
+
+/** Undelivered event text beyond which the provider is held back, in characters. */
+const HIGH_WATER_CHARS = 65_536;
+
+/** What the queue may do to the connection behind it. */
+export interface Flow {
+  /** False where this connection cannot be held back. */
+  pause(): boolean;
+  resume(): void;
+  drop(): void;
+}
+
+/**
+ * Bytes in, events out. Events that one socket read brought are delivered by one `read`, because the waiting reader is
+ * woken in a microtask, after the whole read was parsed: on busy streams that is a tenth more events a second.
+ */
+export class EventQueue implements EventStream {
+  readonly #flow: Flow;
+  readonly #decoder = new StringDecoder('utf8');
+  readonly #scanner: EventScanner;
+  readonly #maxQueuedChars: number;
+  #events: SseEvent[] = [];
+  #queuedChars = 0;
+  #paused = false;
+  #ending: StreamRead | undefined;
+  #wake: ((read: StreamRead) => void) | undefined;
+  #wakeDue = false;
+  readonly #deliver = (): void => {
+    this.#wakeDue = false;
+    const wake = this.#wake;
+    if (wake === undefined) return;
+    this.#wake = undefined;
+    wake(this.#next());
+  };
+
+  constructor(flow: Flow, caps: { readonly maxEventChars: number; readonly maxQueuedChars: number }) {
+    this.#flow = flow;
+    this.#scanner = new EventScanner({ maxEventChars: caps.maxEventChars });
+    this.#maxQueuedChars = caps.maxQueuedChars;
+  }
+
+  /** The provider is held back, so its silence proves nothing. */
+  get heldBack(): boolean {
+    return this.#paused;
+  }
+
+  /**
+   * Takes bytes of the body; true if they completed an event.
+   * @throws RangeError when an event passes its cap, or what is undelivered passes its own because the connection cannot be held back.
+   */
+  write(bytes: Buffer): boolean {
+    const events = this.#scanner.push(this.#decoder.write(bytes));
+    if (events.length === 0) return false;
+    this.#enqueue(events);
+    return true;
+  }
+
+  /**
+   * The body is over. An event that only lacks its blank line still counts as the scanner says.
+   * @throws RangeError when the last event passes its cap.
+   */
+  end(): void {
+    const tail = this.#decoder.end();
+    if (tail !== '') this.#enqueue(this.#scanner.push(tail));
+    this.#enqueue(this.#scanner.end());
+    this.#finish({ kind: 'end' });
+  }
+
+  /** The connection failed: what came before it is still delivered. */
+  fail(failure: TransportFailure): void {
+    this.#finish({ kind: 'failed', failure });
+  }
+
+  /** Nothing of it is wanted any more: what was not delivered is dropped. */
+  discard(): void {
+    this.#events = [];
+    this.#queuedChars = 0;
+    this.#ending = { kind: 'failed', failure: 'aborted' };
+    this.#wakeSoon();
+  }
+
+  read(): Promise<StreamRead> {
+    if (this.#wake !== undefined) return Promise.reject(new Error('a read of this stream is already under way'));
+    if (this.#events.length > 0 || this.#ending !== undefined) return Promise.resolve(this.#next());
+    return new Promise((resolve) => { this.#wake = resolve; });
+  }
+
+  abort(): void {
+    this.discard();
+    this.#flow.drop();
+  }
+
+  #enqueue(events: readonly SseEvent[]): void {
+    for (const event of events) {
+      this.#events.push(event);
+      this.#queuedChars += event.data.length + event.name.length;
+    }
+    if (this.#queuedChars > HIGH_WATER_CHARS && !this.#paused && this.#wake === undefined) {
+      this.#paused = this.#flow.pause();
+    }
+    if (this.#queuedChars > this.#maxQueuedChars) throw new RangeError(`more than ${this.#maxQueuedChars} characters of events wait to be read`);
+    if (events.length > 0) this.#wakeSoon();
+  }
+
+  #finish(ending: StreamRead): void {
+    this.#ending ??= ending;
+    this.#wakeSoon();
+  }
+
+  #wakeSoon(): void {
+    if (this.#wake === undefined || this.#wakeDue) return;
+    this.#wakeDue = true;
+    queueMicrotask(this.#deliver);
+  }
+
+  #next(): StreamRead {
+    if (this.#events.length === 0) return this.#ending ?? { kind: 'events', events: [] };
+    const events = this.#events;
+    this.#events = [];
+    this.#queuedChars = 0;
+    if (this.#paused) {
+      this.#paused = false;
+      this.#flow.resume();
+    }
+    return { kind: 'events', events };
+  }
+}

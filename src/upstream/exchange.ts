@@ -1,0 +1,192 @@
+import type { Dispatcher } from 'undici';
+
+import type { TransportFailure } from '../wire/index.ts';
+import { EventQueue } from './events.ts';
+import type { Flow } from './events.ts';
+import { failureOf } from './failure.ts';
+import { canHoldBack } from './sockets.ts';
+import type { Reply } from './types.ts';
+
+/** The conditions under which one request runs. */
+export interface Terms {
+  /** To the end of a whole answer, or to the first event of a stream. */
+  readonly timeoutMs: number;
+  /** Between two events of a stream. */
+  readonly idleMs: number;
+  readonly maxBodyBytes: number;
+  readonly maxEventChars: number;
+  /** Whether an event stream is handed over as a stream; else it is read whole like any other body. */
+  readonly streams: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+type Head = Parameters<NonNullable<Dispatcher.DispatchHandler['onResponseStart']>>[2];
+
+/**
+ * One request on its way, as undici's handler.
+ *
+ *   waiting ──head──▶ whole body ──end──▶ over
+ *      │       └────▶ events ────────end──▶ over
+ *      └── a deadline, the signal, the network, a cap: over at once, and the socket is gone
+ *
+ * One timer an exchange: undici's own are off, because keep-alive comments and blank lines defeat them.
+ */
+export class Exchange implements Dispatcher.DispatchHandler, Flow {
+  readonly #terms: Terms;
+  readonly #settle: (reply: Reply) => void;
+  readonly #expired = (): void => this.#fail('timeout');
+  #controller: Dispatcher.DispatchController | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #sent = false;
+  #over = false;
+  #status = 0;
+  #headers: Readonly<Record<string, string>> = {};
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  #stream: EventQueue | undefined;
+  #streaming = false;
+
+  constructor(terms: Terms, settle: (reply: Reply) => void) {
+    this.#terms = terms;
+    this.#settle = settle;
+  }
+
+  /** Starts the clock and listens for the caller's hanging up; false where that has happened already. */
+  begin(): boolean {
+    if (this.#terms.signal?.aborted === true) {
+      this.#fail('aborted');
+      return false;
+    }
+    this.#terms.signal?.addEventListener('abort', this);
+    this.#arm(this.#terms.timeoutMs);
+    return true;
+  }
+
+  /** The signal's listener: an object instead of a closure a request. */
+  handleEvent(): void {
+    this.#stream?.discard();
+    this.#fail('aborted');
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    // A request that ended while it waited for its connection cannot be taken out of undici's queue before this moment.
+    if (this.#over) controller.abort(new Error('over before it was sent'));
+    else this.#sent = true;
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, head: Head): void {
+    if (this.#over || status < 200) return;
+    this.#status = status;
+    this.#headers = flat(head);
+    if (status >= 300 && status < 400) return this.#fail('redirect');
+    const encoding = (this.#headers['content-encoding'] ?? '').trim().toLowerCase();
+    if (encoding !== '' && encoding !== 'identity') return this.#fail('encoding');
+    if (this.#terms.streams && status < 300 && isEventStream(this.#headers)) {
+      this.#stream = new EventQueue(this, { maxEventChars: this.#terms.maxEventChars, maxQueuedChars: this.#terms.maxBodyBytes });
+      this.#settle({ kind: 'stream', status, headers: this.#headers, stream: this.#stream });
+    } else if (Number(this.#headers['content-length']) > this.#terms.maxBodyBytes) {
+      this.#fail('too_large');
+    }
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#over) return;
+    if (this.#stream !== undefined) {
+      this.#takeEvents(this.#stream, chunk);
+      return;
+    }
+    this.#bytes += chunk.length;
+    if (this.#bytes > this.#terms.maxBodyBytes) return this.#fail('too_large');
+    this.#chunks.push(chunk);
+  }
+
+  onResponseEnd(): void {
+    if (this.#over) return;
+    if (this.#stream !== undefined) {
+      if (!this.#withinCap(this.#stream, undefined)) return;
+      this.#release();
+      return;
+    }
+    this.#release();
+    this.#settle({ kind: 'whole', status: this.#status, headers: this.#headers, text: Buffer.concat(this.#chunks).toString('utf8') });
+    this.#chunks = [];
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
+    this.#fail(failureOf(error, this.#sent));
+  }
+
+  pause(): boolean {
+    if (this.#over || this.#controller === undefined || !canHoldBack(this.#headers)) return false;
+    clearTimeout(this.#timer);
+    this.#controller.pause();
+    return true;
+  }
+
+  resume(): void {
+    if (this.#over) return;
+    this.#arm(this.#terms.idleMs);
+    this.#controller?.resume();
+  }
+
+  drop(): void {
+    this.#fail('aborted');
+  }
+
+  #takeEvents(stream: EventQueue, chunk: Buffer): void {
+    const wasHeldBack = stream.heldBack;
+    const gotEvent = this.#withinCap(stream, chunk);
+    if (!gotEvent || wasHeldBack || stream.heldBack) return;
+    if (this.#streaming) this.#timer?.refresh();
+    else this.#arm(this.#terms.idleMs);
+    this.#streaming = true;
+  }
+
+  /** Feeds the stream (undefined: its end); false where nothing came of it, or where it broke its cap. */
+  #withinCap(stream: EventQueue, chunk: Buffer | undefined): boolean {
+    try {
+      if (chunk !== undefined) return stream.write(chunk);
+      stream.end();
+      return true;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.#fail('too_large');
+      return false;
+    }
+  }
+
+  #arm(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#expired, ms);
+  }
+
+  #release(): void {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#terms.signal?.removeEventListener('abort', this);
+  }
+
+  #fail(failure: TransportFailure): void {
+    if (this.#over) return;
+    this.#release();
+    this.#chunks = [];
+    if (this.#stream === undefined) this.#settle({ kind: 'failed', failure, sent: this.#sent });
+    else this.#stream.fail(failure);
+    this.#controller?.abort(new Error(failure));
+  }
+}
+
+function isEventStream(headers: Readonly<Record<string, string>>): boolean {
+  return /^\s*text\/event-stream\s*(;|$)/i.test(headers['content-type'] ?? '');
+}
+
+/** Repeated headers joined by a comma, as RFC 9110 section 5.3 allows. */
+function flat(head: Head): Readonly<Record<string, string>> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(head)) {
+    if (name === '__proto__' || value === undefined) continue;
+    headers[name] = typeof value === 'string' ? value : value.join(', ');
+  }
+  return headers;
+}
