@@ -120,7 +120,7 @@ export const webAddress: Reader<string> = {
 
 /** `https://app.example.com`: what a browser sends as Origin. */
 export const webOrigin: Reader<string> = {
-  expects: 'web origins, each a scheme and a host without a path',
+  expects: 'a web origin, scheme and host without a path',
   read: (written, around) => {
     const address = webAddress.read(written, around);
     return address !== undefined && new URL(address).origin === address ? address : undefined;

@@ -20,15 +20,17 @@ export interface Source {
   place(path: Path, nameIsWrong?: boolean): string;
 }
 
+const ALIAS = 'this * or & names nothing. Put a text that begins so in quotes';
+
 /** Sentences of our own, for the parser's quote the file, and the file holds secrets. */
 const MISTAKES: Readonly<Record<string, string>> = {
   TAB_AS_INDENT: 'a tab indents this line. Use blanks',
   DUPLICATE_KEY: 'this name stands here twice. Leave one out',
-  BAD_INDENT: 'this line is indented wrongly. Line it up with its neighbours',
+  BAD_INDENT: 'this line is indented wrongly, or a bracket before it is still open. Line it up with its neighbours, or close the bracket',
   MISSING_CHAR: 'a quote, a bracket or a colon is missing. Close what was opened',
   BLOCK_AS_IMPLICIT_KEY: 'a name and its value do not fit on this line. Start a new line, or put the value in quotes',
   MULTIPLE_DOCS: 'the file holds more than one document. Leave out the line ---',
-  BAD_ALIAS: 'this * or & names nothing. Put a text that begins so in quotes',
+  BAD_ALIAS: ALIAS,
 };
 
 /**
@@ -46,6 +48,12 @@ export function readSource(name: string, text: string, env: Environment): Source
   };
   const fault = document.errors[0] ?? document.warnings[0];
   if (fault !== undefined) throw new SettingsError(`${at(fault.pos[0])}: ${MISTAKES[fault.code] ?? 'this is no valid YAML. Mend the line, or put a text in quotes'}.`);
+
+  yaml.visit(document, {
+    Alias(_, alias) {
+      if (alias.resolve(document) === undefined) throw new SettingsError(`${at(alias.range?.[0] ?? 0)}: ${ALIAS}.`);
+    },
+  });
 
   const walk = (path: Path) => walkTo(yaml, document, path);
   const place = (path: Path, nameIsWrong = false): string => {
@@ -106,7 +114,7 @@ function toPlain(document: Yaml.Document.Parsed, name: string): unknown {
     return document.toJS({ maxAliasCount: 100 }) as unknown;
   } catch (refusal) {
     if (!(refusal instanceof ReferenceError)) throw refusal;
-    throw new SettingsError(`${name}:1:1: an alias (*name) names nothing, or too many are nested. Write the values out.`);
+    throw new SettingsError(`${name}:1:1: too many aliases (*name) are nested. Write the values out.`);
   }
 }
 
