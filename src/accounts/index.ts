@@ -13,4 +13,5 @@ export type { ModelView } from './model-view.ts';
 export { modelView } from './model-view.ts';
 export type { ModeChoice } from './mode.ts';
 export { chooseMode } from './mode.ts';
+export { readProvider, readSecret } from './provider-secrets.ts';
 export { openByok } from './open-byok.ts';

@@ -23,10 +23,12 @@ export interface Context {
   readonly yes: boolean;
   /** `--account EMAIL`, or an id. */
   readonly account: string | undefined;
-  /** The settings as file, environment and command line make them. Read once a call. */
+  /** The settings as file, environment and command line make them; read once, unless the command line overrides some. */
   settings(overrides?: LoadOptions['overrides']): Promise<Settings>;
   /** Opens the books to read, and closes them after the work. @throws Refusal where there are none yet. */
   read<T>(work: (books: Books) => Promise<T>): Promise<T>;
+  /** As `read`, but hands over undefined where there are no books yet, for what can be told without them. */
+  readOrNone<T>(work: (books: Books | undefined) => Promise<T>): Promise<T>;
   /** Opens the books to write, making them where they are missing, and closes them after the work. */
   write<T>(work: (books: Books) => Promise<T>): Promise<T>;
   /** Prints one JSON document with `--json`, else what people read. */
@@ -46,20 +48,22 @@ export interface Wishes {
 export function openContext(parts: { readonly process: NodeJS.Process; readonly terminal: Terminal; readonly wishes: Wishes; readonly leaveSignals: () => void }): Context {
   const { process, terminal, wishes } = parts;
   const home = process.env['HOME'] ?? homedir();
-  const settings: Context['settings'] = async (overrides) => {
+  const load: Context['settings'] = async (overrides) => {
     const [{ loadSettings }, { SANDBOX_CATALOG }] = await Promise.all([import('../settings/index.ts'), import('../sandbox/index.ts')]);
     return loadSettings({ file: wishes.config, env: process.env, cwd: process.cwd(), home, overrides, sandboxCatalog: SANDBOX_CATALOG });
   };
+  let loaded: Promise<Settings> | undefined;
+  const settings: Context['settings'] = (overrides) => (overrides === undefined ? (loaded ??= load()) : load(overrides));
   const withBooks = async <T>(as: 'read' | 'cli', work: (books: Books) => Promise<T>): Promise<T> => {
-    const loaded = await settings();
-    const { path } = loaded.database;
+    const known = await settings();
+    const { path } = known.database;
     if (as === 'read' && !existsSync(path)) {
       throw new Refusal(`there is no database at ${path} yet; make one with \`findtoken serve --sandbox\` or \`findtoken accounts create EMAIL\`.`);
     }
     const { openLedger } = await import('../ledger/index.ts');
     const ledger = await openLedger({ path, as });
     try {
-      return await work({ ledger, settings: loaded, nowMs: () => Date.now() });
+      return await work({ ledger, settings: known, nowMs: () => Date.now() });
     } finally {
       await ledger.close();
     }
@@ -72,6 +76,7 @@ export function openContext(parts: { readonly process: NodeJS.Process; readonly 
     yes: wishes.yes,
     account: wishes.account,
     settings,
+    readOrNone: async (work) => (existsSync((await settings()).database.path) ? withBooks('read', work) : work(undefined)),
     read: (work) => withBooks('read', work),
     write: (work) => withBooks('cli', work),
     show: (document, forPeople) => terminal.print(wishes.json ? JSON.stringify(document, null, terminal.width === undefined ? undefined : 2) : forPeople()),

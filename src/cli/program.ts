@@ -4,12 +4,16 @@ import type { Call, Noun, Verb } from './command.ts';
 import { ACCOUNTS } from './commands/accounts.ts';
 import { AUDIT } from './commands/audit.ts';
 import { BALANCE } from './commands/balance.ts';
+import { BYOK } from './commands/byok.ts';
+import { CHAT } from './commands/chat.ts';
 import { CONFIG } from './commands/config.ts';
 import { COST } from './commands/cost.ts';
 import { CREDITS } from './commands/credits.ts';
+import { EXPLAIN } from './commands/explain.ts';
 import { KEYS } from './commands/keys.ts';
 import { LOGS } from './commands/logs.ts';
 import { MODELS } from './commands/models.ts';
+import { PROVIDERS } from './commands/providers.ts';
 import { SERVE } from './commands/serve.ts';
 import { STATUS } from './commands/status.ts';
 import { USAGE } from './commands/usage.ts';
@@ -18,7 +22,7 @@ import { packageVersion } from './version.ts';
 
 /** The commands, in the order of the help. A noun has verbs; a verb stands alone. */
 export const COMMANDS: readonly (Noun | Verb)[] = [
-  SERVE, STATUS, ACCOUNTS, KEYS, CREDITS, BALANCE, LOGS, USAGE, MODELS, COST, CONFIG, AUDIT,
+  SERVE, STATUS, EXPLAIN, CHAT, ACCOUNTS, KEYS, BYOK, CREDITS, BALANCE, LOGS, USAGE, MODELS, COST, PROVIDERS, CONFIG, AUDIT,
 ];
 
 const ABOUT = 'An OpenAI-compatible gateway to several LLM providers, with prepaid credits and exact billing.';

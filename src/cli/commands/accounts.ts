@@ -1,19 +1,20 @@
 import type { AccountView } from '../../accounts/index.ts';
 import type { Account } from '../../ledger/index.ts';
+import { parseUsd } from '../../money/index.ts';
 import { confirm } from '../ask.ts';
 import { argument } from '../command.ts';
 import type { Call, Noun } from '../command.ts';
 import type { Books, Context } from '../context.ts';
 import { wrongUsage } from '../failure.ts';
-import { timeText } from '../format.ts';
+import { dollars, timeText } from '../format.ts';
 import { renderRecord, renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
 
 const COLUMNS: readonly Column<AccountView>[] = [
   { title: 'email', text: ({ email }) => email },
   { title: 'status', text: statusText },
-  { title: 'balance', text: ({ balance }) => balance.toFixed(2), right: true },
-  { title: 'available', text: ({ available }) => available.toFixed(2), right: true, dropAt: 2 },
+  { title: 'balance', text: ({ balance }) => dollars(parseUsd(balance)), right: true },
+  { title: 'available', text: ({ available }) => dollars(parseUsd(available)), right: true, dropAt: 2 },
   { title: 'created', text: ({ created }) => timeText(created), dropAt: 3 },
   { title: 'id', text: ({ id }) => id, dropAt: 1 },
 ];
@@ -99,9 +100,9 @@ function showAccount(context: Context, account: AccountView): void {
         ['id', account.id],
         ['email', account.email],
         ['status', statusText(account)],
-        ['balance', String(account.balance)],
-        ['held', String(account.held)],
-        ['available', String(account.available)],
+        ['balance', dollars(parseUsd(account.balance))],
+        ['held', dollars(parseUsd(account.held))],
+        ['available', dollars(parseUsd(account.available))],
         ['requests_per_minute', account.requests_per_minute === null ? 'default' : String(account.requests_per_minute)],
         ['created', timeText(account.created)],
         ['last_activity', timeText(account.last_activity)],

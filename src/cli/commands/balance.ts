@@ -1,4 +1,6 @@
+import { parseUsd } from '../../money/index.ts';
 import type { Call, Verb } from '../command.ts';
+import { dollars } from '../format.ts';
 import { renderRecord } from '../table.ts';
 
 export const BALANCE: Verb = {
@@ -17,9 +19,9 @@ async function balance({ context }: Call): Promise<void> {
   context.show(view, () =>
     renderRecord(
       [
-        ['balance', `$${view.balance}`],
-        ['held', `$${view.held}`],
-        ['available', `$${view.available}`],
+        ['balance', dollars(parseUsd(view.balance))],
+        ['held', dollars(parseUsd(view.held))],
+        ['available', dollars(parseUsd(view.available))],
         ['byok', `${view.byok.requests} of ${view.byok.free_requests} free requests in ${view.byok.month}`],
       ],
       context.terminal,

@@ -93,7 +93,7 @@ function standardLines(found: Estimate, { billing }: Settings): readonly (readon
     [`usage fee ${percent(billing.usageFee)}`, `${dollars(found.fee)}  (${found.requests} × $${formatUsdExact(found.feeEach)})`],
     ['from the credits', dollars(found.credits)],
     [`recharge fee ${percent(billing.rechargeFee)}`, `${dollars(found.rechargeFee)}  (kept when the credits are bought)`],
-    ['to be paid', dollars(found.payment)],
+    ['to be paid', `${dollars(found.payment)}  (a recharge is at least ${dollars(billing.minimumRecharge)})`],
   ];
 }
 
@@ -105,7 +105,7 @@ function byokLines(found: Estimate, { billing }: Settings): readonly (readonly [
     [`BYOK fee ${percent(billing.byokFee)}`, `${dollars(found.fee)}  (${charged} × $${formatUsdExact(found.feeEach)})`],
     ['from the credits', dollars(found.credits)],
     [`recharge fee ${percent(billing.rechargeFee)}`, `${dollars(found.rechargeFee)}  (kept when the credits are bought)`],
-    ['to be paid', dollars(found.payment)],
+    ['to be paid', `${dollars(found.payment)}  (a recharge is at least ${dollars(billing.minimumRecharge)})`],
   ];
 }
 

@@ -1,13 +1,13 @@
 import { statSync } from 'node:fs';
-import type { DaemonState, UsageTotals } from '../../ledger/index.ts';
+import type { UsageTotals } from '../../ledger/index.ts';
 import { formatUsdExact, usdNumber } from '../../money/index.ts';
 import type { Call, Verb } from '../command.ts';
 import type { Books } from '../context.ts';
+import { readNews } from '../daemon-news.ts';
+import type { DaemonNews } from '../daemon-news.ts';
 import { dollars, spanText } from '../format.ts';
 import { renderRecord } from '../table.ts';
 
-/** The daemon publishes about once a second; one that was silent for longer is gone, or stands still. */
-const SILENT_AFTER_MS = 5_000;
 const DAY_MS = 86_400_000;
 
 export const STATUS: Verb = {
@@ -18,8 +18,9 @@ export const STATUS: Verb = {
 };
 
 interface Status {
-  readonly state: DaemonState | undefined;
-  readonly running: boolean;
+  readonly news: DaemonNews | undefined;
+  /** When a daemon was last heard of, running or not. */
+  readonly lastBeatMs: number | undefined;
   readonly nowMs: number;
   readonly path: string;
   readonly bytes: number;
@@ -30,47 +31,46 @@ interface Status {
 async function status({ context }: Call): Promise<void> {
   const found = await context.read(readStatus);
   context.show(documentOf(found), () => renderRecord(linesOf(found), context.terminal));
-  if (!found.running) context.terminal.note('The daemon is not running; start it with `findtoken serve`.');
+  if (found.news === undefined) context.terminal.note('The daemon is not running; start it with `findtoken serve`.');
 }
 
 async function readStatus({ ledger, settings, nowMs: clock }: Books): Promise<Status> {
   const nowMs = clock();
   const midnightMs = Math.floor(nowMs / DAY_MS) * DAY_MS;
-  const [state, accounts, [today]] = await Promise.all([
+  const [news, state, accounts, [today]] = await Promise.all([
+    readNews(ledger, nowMs),
     ledger.daemonState(),
     ledger.listAccounts(),
     ledger.usageTotals('day', { fromMs: midnightMs, toMs: midnightMs + DAY_MS }),
   ]);
-  const running = state !== undefined && nowMs - state.beatMs < SILENT_AFTER_MS;
   const { path } = settings.database;
-  return { state, running, nowMs, path, bytes: statSync(path).size, accounts: accounts.length, today };
+  return { news, lastBeatMs: state?.beatMs, nowMs, path, bytes: statSync(path).size, accounts: accounts.length, today };
 }
 
-function linesOf({ state, running, nowMs, path, bytes, accounts, today }: Status): readonly (readonly [string, string])[] {
-  const daemon: (readonly [string, string])[] =
-    running && state !== undefined
-      ? [
-          ['daemon', `running for ${spanText(nowMs - state.startedMs)}, pid ${state.pid}, version ${state.version}`],
-          ['url', state.url],
-          ...detailLines(readDetail(state.detail)),
-        ]
-      : [['daemon', state === undefined ? 'never started' : `not running, last seen ${spanText(nowMs - state.beatMs)} ago`]];
+function linesOf({ news, lastBeatMs, nowMs, path, bytes, accounts, today }: Status): readonly (readonly [string, string])[] {
+  const silent = lastBeatMs === undefined ? 'never started' : `not running, last seen ${spanText(nowMs - lastBeatMs)} ago`;
   return [
-    ...daemon,
+    ...(news === undefined ? [['daemon', silent] as const] : newsLines(news, nowMs)),
     ['database', `${path} (${Math.ceil(bytes / 1024)} KiB)`],
     ['accounts', String(accounts)],
     ['today', `${today?.requests ?? 0} requests, ${today?.errors ?? 0} errors, ${dollars(today?.cost ?? 0n)}`],
   ];
 }
 
-function documentOf({ state, running, nowMs, path, bytes, accounts, today }: Status): unknown {
-  const alive = running && state !== undefined;
+function newsLines({ state, inFlight, health }: DaemonNews, nowMs: number): readonly (readonly [string, string])[] {
+  return [
+    ['daemon', `running for ${spanText(nowMs - state.startedMs)}, pid ${state.pid}, version ${state.version}`],
+    ['url', state.url],
+    ['in flight', String(inFlight)],
+    ...health.map(({ key, reason }) => ['health', `${key}: ${reason}`] as const),
+  ];
+}
+
+function documentOf({ news, nowMs, path, bytes, accounts, today }: Status): unknown {
   return {
     object: 'status',
-    running,
-    daemon: alive
-      ? { pid: state.pid, version: state.version, url: state.url, started: Math.floor(state.startedMs / 1000), uptime_s: Math.floor((nowMs - state.startedMs) / 1000), detail: readDetail(state.detail) }
-      : null,
+    running: news !== undefined,
+    daemon: news === undefined ? null : daemonOf(news, nowMs),
     database: { path, bytes },
     accounts,
     today: {
@@ -82,18 +82,14 @@ function documentOf({ state, running, nowMs, path, bytes, accounts, today }: Sta
   };
 }
 
-/** What the daemon published is its own JSON; text that is none is shown as nothing, for it is only news. */
-function readDetail(detail: string): unknown {
-  try {
-    return JSON.parse(detail);
-  } catch (error) {
-    if (error instanceof SyntaxError) return null;
-    throw error;
-  }
-}
-
-/** One line for each fact of the daemon: plain values as they are, others as JSON. */
-function detailLines(detail: unknown): readonly (readonly [string, string])[] {
-  if (typeof detail !== 'object' || detail === null) return [];
-  return Object.entries(detail).map(([name, value]) => [name.replaceAll('_', ' '), typeof value === 'object' ? JSON.stringify(value) : String(value)]);
+function daemonOf({ state, inFlight, health }: DaemonNews, nowMs: number): unknown {
+  return {
+    pid: state.pid,
+    version: state.version,
+    url: state.url,
+    started: Math.floor(state.startedMs / 1000),
+    uptime_s: Math.floor((nowMs - state.startedMs) / 1000),
+    in_flight: inFlight,
+    health: health.map(({ key, state: health, reason }) => ({ key, state: health, reason })),
+  };
 }

@@ -1,0 +1,122 @@
+import type { ByokView, KeyCheck, KeyProbe } from '../../accounts/index.ts';
+import { confirm, readSecretFrom } from '../ask.ts';
+import { argument } from '../command.ts';
+import type { Call, Noun } from '../command.ts';
+import { Refusal } from '../failure.ts';
+import { timeText } from '../format.ts';
+import { printable } from '../printable.ts';
+import { openVaultOf, SECRET_OPTIONS } from '../secrets.ts';
+import { renderTable } from '../table.ts';
+import type { Column } from '../table.ts';
+import { packageVersion } from '../version.ts';
+
+const COLUMNS: readonly Column<ByokView>[] = [
+  { title: 'id', text: ({ id }) => id },
+  { title: 'provider', text: ({ provider }) => provider },
+  { title: 'name', text: ({ name }) => name },
+  { title: 'key', text: ({ key }) => key, dropAt: 2 },
+  { title: 'region', text: ({ region }) => region ?? '', dropAt: 3 },
+  { title: 'created', text: ({ created }) => timeText(created), dropAt: 1 },
+];
+
+export const BYOK: Noun = {
+  name: 'byok',
+  about: "an account's own keys at the providers",
+  verbs: [
+    {
+      usage: 'register <provider>',
+      about: 'keep a key for a provider, encrypted; asks for it unless told where it comes from',
+      options: [
+        { flags: '--name <name>', about: 'by which you will know the key', required: true },
+        { flags: '--region <region>', about: "one of the provider's regions; a key of another region looks like a bad key" },
+        { flags: '--no-test', about: 'do not ask the provider whether the key is good' },
+        ...SECRET_OPTIONS,
+      ],
+      examples: ['findtoken byok register deepseek --name work', 'findtoken byok register deepseek --name ci --from-env DEEPSEEK_API_KEY'],
+      run: register,
+    },
+    { usage: 'list', about: 'list the keys, masked, newest first', examples: ['findtoken byok list'], run: list },
+    { usage: 'remove <id>', about: 'forget a key', examples: ['findtoken byok remove byok_06f8k2m1q0 --yes'], run: remove },
+    { usage: 'test <id>', about: 'ask the provider whether a key is good', examples: ['findtoken byok test byok_06f8k2m1q0'], run: test },
+  ],
+};
+
+async function register(call: Call): Promise<void> {
+  const { context, given } = call;
+  const provider = argument(call, 0);
+  const region = given.text('region');
+  const settings = await context.settings();
+  const { checkKey, readProvider, readSecret, registerByok, resolveAccount } = await import('../../accounts/index.ts');
+  // A wrong word is told before a secret is asked for.
+  const { name } = readProvider(settings.catalog, provider);
+  const fromStdin = given.flag('from-stdin');
+  const written = await readSecretFrom(context, { fromStdin, fromEnv: given.text('from-env'), what: `API key of ${name}` });
+  const apiKey = readSecret(written, readProvider(settings.catalog, provider));
+  if (given.flag('test')) {
+    const check = await withProbe((probe) => checkKey({ catalog: settings.catalog, probe }, { provider, region, apiKey }));
+    if (check.verdict === 'refused') throw new Refusal(`${check.detail} Nothing was stored; register it anyway with --no-test.`);
+    if (check.verdict === 'unknown') context.terminal.note(printable(`${check.detail} The key is stored untested.`));
+  }
+  const view = await context.write(async (books) => {
+    const { id: accountId } = await resolveAccount(books, context.account);
+    const vault = await openVaultOf(context, books);
+    return registerByok({ ...books, vault, catalog: settings.catalog }, { accountId, provider, apiKey, name: given.needed('name'), region });
+  });
+  context.show(view, () => renderTable([view], COLUMNS, context.terminal));
+}
+
+async function list({ context }: Call): Promise<void> {
+  const { listByok, listView, resolveAccount } = await import('../../accounts/index.ts');
+  const keys = await context.read(async (books) => listByok(books, (await resolveAccount(books, context.account)).id));
+  if (keys.length === 0) context.terminal.note('No keys yet; keep one with `findtoken byok register PROVIDER --name NAME`.');
+  context.show(listView(keys, undefined), () => renderTable(keys, COLUMNS, context.terminal));
+}
+
+async function remove(call: Call): Promise<void> {
+  const { context } = call;
+  const id = argument(call, 0);
+  const { deletedView, listByok, removeByok, resolveAccount } = await import('../../accounts/index.ts');
+  await context.write(async (books) => {
+    const { id: accountId } = await resolveAccount(books, context.account);
+    const key = (await listByok(books, accountId)).find((one) => one.id === id);
+    if (key !== undefined) await confirm(context, `Forget the ${key.provider} key ${JSON.stringify(key.name)} (${id})?`);
+    await removeByok(books, { accountId, id });
+  });
+  if (context.json) context.show(deletedView('byok_key', id), () => '');
+  else context.terminal.note(printable(`Removed ${id}.`));
+}
+
+async function test(call: Call): Promise<void> {
+  const { context } = call;
+  const { resolveAccount, testByok } = await import('../../accounts/index.ts');
+  const check = await context.write(async (books) => {
+    const { id: accountId } = await resolveAccount(books, context.account);
+    const vault = await openVaultOf(context, books);
+    return withProbe((probe) => testByok({ ...books, vault, catalog: books.settings.catalog, probe }, { accountId, id: argument(call, 0) }));
+  });
+  showChecks(call, [check]);
+}
+
+/** Prints what providers said of keys; a key that is not good makes the command fail. */
+export function showChecks({ context }: Call, checks: readonly KeyCheck[]): void {
+  const columns: readonly Column<KeyCheck>[] = [
+    { title: 'provider', text: ({ provider }) => provider },
+    { title: 'verdict', text: ({ verdict }) => verdict },
+    { title: 'detail', text: ({ detail }) => detail },
+  ];
+  const [only, another] = checks;
+  const document = only !== undefined && another === undefined ? only : { object: 'list', data: checks, has_more: false, next: null };
+  context.show(document, () => renderTable(checks, columns, context.terminal));
+  if (checks.some(({ verdict }) => verdict !== 'good')) process.exitCode = 1;
+}
+
+/** The way out to the providers, open for one question. Without it no command loads an HTTP client. */
+export async function withProbe<T>(ask: (probe: KeyProbe) => Promise<T>): Promise<T> {
+  const { createUpstream } = await import('../../upstream/index.ts');
+  const upstream = createUpstream({ userAgent: `findtoken/${packageVersion()}` });
+  try {
+    return await ask((target) => upstream.listModels(target));
+  } finally {
+    await upstream.close();
+  }
+}

@@ -1,0 +1,132 @@
+import type { KeyOwner, Ledger } from '../../ledger/index.ts';
+import { usdNumber } from '../../money/index.ts';
+import type { HealthEntry, Plan } from '../../routing/index.ts';
+import type { Settings } from '../../settings/index.ts';
+import { argument } from '../command.ts';
+import type { Call, Verb } from '../command.ts';
+import type { Books, Context } from '../context.ts';
+import { readNews } from '../daemon-news.ts';
+import { EXIT } from '../failure.ts';
+import { perMillion } from '../format.ts';
+import { renderTable } from '../table.ts';
+import type { Column } from '../table.ts';
+import { neededModel } from './models.ts';
+
+/** A model that would be asked (`order` from 1), or is left out (`order` null). */
+interface Row {
+  readonly order: number | null;
+  readonly model: string;
+  readonly provider: string;
+  readonly price: string;
+  readonly health: string;
+  readonly reason: string;
+}
+
+const COLUMNS: readonly Column<Row>[] = [
+  { title: '#', text: ({ order }) => (order === null ? '-' : String(order)), right: true },
+  { title: 'model', text: ({ model }) => model },
+  { title: 'provider', text: ({ provider }) => provider },
+  { title: '$/M in, out', text: ({ price }) => price, dropAt: 2 },
+  { title: 'health', text: ({ health }) => health, dropAt: 1 },
+  { title: 'reason', text: ({ reason }) => reason },
+];
+
+export const EXPLAIN: Verb = {
+  usage: 'explain <model>',
+  about: 'dry run of the router: who would be asked, in which order, and why; of an account with --account',
+  options: [
+    { flags: '--routing <routing>', about: 'as the request would say', choices: ['auto', 'cheapest', 'fallback'] },
+    { flags: '--sandbox', about: 'as a daemon with --sandbox would decide' },
+  ],
+  examples: ['findtoken explain deepseek-chat', 'findtoken explain deepseek-chat --routing cheapest --account ann@example.com'],
+  run: explain,
+};
+
+async function explain(call: Call): Promise<void> {
+  const { context, given } = call;
+  const settings = await context.settings(given.flag('sandbox') ? { sandbox: true } : undefined);
+  const { readChatRequest } = await import('../../wire/index.ts');
+  const routing = given.text('routing');
+  const body = { model: argument(call, 0), messages: [{ role: 'user', content: 'Hello!' }], ...(routing === undefined ? {} : { routing }) };
+  const request = readChatRequest(body, { pictureTokens: settings.billing.pictureTokens, routingHeader: undefined });
+  const model = await neededModel(settings.catalog, request.model);
+  const { planCandidates } = await import('../../routing/index.ts');
+  const { chooseMode } = await import('../../accounts/index.ts');
+  const seen = await context.readOrNone((books) => look(context, settings, books));
+  const choice = chooseMode({ request, header: undefined, owner: seen.owner, model, catalog: settings.catalog });
+  const plan = planCandidates({
+    catalog: settings.catalog,
+    request,
+    servedBy: ({ provider }) => {
+      if (choice.mode === 'byok') return seen.owner.byokProviders.includes(provider) ? provider : undefined;
+      if (seen.operators.has(provider)) return provider;
+      return settings.sandbox ? 'sandbox' : undefined;
+    },
+    health: seen.health,
+    nowMs: Date.now(),
+    only: choice.only,
+    defaultMaxTokens: settings.billing.defaultMaxTokens,
+  });
+  context.show(documentOf(plan, model.id, choice.mode), () => renderTable(rowsOf(plan, settings, seen.reasons), COLUMNS, context.terminal));
+  if (!seen.running) context.terminal.note('The daemon is not running, so nothing is known of the providers\' health.');
+  if (plan.candidates.length > 0) return;
+  context.terminal.note('Nobody would be asked: set a provider key with `findtoken providers set-key NAME`.');
+  process.exitCode = EXIT.failed;
+}
+
+interface Seen {
+  readonly owner: KeyOwner;
+  readonly operators: ReadonlySet<string>;
+  readonly health: ReadonlyMap<string, HealthEntry>;
+  readonly reasons: ReadonlyMap<string, string>;
+  readonly running: boolean;
+}
+
+/** What the router would know: whose keys there are, and the health that the daemon last told. */
+async function look(context: Context, settings: Settings, books: Books | undefined): Promise<Seen> {
+  const configured = [...settings.providerKeys.keys()];
+  if (books === undefined) return { owner: NOBODY, operators: new Set(configured), health: new Map(), reasons: new Map(), running: false };
+  const { ledger } = books;
+  const stored = (await ledger.listProviderKeys()).map(({ provider }) => provider);
+  const news = await readNews(ledger, books.nowMs());
+  return {
+    owner: context.account === undefined ? NOBODY : await ownerOf(ledger, context.account),
+    operators: new Set([...configured, ...stored]),
+    health: new Map(news?.health.map(({ key, entry }) => [key, entry])),
+    reasons: new Map(news?.health.map(({ key, reason }) => [key, reason])),
+    running: news !== undefined,
+  };
+}
+
+async function ownerOf(ledger: Ledger, named: string): Promise<KeyOwner> {
+  const { resolveAccount } = await import('../../accounts/index.ts');
+  const { id, status, frozen, balance, held, requestsPerMinute } = await resolveAccount({ ledger }, named);
+  const byokProviders = [...new Set((await ledger.listByokKeys(id)).map(({ provider }) => provider))];
+  return { keyId: '', accountId: id, status, frozen, balance, held, requestsPerMinute, byokProviders };
+}
+
+/** Without an account the operator's own keys decide. */
+const NOBODY: KeyOwner = { keyId: '', accountId: '', status: 'active', frozen: false, balance: 0n, held: 0n, requestsPerMinute: undefined, byokProviders: [] };
+
+function rowsOf(plan: Plan, { catalog }: Settings, reasons: ReadonlyMap<string, string>): readonly Row[] {
+  const priceOf = (id: string): string => {
+    const price = catalog.models.get(id)?.price;
+    return price === undefined ? '' : `${perMillion(price.input)}, ${perMillion(price.output)}`;
+  };
+  const healthOf = (provider: string, model: string): string => reasons.get(`${provider}/${model}`) ?? 'unknown';
+  return [
+    ...plan.candidates.map(({ model, provider, reason }, index) => ({ order: index + 1, model: model.id, provider, price: priceOf(model.id), health: healthOf(provider, model.id), reason })),
+    ...plan.skipped.map(({ model, provider, reason }) => ({ order: null, model, provider, price: priceOf(model), health: healthOf(provider, model), reason })),
+  ];
+}
+
+function documentOf(plan: Plan, model: string, mode: string): unknown {
+  return {
+    object: 'plan',
+    model,
+    routing: plan.routing,
+    mode,
+    candidates: plan.candidates.map(({ model: { id }, provider, expectedCost, trial, reason }) => ({ model: id, provider, expected_cost: usdNumber(expectedCost), trial, reason })),
+    skipped: plan.skipped.map(({ model: id, provider, kind, reason }) => ({ model: id, provider, kind, reason })),
+  };
+}

@@ -1,0 +1,57 @@
+import type { DaemonState, Ledger } from '../ledger/index.ts';
+import type { HealthEntry } from '../routing/index.ts';
+
+/** The daemon publishes about once a second; one that was silent for longer is gone, or stands still. */
+const SILENT_AFTER_MS = 5_000;
+
+/** One provider's model as the daemon sees it. */
+export interface HealthNews {
+  /** `routing`'s key of provider and model. */
+  readonly key: string;
+  readonly state: string;
+  readonly reason: string;
+  readonly entry: HealthEntry;
+}
+
+/** What a running daemon last said of itself. */
+export interface DaemonNews {
+  readonly state: DaemonState;
+  readonly inFlight: number;
+  readonly health: readonly HealthNews[];
+}
+
+/** The news of the daemon; undefined while none runs, for what it said before is no longer true. */
+export async function readNews(ledger: Pick<Ledger, 'daemonState'>, nowMs: number): Promise<DaemonNews | undefined> {
+  const state = await ledger.daemonState();
+  if (state === undefined || nowMs - state.beatMs >= SILENT_AFTER_MS) return undefined;
+  const detail = readJson(state.detail);
+  const health = isFields(detail) && Array.isArray(detail['health']) ? detail['health'].flatMap(readHealth) : [];
+  return { state, inFlight: isFields(detail) && typeof detail['in_flight'] === 'number' ? detail['in_flight'] : 0, health };
+}
+
+/** A daemon of another version may say it otherwise; what cannot be read is left out, for it is only news. */
+function readHealth(raw: unknown): HealthNews[] {
+  if (!isFields(raw) || !isFields(raw['entry'])) return [];
+  const { key, state, reason, entry } = raw;
+  if (typeof key !== 'string' || typeof state !== 'string' || typeof reason !== 'string' || !isEntry(entry)) return [];
+  return [{ key, state, reason, entry }];
+}
+
+function isEntry(raw: unknown): raw is HealthEntry {
+  if (!isFields(raw)) return false;
+  const times = ['failuresInRow', 'retryAtMs', 'openForMs', 'restingUntilMs', 'lastFailureMs', 'lastSuccessMs'];
+  return ['closed', 'open', 'half-open'].includes(String(raw['state'])) && typeof raw['lastFailure'] === 'string' && times.every((name) => typeof raw[name] === 'number');
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+function isFields(raw: unknown): raw is Readonly<Record<string, unknown>> {
+  return typeof raw === 'object' && raw !== null && !Array.isArray(raw);
+}

@@ -1,0 +1,28 @@
+import type { Vault } from '../vault/index.ts';
+import type { Books, Context } from './context.ts';
+
+/** Opens the vault of these books; its notices go to stderr. @throws VaultError where the master key is missing or wrong. */
+export async function openVaultOf(context: Context, { ledger, settings }: Books): Promise<Vault> {
+  const { openVault } = await import('../vault/index.ts');
+  const vault = await openVault({
+    source: settings.secrets.masterKey,
+    env: context.env,
+    home: context.home,
+    xdgConfigHome: context.env['XDG_CONFIG_HOME'],
+    databasePath: settings.database.path,
+    notes: { get: (name) => ledger.note(name), set: (name, value) => ledger.setNote(name, value) },
+    sealedRowsExist: async () => {
+      if ((await ledger.listProviderKeys()).length > 0) return true;
+      for (const { id } of await ledger.listAccounts()) if ((await ledger.listByokKeys(id)).length > 0) return true;
+      return false;
+    },
+  });
+  for (const notice of vault.notices) context.terminal.note(notice);
+  return vault;
+}
+
+/** The options by which a secret comes in, the same for every command that takes one. */
+export const SECRET_OPTIONS = [
+  { flags: '--from-stdin', about: 'read the key from standard input' },
+  { flags: '--from-env <name>', about: 'read the key from this environment variable' },
+] as const;
