@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -250,6 +251,7 @@ t.test('the command line wins over the file, and the public URL follows it', asy
   t.match(load(t, text, { overrides: { host: '0.0.0.0', port: 9000, sandbox: true } }), { server: { host: '0.0.0.0', port: 9000, publicUrl: 'http://127.0.0.1:9000' }, sandbox: true });
   t.match(load(t, text, { overrides: {} }), { server: { host: '10.0.0.1', port: 1, publicUrl: 'http://10.0.0.1:1' }, sandbox: false });
   t.equal(load(t, 'server: { public_url: "https://api.a.test/" }', { overrides: { port: 9000 } }).server.publicUrl, 'https://api.a.test', 'one that is written stays');
+  t.equal(load(t, '', { overrides: { port: '9000' } }).server.port, 9000, 'as an option gives it');
   t.equal(load(t, 'sandbox: true', { overrides: { sandbox: false } }).sandbox, false);
   t.equal(refusal(t, '', { overrides: { port: 70_000 } }), '--port: server.port: expected a whole number from 0 to 65535, not 70000. Write for example port: 8787');
 });
@@ -277,6 +279,20 @@ t.test('the catalogue is the built-in one with the operator\'s on top, read at i
   t.equal(late.server.port, 8787, 'a command that needs no catalogue is not stopped by it');
   t.throws(() => late.catalog, SettingsError);
   t.throws(() => checkSettings(late), SettingsError, 'nor forgotten after the first refusal');
+});
+
+t.test('a command that reads no file and no catalogue does not load the YAML parser', async (t) => {
+  const script = (use: string) => `
+    import { createRequire } from 'node:module';
+    import { loadSettings } from ${JSON.stringify(join(ROOT, 'src', 'settings', 'index.ts'))};
+    const settings = loadSettings({ env: {}, cwd: '/nowhere', home: '/nowhere' });
+    ${use};
+    console.log(Object.keys(createRequire(import.meta.url).cache).some((path) => path.includes('/node_modules/yaml/')));`;
+  const run = (use: string) => execFileSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script(use)], {
+    cwd: ROOT, encoding: 'utf8', env: { PATH: process.env['PATH'] },
+  }).trim();
+  t.equal(run('settings.server.port'), 'false');
+  t.equal(run('settings.catalog'), 'true', 'the check can see it');
 });
 
 t.test('the sandbox\'s models are there while it is on', async (t) => {

@@ -22,7 +22,7 @@ export interface LoadOptions {
   readonly cwd: string;
   readonly home: string;
   /** What the command line sets; it wins over the file. */
-  readonly overrides?: { readonly host?: string | undefined; readonly port?: number | undefined; readonly sandbox?: boolean | undefined } | undefined;
+  readonly overrides?: { readonly host?: string | undefined; readonly port?: number | string | undefined; readonly sandbox?: boolean | undefined } | undefined;
   /** Added to the built-in catalogue while the sandbox is on. */
   readonly sandboxCatalog?: AddedCatalog | undefined;
 }
