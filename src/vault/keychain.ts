@@ -22,7 +22,7 @@ export class KeychainError extends VaultError {
 /**
  * The system's keychain: one entry for each installation, so that a change of one database's key leaves another's alone.
  * Its errors bear no codes: whatever is thrown, and silence for 3 s, means that it cannot be used. After such a silence a
- * thread of the process stays stuck in the system's library: a short command ends with `process.exit`.
+ * thread of the process stays stuck in the system's library for up to 50 s, and an exit of any kind but a signal waits for it.
  */
 export function keychainPlace(installId: string, stand: Keyring | undefined): Place {
   const account = `master-key:${installId}`;
