@@ -1,5 +1,5 @@
 import { createBooks } from './books.ts';
-import { openConnection, refusalOf, takeDaemonLock } from './connection.ts';
+import { openConnection, refusalOf, storageTrouble, takeDaemonLock } from './connection.ts';
 import { createDoor, type Access } from './door.ts';
 import { LedgerError } from './errors.ts';
 import { perform } from './operations.ts';
@@ -14,8 +14,13 @@ import { startWriter } from './writer.ts';
  *   `ledger_older`, `ledger_unfit`.
  */
 export async function openLedger(options: OpenLedger): Promise<Ledger> {
-  if (options.as === 'daemon') return openForDaemon(options);
-  return openInThread(options, options.as === 'read');
+  try {
+    return options.as === 'daemon' ? await openForDaemon(options) : openInThread(options, options.as === 'read');
+  } catch (error) {
+    const trouble = storageTrouble(error);
+    if (trouble === undefined) throw error;
+    throw new LedgerError('ledger_unfit', `${options.path} cannot be opened (${trouble}). Check that it is a findtoken database, who may read it, and the disk.`);
+  }
 }
 
 /** One connection in this thread. A write is one transaction of its own; other processes wait for it at most a moment. */
