@@ -296,6 +296,7 @@ t.test('what an attempt says about health', async (t) => {
     [failed('retry'), ON, { once: true }, { kind: 'failed', class: 'retry', retryAfterMs: undefined, spent: false }, 'a client that retries itself does not open a circuit alone'],
     [failed('overloaded'), ON, { triesHere: 2 }, { kind: 'failed', class: 'overloaded', retryAfterMs: undefined, spent: true }, 'its one retry is spent'],
     [failed('next'), ON, {}, { kind: 'failed', class: 'next', retryAfterMs: undefined, spent: true }, 'it has no retries to spend'],
+    [failed('next', { maybeServed: true }), ON, {}, { kind: 'failed', class: 'next', retryAfterMs: undefined, spent: false }, 'a stream that broke off once is no outage'],
     [failed('gone', { status: 404 }), ON, {}, { kind: 'failed', class: 'gone', retryAfterMs: undefined, spent: true }, 'a model that is gone stays gone'],
     [failed('retry', { status: 429, retryAfterMs: 7_000 }), RETRYING, {}, { kind: 'failed', class: 'retry', retryAfterMs: 7_000, spent: false }, 'the wait it asked for'],
     [failed('retry', { status: 429 }), RETRYING, {}, { kind: 'failed', class: 'retry', retryAfterMs: 1_000, spent: false }, 'a 429 without one is still no outage'],

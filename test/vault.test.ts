@@ -159,6 +159,15 @@ t.test('an envelope opens under its own binding only', async (t) => {
   t.equal((await refused(() => vault.unseal(Buffer.concat([sealed, Buffer.of(0)]), ROW))).reason, 'damaged', 'a byte too many');
 });
 
+t.test('what earlier versions sealed still opens', async (t) => {
+  const here = new Installation(t.testdir());
+  here.notes.set('install_id', '3f0e6f6e-0000-4000-8000-000000000001');
+  const vault = await here.open({ env: { FINDTOKEN_MASTER_KEY: KEY_A } });
+  t.equal(vault.fingerprint, '531daef1867e4a58', 'the fingerprint that databases have recorded');
+  const sealed = '01531daef189239e35c530929720237c48551e4057d28acc7541139efb441024e60715db21c12a6090d0ef2f771ee2840f627f872d832d8aaa0c8ed25ddb688f57be09d7';
+  t.equal(vault.unseal(Buffer.from(sealed, 'hex'), ROW), SECRET);
+});
+
 t.test('one master key in two installations seals apart', async (t) => {
   const folder = t.testdir({ one: {}, two: {} });
   const env = { FINDTOKEN_MASTER_KEY: KEY_A };

@@ -69,13 +69,14 @@ export function observe(entry: HealthEntry | undefined, event: HealthEvent, nowM
 /**
  * What an attempt's outcome says about the provider's health; undefined where it says nothing: a BYOK key that is refused,
  * empty, rate-limited or not entitled to a model says nothing about the others'.
- * `spent` is set where the class's own retries were made, not where a deadline or a client's wish cut them short.
+ * `spent` is set where the class's own retries were made, not where a deadline, a client's wish or the doubt whether it was
+ * served cut them short: one timeout is a failure, five in a row are an outage.
  * A 429 without Retry-After rests the provider for 1 s, and for 30 s once the retries are spent.
  */
 export function healthEvent(outcome: Outcome, at: { readonly step: Step; readonly trail: Trail; readonly rules: RetryRules }): HealthEvent | undefined {
   if (outcome.kind === 'answered') return outcome;
   const { step, trail, rules } = at;
-  const spent = step.do !== 'retry' && trail.triesHere > retriesOf(outcome.class, rules);
+  const spent = step.do !== 'retry' && !outcome.maybeServed && trail.triesHere > retriesOf(outcome.class, rules);
   const limited = outcome.status === 429 && MEANING[outcome.class] === 'failure';
   if (trail.byok && (limited || outcome.class === 'gone' || MEANING[outcome.class] === 'off')) return undefined;
   const retryAfterMs = outcome.retryAfterMs ?? (limited ? (spent ? REST_LONG_MS : REST_SHORT_MS) : undefined);
