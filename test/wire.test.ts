@@ -65,7 +65,7 @@ t.test('odd but harmless fields are mapped, stripped or passed', async (t) => {
   for (const [fields, maxTokens, choices, kept, why] of cases) {
     const { body, ...understood } = request(fields);
     t.match(understood, { maxTokens, choices }, why);
-    t.strictSame({ ...body }, { model: MODEL.id, messages: HELLO, ...kept }, why);
+    t.strictSame(JSON.parse(JSON.stringify(body)), { model: MODEL.id, messages: HELLO, ...kept }, why);
   }
   t.equal(request({ max_tokens: 1e300 }).maxTokens, 100_000_000, 'a limit stays countable');
   t.equal(request({ stream: true, stream_options: { include_usage: true } }).includeUsage, true);
@@ -217,26 +217,28 @@ t.test("the gateway's limit replaces the client's in the field that the target w
 t.test('tools are offered as the target can be told', async (t) => {
   const tools = [{ type: 'function', function: { name: 'f' } }];
   const named = { type: 'function', function: { name: 'f' } };
+  const plain: Partial<typeof MODEL> = {};
   const thinking: Partial<typeof MODEL> = { capabilities: ['tools', 'reasoning'] };
   const silent: Partial<typeof MODEL> = { capabilities: ['tools', 'reasoning'], force: { thinking: { type: 'disabled' } } };
   const cases = [
     // dialect   choice       model     what the target gets           why
-    ['openai',   'required',  {},       { tools, tool_choice: 'required' }, 'as sent'],
-    ['deepseek', 'required',  {},       { tools, tool_choice: 'required' }, 'a model that cannot think'],
+    ['openai',   'required',  plain,    { tools, tool_choice: 'required' }, 'as sent'],
+    ['deepseek', 'required',  plain,    { tools, tool_choice: 'required' }, 'a model that cannot think'],
     ['deepseek', 'required',  thinking, { tools, tool_choice: 'auto' },     'a model that thinks'],
     ['deepseek', 'required',  silent,   { tools, tool_choice: 'required' }, 'a model that may not'],
-    ['zhipu',    'required',  {},       { tools, tool_choice: 'auto' },     'only auto'],
-    ['zhipu',    named,       {},       { tools, tool_choice: 'auto' },     'only auto'],
-    ['zhipu',    'none',      {},       {},                                 'it must not know of tools that it may not call'],
-    ['minimax',  'none',      {},       { tools, tool_choice: 'none' },     'none can be said'],
+    ['zhipu',    'required',  plain,    { tools, tool_choice: 'auto' },     'only auto'],
+    ['zhipu',    named,       plain,    { tools, tool_choice: 'auto' },     'only auto'],
+    ['zhipu',    'none',      plain,    {},                                 'it must not know of tools that it may not call'],
+    ['minimax',  'none',      plain,    { tools, tool_choice: 'none' },     'none can be said'],
     ['kimi',     named,       thinking, { tools, tool_choice: 'auto' },     'a name only without thinking'],
     ['kimi',     named,       silent,   { tools, tool_choice: named },      'a name only without thinking'],
-    ['qwen',     'required',  {},       { tools, tool_choice: 'auto', parallel_tool_calls: true }, 'its default is the opposite'],
-    ['stepfun',  'required',  {},       { tools, tool_choice: 'required' }, 'nothing is known: as sent'],
+    ['qwen',     'required',  plain,    { tools, tool_choice: 'auto', parallel_tool_calls: true }, 'its default is the opposite'],
+    ['stepfun',  'required',  plain,    { tools, tool_choice: 'required' }, 'nothing is known: as sent'],
   ] as const;
   for (const [dialect, choice, model, expected, why] of cases) {
-    const { thinking: _, messages: __, model: ___, ...rest } = sent(dialect, { tools, tool_choice: choice }, { model });
-    t.strictSame(rest, expected, `${dialect}: ${why}`);
+    const { force = {} } = model;
+    const got = sent(dialect, { tools, tool_choice: choice }, { model });
+    t.strictSame(got, { model: 'upstream-model', messages: HELLO, ...force, ...expected }, `${dialect}: ${why}`);
   }
   t.equal(sent('qwen', { tools, parallel_tool_calls: false })['parallel_tool_calls'], false, "the client's word stands");
   t.notOk('parallel_tool_calls' in sent('qwen', {}), 'no tools, no word');
