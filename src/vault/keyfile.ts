@@ -101,7 +101,11 @@ async function inFolder(file: string, label: string, keys: readonly MasterKey[],
 async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await fs.open(folder, 'r');
-  await handle.sync().finally(() => handle.close());
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 function unusable(label: string, verb: 'read' | 'write', error: unknown): VaultError {
