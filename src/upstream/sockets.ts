@@ -1,3 +1,5 @@
+import type { Socket } from 'node:net';
+
 import { buildConnector, Pool } from 'undici';
 
 const MAX_HEADER_BYTES = 65_536;
@@ -11,7 +13,7 @@ export function openPool(origin: string, connectTimeoutMs: number): Pool {
     connect: (target, callback) => connect(target, (...result) => {
       const [error, socket] = result;
       if (error === null) {
-        socket.prependListener('error', markReset);
+        socket.prependListener('error', renameError);
         callback(null, socket);
       } else callback(error, null);
     }),
@@ -25,11 +27,15 @@ export function openPool(origin: string, connectTimeoutMs: number): Pool {
 }
 
 /**
- * undici takes ECONNRESET on a connection that is not kept alive for a proper end of the body, and while the answer is
- * held back it fails an assertion there, outside of any handler. Under another code it is what it is: a broken connection.
+ * Gives two errors another code before undici's own listener sees them.
+ * ECONNRESET: on a connection that is not kept alive undici takes it for a proper end of the body, and while the answer
+ * is held back it fails an assertion there, outside of any handler. Under another code it is a broken connection.
+ * An abort: undici puts the aborted request back into its queue and opens a new connection for nothing; a wave of
+ * clients hanging up would become a wave of TLS handshakes. Nothing written means that no request was running.
  */
-function markReset(error: NodeJS.ErrnoException): void {
+function renameError(this: Socket, error: NodeJS.ErrnoException): void {
   if (error.code === 'ECONNRESET') error.code = 'RESET_BY_PROVIDER';
+  else if (error.code === 'UND_ERR_INFO' && error.message === 'aborted' && this.bytesWritten > 0) error.code = 'UND_ERR_ABORTED';
 }
 
 /**

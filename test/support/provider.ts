@@ -146,7 +146,7 @@ export function raw(bytes: string | Buffer, then: 'close' | 'reset' | 'leave' = 
     if (socket === null) return;
     socket.write(bytes, () => {
       if (then === 'close') socket.end();
-      if (then === 'reset') socket.resetAndDestroy();
+      if (then === 'reset') setTimeout(reset, 30, socket);
     });
   };
 }
@@ -158,7 +158,7 @@ export function hang(): Answer {
 
 /** Breaks the connection before a byte of the head. */
 export function resetBeforeHead(): Answer {
-  return (_request, response) => { response.socket?.resetAndDestroy(); };
+  return (_request, response) => { if (response.socket !== null) reset(response.socket); };
 }
 
 /** Streams the first `count` events, then breaks the connection. */
@@ -167,8 +167,8 @@ export function cutAfter(count: number, events: readonly unknown[]): Answer {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     const text = events.slice(0, count).map((event) => `data: ${JSON.stringify(event)}\n\n`).join('');
     response.flushHeaders();
-    if (text === '') response.socket?.resetAndDestroy();
-    else response.write(text, () => setImmediate(() => response.socket?.resetAndDestroy()));
+    const { socket } = response;
+    if (socket !== null) response.write(text === '' ? ': cut\n' : text, () => setImmediate(reset, socket));
   };
 }
 
@@ -204,6 +204,13 @@ export function textChunks(head: Readonly<Record<string, unknown>>, text: string
   });
   const words = text.match(/\s*\S+/g) ?? [];
   return [chunk({ role: 'assistant', content: '' }, null), ...words.map((content) => chunk({ content }, null)), chunk({}, 'stop')];
+}
+
+/** An RST and nothing before it; by itself `resetAndDestroy` ends the stream politely first, and a FIN is what the caller sees. */
+function reset(socket: Socket): void {
+  socket.end = () => socket;
+  socket.resetAndDestroy();
+  socket.destroy();
 }
 
 export function pause(ms: number): Promise<void> {
