@@ -146,17 +146,32 @@ export function checkCycles(files: readonly SourceText[]): Finding[] {
   return findings;
 }
 
+/** Every rule reads every file: one tree each is enough. */
+const TREES = new WeakMap<SourceText, ts.SourceFile>();
+const NODES = new WeakMap<ts.SourceFile, readonly ts.Node[]>();
+
 /** The syntax tree with parents set, `.tsx` or not. */
 export function parse(file: SourceText): ts.SourceFile {
-  return ts.createSourceFile(file.path, file.text, ts.ScriptTarget.Latest, true, file.path.endsWith('x') ? ts.ScriptKind.TSX : ts.ScriptKind.TS);
+  const known = TREES.get(file);
+  if (known !== undefined) return known;
+  const kind = file.path.endsWith('x') ? ts.ScriptKind.TSX : ts.ScriptKind.TS;
+  const source = ts.createSourceFile(file.path, file.text, ts.ScriptTarget.Latest, true, kind);
+  TREES.set(file, source);
+  return source;
 }
 
 /** Every node of a tree, parents before children. */
-export function* nodesOf(root: ts.Node): Generator<ts.Node> {
-  yield root;
-  const children: ts.Node[] = [];
-  ts.forEachChild(root, (child) => void children.push(child));
-  for (const child of children) yield* nodesOf(child);
+export function nodesOf(source: ts.SourceFile): readonly ts.Node[] {
+  const known = NODES.get(source);
+  if (known !== undefined) return known;
+  const nodes: ts.Node[] = [];
+  const visit = (node: ts.Node): void => {
+    nodes.push(node);
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  NODES.set(source, nodes);
+  return nodes;
 }
 
 /** `src/money/charge.ts:12` */

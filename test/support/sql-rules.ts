@@ -38,7 +38,7 @@ export const checkStatements: Rule = (file) => {
 export const checkSqlRoom: Rule = (file) => {
   if (roomOf(file.path) === 'ledger') return [];
   const source = parse(file);
-  return [...nodesOf(source)]
+  return nodesOf(source)
     .filter((node) => (ts.isStringLiteralLike(node) || ts.isTemplateExpression(node)) && looksLikeSql(textOf(node)))
     .map((node) => ({ where: placeOf(source, node), mend: 'only the ledger speaks SQL: ask its door' }));
 };
@@ -106,7 +106,7 @@ function isUnionOfLiterals(type: ts.TypeNode): boolean {
 
 /** The nearest declaration of a name, looking from its use outward. */
 function declarationOf(node: ts.Identifier, source: ts.SourceFile): ts.Node | undefined {
-  const named = [...nodesOf(source)].filter((other) =>
+  const named = nodesOf(source).filter((other) =>
     (ts.isVariableDeclaration(other) || ts.isParameter(other) || ts.isFunctionDeclaration(other)) && other.name?.getText(source) === node.text);
   for (let scope: ts.Node = node; ; scope = scope.parent) {
     const found = named.find((declared) => scopeOf(declared) === scope);
