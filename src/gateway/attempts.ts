@@ -1,5 +1,5 @@
 import type { AttemptTrace } from '../faults.ts';
-import { nextStep, type Candidate, type Plan, type RetryRules, type Step, type Trail } from '../routing/index.ts';
+import { healthEvent, nextStep, type Candidate, type Plan, type RetryRules, type Step, type Trail } from '../routing/index.ts';
 import type { EventStream, Reply } from '../upstream/index.ts';
 import { openAnswer, readTransport, readWhole, simulateAnswer, toUpstream, type AnswerStream, type ChatRequest, type Failure, type WholeAnswer } from '../wire/index.ts';
 import type { StreamMouth } from './mouth.ts';
@@ -49,7 +49,7 @@ export async function askProviders(asking: Asking): Promise<Asked> {
     const candidate = candidateAt(plan, at);
     triesHere += 1;
     mouth?.serving(candidate, traces.length + 1);
-    running.health.reserve(candidate.provider, candidate.model.id);
+    if (at > 0) running.health.reserve(candidate.provider, candidate.model.id);
     const sentMs = running.clock.monotonicMs();
     const attempted = await attempt(asking, candidate, rules.deadlineMs - (sentMs - startedMs));
     const failure = attempted.kind === 'failed' ? attempted.failure : undefined;
@@ -59,7 +59,7 @@ export async function askProviders(asking: Asking): Promise<Asked> {
 
     const trail = trailOf(asking, at, triesHere, traces.length, running.clock.monotonicMs() - startedMs);
     const step: Step = mouth?.isOpen === true ? { do: 'give-up', why: 'exhausted' } : nextStep(attempted.failure, trail, rules);
-    observeFailure(booked, candidate, attempted.failure, step.do !== 'retry' && triesHere > rules.retries);
+    observeFailure(booked, candidate, attempted.failure, { step, trail, rules });
     if (step.do === 'retry') {
       await running.clock.sleep(step.afterMs, call.signal);
       if (call.signal.aborted) return { kind: 'hung-up', candidate, traces, inFlight: false };
@@ -72,14 +72,12 @@ export async function askProviders(asking: Asking): Promise<Asked> {
   }
 }
 
-/** Tells health of a failure, where it says something about the provider: a user's own refused or empty key does not. */
-export function observeFailure(booked: Booked, candidate: Candidate, failure: Failure, spent: boolean): void {
-  const aboutTheKey = failure.class === 'key' || failure.class === 'money' || failure.status === 429;
-  if (booked.byok && aboutTheKey) return;
-  const { class: kind, retryAfterMs, status } = failure;
-  booked.running.health.observe(candidate.provider, candidate.model.id, { kind: 'failed', class: kind, retryAfterMs, spent });
-  if (!booked.byok && aboutTheKey && status !== 429) {
-    booked.running.log.warn('operator_key_trouble', { provider: candidate.provider, class: kind, status, mend: 'findtoken providers test' });
+/** Tells health what an attempt's end says about the provider, and the operator where a key of theirs is in trouble. */
+function observeFailure(booked: Booked, candidate: Candidate, failure: Failure, at: { readonly step: Step; readonly trail: Trail; readonly rules: RetryRules }): void {
+  const event = healthEvent(failure, at);
+  if (event !== undefined) booked.running.health.observe(candidate.provider, candidate.model.id, event);
+  if (!booked.byok && (failure.class === 'key' || failure.class === 'money')) {
+    booked.running.log.warn('operator_key_trouble', { provider: candidate.provider, class: failure.class, status: failure.status, mend: 'findtoken providers test' });
   }
 }
 

@@ -146,6 +146,9 @@ async function planFor(running: Running, request: ChatRequest, owner: KeyOwner, 
   if (choice.only !== undefined && plan.candidates.length === 0) {
     throw new Fault('invalid_request', { fill: { detail: `provider_key names ${choice.only}, which serves neither ${request.model} nor an equivalent of it. Ask for one of its models.` }, param: 'provider_key' });
   }
+  // Marked before anything is awaited, so that of many requests only one tries a provider that may be back.
+  const [first] = plan.candidates;
+  if (first !== undefined) running.health.reserve(first.provider, first.model.id);
   return plan;
 }
 

@@ -3,7 +3,7 @@ import type { Receipt } from '../ledger/index.ts';
 import { usdNumber } from '../money/index.ts';
 import type { StreamRead } from '../upstream/index.ts';
 import { readTransport, type ChatRequest, type Failure, type Usage } from '../wire/index.ts';
-import { observeFailure, type Asked } from './attempts.ts';
+import type { Asked } from './attempts.ts';
 import type { StreamMouth } from './mouth.ts';
 import { STOPPING } from './send.ts';
 import { release, settle, settlementOf, type Booked, type Served } from './settle.ts';
@@ -48,7 +48,8 @@ export async function relayStream(booked: Booked, request: ChatRequest, asked: S
     const receipt = await settle(booked, served(), usage(), 'aborted');
     return { receipt, usage: usage(), end: 'aborted' };
   }
-  observeFailure(booked, candidate, relayed, false);
+  // One stream that broke is a failure in a row, never a whole request's worth of retries.
+  running.health.observe(candidate.provider, candidate.model.id, { kind: 'failed', class: relayed.class, retryAfterMs: undefined, spent: false });
   return failInBand(booked, mouth, served(), brokenOff(candidate.provider, relayed, asked.traces));
 }
 
