@@ -187,6 +187,14 @@ t.test('several answers at once end each for itself', async (t) => {
   t.equal(closing.length, 2);
 });
 
+t.test('a provider that counts wildly makes nothing grow without bounds', async (t) => {
+  const stream = open('openai');
+  for (let index = 0; index < 5_000; index += 1) {
+    stream.take(event({ choices: [{ index, delta: { tool_calls: [{ index: index * 1_000_000, id: `c${index}`, function: { arguments: 'x' } }] } }] }));
+  }
+  t.equal(stream.close({ usage: BILLED, cost: 0 }).length, 128, 'ends are made up for as many answers as can be asked for');
+});
+
 t.test('an end that the provider forgot is made up, and only once', async (t) => {
   const stream = open('openai', { includeUsage: true });
   stream.take(frame({ role: 'assistant', content: '' }));
@@ -237,6 +245,7 @@ t.test('frames that are alike come out as if each were read anew', async (t) => 
     ...tricky.map((content) => raw(content)),
     raw('"a","role":"assistant"'), raw('"a","role":""'), raw('"a","role":"","foo":[1]'), raw('"b","role":"","foo":[1]'),
     raw('"a"', ',"usage":null'), raw('"b"', ',"usage":null'), raw('"c"', ',"base_resp":{"status_code":0}'), raw('"d"', ',"base_resp":{"status_code":0}'),
+    raw('"a"', ',"foo":1'), raw('"b"', ',"foo":2'), raw('"b"', ',"foo":1'), event({ ...JSON.parse(raw('"c"').data), id: 'x2' }), event({ ...JSON.parse(raw('"d"').data), id: 'x3' }),
     raw('"a","reasoning_content":"r"'), raw('"b","reasoning_content":"r"'), raw('"a","reasoning":"r"'), raw('"b","content":"c"'), raw('"e","content":"f"'),
   ];
   const backwards = [...events].reverse();

@@ -6,6 +6,8 @@ import type { Json, JsonObject } from './types.ts';
 
 /** A wild index must not make a list of millions. */
 const TOOL_CALLS_MAX = 1_024;
+/** As many as `readChatRequest` lets a client ask for. */
+const CHOICES_MAX = 128;
 
 /** What frames that name themselves badly are called. */
 export interface FrameNames {
@@ -44,14 +46,14 @@ export function shapeEnvelope(frame: JsonObject, names: FrameNames, quirks: Answ
 export function readChoices(frame: JsonObject, quirks: AnswerQuirks): readonly FrameChoice[] {
   const { choices } = frame;
   if (!Array.isArray(choices)) return [];
-  return (choices as readonly Json[]).flatMap((choice, at) => (isJsonObject(choice) ? [readChoice(choice, at, quirks)] : []));
+  return (choices as readonly Json[]).slice(0, CHOICES_MAX).flatMap((choice, at) => (isJsonObject(choice) ? [readChoice(choice, at, quirks)] : []));
 }
 
 function readChoice(choice: JsonObject, at: number, quirks: AnswerQuirks): FrameChoice {
   const { index, delta, message, finish_reason: finish, usage, ...rest } = choice;
   const shaped = isJsonObject(delta) ? shapeMessage(delta, quirks) : {};
   return {
-    index: typeof index === 'number' && Number.isInteger(index) && index >= 0 ? index : at,
+    index: typeof index === 'number' && Number.isInteger(index) && index >= 0 && index < CHOICES_MAX ? index : at,
     rest,
     delta: shaped,
     message: isJsonObject(message) && !hasSubstance(shaped) ? shapeMessage(message, quirks) : undefined,
@@ -89,5 +91,5 @@ function numberOf(call: JsonObject, position: number | undefined, ids: readonly 
   const id = textOf(call['id']);
   if (id === undefined) return position ?? Math.max(0, ids.length - 1);
   const known = ids.indexOf(id);
-  return known === -1 ? ids.length : known;
+  return known === -1 ? Math.min(ids.length, TOOL_CALLS_MAX - 1) : known;
 }

@@ -1,5 +1,9 @@
 /** Counting tokens without a tokenizer. */
 
+/** Most text is this, and then it need not be walked. */
+// oxlint-disable-next-line no-control-regex
+const ASCII = /^[\u0000-\u007f]*$/;
+
 /** What a piece of text amounts to. Two counters of characters, so that sums are rounded once. */
 export interface TextMeasure {
   /** UTF-8 bytes; no tokenizer makes more tokens than bytes. */
@@ -33,6 +37,11 @@ export function tokensOf(measure: TextMeasure): number {
 export function addText(measure: TextMeasure, text: string): void {
   let bytes = text.length;
   let cjk = 0;
+  if (ASCII.test(text)) {
+    measure.bytes += bytes;
+    measure.latin += bytes;
+    return;
+  }
   for (let at = 0; at < text.length; at += 1) {
     const unit = text.charCodeAt(at);
     if (unit < 0x80) continue;

@@ -69,11 +69,11 @@ export class Templates {
   }
 }
 
-/** From where to where the inside of a field's string goes, if the field stands in the text exactly once. */
+/** From where to where the inside of a field's string goes, where the field first stands. Whether it is the right one shows when it is rewritten. */
 function placeOf(frame: string, field: string): readonly [number, number] | undefined {
   const name = `"${field}":`;
   const at = frame.indexOf(name);
-  if (at === -1 || frame.indexOf(name, at + 1) !== -1) return undefined;
+  if (at === -1) return undefined;
   let from = at + name.length;
   while (frame.charAt(from) === ' ') from += 1;
   if (frame.charAt(from) !== '"') return undefined;
