@@ -1,0 +1,273 @@
+import Database from 'better-sqlite3';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { COMMANDS } from '../src/cli/program.ts';
+import { readSince, spanText } from '../src/cli/format.ts';
+import { displayWidth, fitted, printable } from '../src/cli/printable.ts';
+import { renderRecord, renderTable } from '../src/cli/table.ts';
+import type { Column } from '../src/cli/table.ts';
+import type { Terminal } from '../src/cli/terminal.ts';
+import { book, openDesk } from './support/command-line.ts';
+
+const NOW_MS = Date.UTC(2026, 10, 23, 12);
+
+t.test('help, versions and wrong words', async (t) => {
+  const desk = openDesk(t);
+  const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  t.match(await desk.run(['--version']), { code: 0, out: `${version}\n`, err: '' });
+  const bare = await desk.run([]);
+  t.match(bare, { code: 0, err: '', out: /Usage: findtoken/ }, 'without a word it shows the help');
+  for (const one of COMMANDS) {
+    t.match(bare.out, new RegExp(`^  ${'run' in one ? one.usage.split(' ')[0] : one.name} `, 'm'), 'the help lists it');
+    for (const { usage, examples } of 'run' in one ? [one] : one.verbs) {
+      t.match(examples, [/^findtoken /], `${usage} has an example`);
+      const name = `findtoken ${'run' in one ? '' : `${one.name} `}${usage.split(' ')[0]}`;
+      t.ok(examples.every((example) => example.startsWith(name)), `${usage}: its own`);
+    }
+  }
+  t.match(await desk.run(['logs', '--help']), { code: 0, err: '', out: /Examples:\n(?: {2}\$ findtoken [^\n]+\n)+\n?$/ }, 'the help of a command ends with examples');
+  t.match(await desk.run(['keys', 'create', '--help']), { code: 0, out: /--account[^]*Examples:\n {2}\$ findtoken keys create --name laptop/ }, 'the help of a verb shows the global options, too');
+
+  const cases = [
+    [['kyes'], /unknown command 'kyes' \(Did you mean keys\?\)/, 'a slip of the pen'],
+    [['keys', 'lst'], /unknown command 'lst' \(Did you mean list\?\)/, 'a slip in the verb'],
+    [['balance', '--acount', 'x'], /unknown option '--acount' \(Did you mean --account\?\)/, 'a slip in an option'],
+    [['keys', 'create'], /required option '--name <name>' not specified/, 'a missing option'],
+    [['keys', 'revoke'], /missing required argument 'id'/, 'a missing argument'],
+    [['balance', 'ann'], /too many arguments/, 'an argument too many'],
+    [['serve', '--port', '70000'], /--port is a whole number from 0 to 65535/, 'a port that is none'],
+    [['cost', '--model', 'deepseek-chat', '--input', '1', '--output', '1', '--mode', 'free'], /Allowed choices are standard, byok/, 'a mode that is none'],
+    [['byok', 'register', 'deepsek', '--name', 'x', '--from-stdin'], /known are deepseek/, 'an unknown provider'],
+  ] as const;
+  await Promise.all(cases.map(async ([args, says, why]) => {
+    const { code, out, err } = await desk.run(args);
+    t.equal(code, 2, `${why}: exit 2`);
+    t.equal(out, '', `${why}: nothing on stdout`);
+    t.match(err, says, why);
+    t.match(err, /^findtoken: [^\n]+\n$/, `${why}: one line`);
+  }));
+  t.match(await desk.run(['keys']), { code: 2, out: '', err: /Usage: findtoken keys[^]*findtoken: a command is missing/ }, 'a noun alone');
+});
+
+t.test('before there is a database, commands say how to get one', async (t) => {
+  const desk = openDesk(t);
+  for (const args of [['balance'], ['keys', 'list'], ['logs'], ['audit', '--json'], ['status']]) {
+    const { code, out, err } = await desk.run(args);
+    t.same([code, out], [1, ''], args.join(' '));
+    t.match(err, /^findtoken: there is no database at .*findtoken\.db yet; make one with `findtoken serve --sandbox` or `findtoken accounts create EMAIL`\.\n$/);
+  }
+  t.match(await desk.run(['credits', 'grant', '5', '--note', 'x']), { code: 3, err: /findtoken accounts create EMAIL/ }, 'a database without accounts');
+  t.match(await desk.run(['balance', '--config', 'none.yaml']), { code: 1, err: /none\.yaml/ }, 'a file that is not there');
+});
+
+t.test('the story of an account: opened, credited, keyed, called, looked at, closed', async (t) => {
+  const desk = openDesk(t);
+  const ann = await desk.json('accounts', 'create', 'Ann@example.com');
+  t.match(ann, { id: /^acct_/, object: 'account', email: 'ann@example.com', status: 'active', frozen: false, balance: 0, held: 0, available: 0, requests_per_minute: null });
+  t.match(await desk.run(['accounts', 'create', 'ann@example.com']), { code: 1, out: '', err: /has an account already/ });
+  t.match(await desk.run(['accounts', 'create', 'nonsense']), { code: 2, out: '', err: /name@example\.com/ });
+
+  t.match(await desk.json('credits', 'grant', '20', '--note', 'welcome'), { object: 'grant', account_id: ann['id'], amount: 20, balance: 20, currency: 'usd' });
+  t.match(await desk.json('credits', 'grant', '--note', 'taken back', '--', '-5.5'), { amount: -5.5, balance: 14.5 }, 'a negative amount after --');
+  t.match(await desk.json('credits', 'grant', '-0.00000001', '--note', 'x'), { balance: 14.5 }, 'the smallest step, without --');
+  t.match(await desk.run(['credits', 'grant', '--note', 'x', '-99']), { code: 1, err: /Only \$14\.50 are available/ }, 'more than there is');
+  t.match(await desk.run(['credits', 'grant', 'ten', '--note', 'x']), { code: 2, err: /such as 20 or 9\.45/ });
+
+  const made = await desk.run(['keys', 'create', '--name', 'laptop']);
+  t.match(made, { code: 0, out: /^sk-ft_[0-9a-f]{64}\n$/, err: /^Key "laptop" \(key_\w+\) of ann@example\.com\. It is shown this once/ }, 'the key stands alone on stdout');
+  const key = await desk.json('keys', 'create', '--name', 'ci');
+  t.strictSame(Object.keys(key), ['id', 'name', 'key']);
+  t.match(await desk.run(['keys', 'create', '--name', 'a\x1b[31m']), { code: 2, out: '', err: /1 to 100 characters/ });
+
+  const ledger = await desk.ledger();
+  t.teardown(() => ledger.close());
+  const [accountId, keyId] = [String(ann['id']), String(key['id'])];
+  for (const [id, prompt, completion, ageMs] of [['req_1', 1_000_000, 0, 3_600_000], ['req_2', 1_000, 500, 60_000]] as const) {
+    await book(ledger, { id, accountId, keyId, prompt, completion, atMs: Date.now() - ageMs });
+  }
+  t.match(await desk.json('balance'), { object: 'balance', currency: 'usd', balance: 14.352005, held: 0, available: 14.352005, byok: { requests: 0, free_requests: 1_000_000, remaining_free: 1_000_000 } }, '14.5 − 0.00000001 − 0.1477 − 0.0002954, shown to 6 decimals');
+  t.match(await desk.run(['balance']), { code: 0, err: '', out: /^balance\t\$14\.352005\nheld\t\$0\.00\n/ }, 'names and values, tab-separated in a pipe');
+
+  const logs = await desk.json('logs');
+  t.match(logs, { object: 'list', has_more: false, next: null, data: [{ id: 'req_2', cost: 0.000295, cost_exact: '0.00029540', prompt_tokens: 1_000, completion_tokens: 500, total_tokens: 1_500, key_id: keyId, status: 'ok' }, { id: 'req_1', cost_exact: '0.14770000' }] }, 'newest first, exact');
+  t.match(await desk.json('logs', '--limit', '1'), { has_more: true, next: /^\d+$/, data: [{ id: 'req_2' }] });
+  t.match(await desk.json('logs', '--since', '10m'), { data: [{ id: 'req_2' }] });
+  t.strictSame((await desk.json('logs', '--model', 'qwen-max'))['data'], []);
+  t.match(await desk.run(['logs', '--since', 'tomorrow']), { code: 2, err: /--since is a span such as 30d/ });
+  t.match(await desk.json('usage', '--by', 'model,key'), { data: [{ object: 'usage', by: 'model', group: 'deepseek-chat', requests: 2, cost_exact: '0.14799540' }, { by: 'key', group: keyId }] });
+  t.match(await desk.json('usage', '--by', 'account'), { data: [{ group: 'ann@example.com', requests: 2 }] }, 'accounts are known by their address');
+  t.match(await desk.run(['usage', '--by', 'weather']), { code: 2, err: /--by takes model, key, day/ });
+  t.match(await desk.json('status'), { object: 'status', running: false, daemon: null, accounts: 1, today: { errors: 0 } });
+  t.match(await desk.run(['status']), { code: 0, out: /^daemon\tnever started\n/, err: /findtoken serve/ });
+
+  t.match(await desk.json('accounts', 'set', '--requests-per-minute', '5'), { requests_per_minute: 5 });
+  t.match(await desk.json('accounts', 'set', 'ann@example.com', '--requests-per-minute', 'default'), { requests_per_minute: null });
+  t.match(await desk.run(['keys', 'revoke', keyId]), { code: 2, out: '', err: /add --yes/ }, 'nobody can be asked in a pipe');
+  t.match(await desk.run(['keys', 'revoke', 'key_none', '--yes']), { code: 3, err: /no API key/ });
+  t.strictSame(await desk.json('keys', 'revoke', keyId, '--yes'), { id: keyId, object: 'api_key', deleted: true });
+  const listed = await desk.json('keys', 'list');
+  t.match(listed, { object: 'list', has_more: false, data: [{ id: keyId, object: 'api_key', name: 'ci', key: /^sk-ft_…[0-9a-f]{4}$/, revoked: Number }, { name: 'laptop', revoked: null }] });
+  t.notOk(JSON.stringify(listed).includes(made.out.trim()), 'a key is never shown again');
+  t.match(await desk.run(['accounts', 'deactivate']), { code: 2, err: /add --yes/ });
+  t.match(await desk.json('accounts', 'deactivate', '--yes'), { status: 'deactivated' });
+  t.match(await desk.run(['balance', '--account', 'bob@example.com']), { code: 3, out: '', err: /no account "bob@example\.com"/ });
+  await desk.json('accounts', 'create', 'bob@example.com', '--pending');
+  t.match(await desk.run(['balance']), { code: 2, err: /several accounts.*--account EMAIL/ });
+  t.match(await desk.json('balance', '--account', 'bob@example.com'), { balance: 0 });
+  t.match(await desk.json('logs'), { data: [{}, {}] }, 'logs are of all accounts');
+  t.strictSame((await desk.json('logs', '--account', 'bob@example.com'))['data'], [], 'unless one is named');
+});
+
+t.test('the log is followed: what was, then what comes, one JSON document a line', async (t) => {
+  const desk = openDesk(t);
+  const { id: accountId } = await desk.json('accounts', 'create', 'ann@example.com');
+  await desk.json('credits', 'grant', '1', '--note', 'x');
+  const ledger = await desk.ledger();
+  t.teardown(() => ledger.close());
+  const request = (id: string, model: string) => book(ledger, { id, accountId: String(accountId), keyId: 'key_1', prompt: 10, completion: 1, model, atMs: Date.now() });
+  await request('req_1', 'deepseek-chat');
+  await request('req_2', 'qwen-max');
+  const following = desk.start(['logs', '--follow', '--json', '--model', 'deepseek-chat']);
+  t.match(JSON.parse(await following.line()), { id: 'req_1', object: 'billing_log' });
+  await request('req_3', 'qwen-max');
+  await request('req_4', 'deepseek-chat');
+  t.match(JSON.parse(await following.line()), { id: 'req_4' }, 'the filter holds for what comes');
+  following.interrupt();
+  t.match(await following.ended, { code: 130, err: '' }, 'interrupted');
+});
+
+t.test('an audit of sound books says so; one false cent is found', async (t) => {
+  const desk = openDesk(t);
+  await desk.json('accounts', 'create', 'ann@example.com');
+  await desk.json('credits', 'grant', '10', '--note', 'x');
+  t.match(await desk.run(['audit']), { code: 0, out: /^sound: 1 accounts, 1 transfers, 0 requests, 0 open holds\n$/, err: '' });
+  const db = new Database(desk.database);
+  db.exec('UPDATE wallets SET balance = balance + 1 WHERE customer = 1');
+  db.close();
+  const { code, out, err } = await desk.run(['audit', '--json']);
+  t.equal(code, 1);
+  t.match(JSON.parse(out), { object: 'audit', ok: false, findings: [{ rule: String, expected: String, found: String }] });
+  t.match(err, /^findtoken: \d+ differences? in 1 accounts/);
+});
+
+t.test('models and costs are told without a database, to the last digit', async (t) => {
+  const desk = openDesk(t);
+  t.match(await desk.json('models', 'deepseek-chat'), { id: 'deepseek-chat', object: 'model', owned_by: 'deepseek', pricing: { prompt: '0.00000014' }, equivalents: ['qwen-max', 'glm-4-plus', 'kimi-k2', 'minimax-m2.5'] });
+  t.match(await desk.json('models'), { object: 'list', has_more: false, data: [{ id: 'deepseek-chat' }] });
+  t.match(await desk.run(['models']), { code: 0, out: /^model\tprovider\tcontext\tin \$\/M\tcached \$\/M\tout \$\/M\tequivalents\ndeepseek-chat\tdeepseek\t\d+\t0\.14\t0\.0028\t0\.28\t/ });
+  t.match(await desk.run(['models', 'deepseek-caht']), { code: 3, out: '', err: /did you mean deepseek-chat\?/ });
+  const cases = [
+    // arguments, what the document says, why
+    [['--input', '1000000', '--output', '0'], { cost_exact: '0.14770000', fee_exact: '0.00770000', provider_cost_exact: '0.14000000' }, "the guide's $0.14/M + 5.5 %"],
+    [['--input', '1000', '--output', '500', '--requests', '10000'], { cost_exact: '2.95400000', recharge_fee: 0.171926, payment: 3.125926 }, 'the recharge fee is a line of its own'],
+    [['--input', '1', '--output', '0', '--requests', '1000000'], { per_request: { provider_cost_exact: '0.00000014', fee_exact: '0.00000001' }, cost_exact: '0.15000000' }, 'a request is rounded once, then multiplied'],
+    [['--input', '1900', '--cached', '1200', '--output', '130'], { cost_exact: '0.00014534' }, 'cached tokens have their price'],
+    [['--input', '1000', '--output', '500', '--requests', '1000000', '--mode', 'byok'], { free_requests: 1_000_000, fee_exact: '0.00000000', cost: 0, payment: 0, provider_cost: 280 }, 'BYOK within the free requests costs nothing here'],
+    [['--input', '1000', '--output', '500', '--requests', '1000001', '--mode', 'byok'], { free_requests: 1_000_000, fee_exact: '0.00001400', cost_exact: '0.00001400' }, 'one beyond them: 5 % of $0.00028'],
+    [['--input', '100000000', '--output', '100000000', '--requests', '1000000000000'], { cost_exact: '44310000000000.00000000' }, 'far above what a float holds'],
+  ] as const;
+  await Promise.all(cases.map(async ([args, says, why]) => t.match(await desk.json('cost', '--model', 'deepseek-chat', ...args), says, why)));
+  t.match(await desk.run(['cost', '--model', 'deepseek-chat', '--input', '1000', '--output', '500', '--requests', '2000000', '--mode', 'byok']), { code: 0, out: /^free tier\t1000000 of 2000000 requests[^\n]*\nBYOK fee 5%\t\$14\.00[^]*^recharge fee 5\.5%\t/m });
+  t.match(await desk.run(['cost', '--model', 'deepseek-chat', '--input', '1', '--cached', '2', '--output', '1']), { code: 2, err: /--cached is a part of --input/ });
+});
+
+t.test('settings are checked and shown with their origin, secrets masked', async (t) => {
+  const desk = openDesk(t);
+  const file = join(desk.home, 'findtoken.yaml');
+  writeFileSync(file, 'server: { port: 9999 }\nproviders:\n  deepseek: { api_key: "sk-0123456789abcdef" }\n');
+  t.match(await desk.run(['config', 'check']), { code: 0, out: `ok: ${file}\n`, err: '' });
+  const { code, out } = await desk.run(['config', 'show']);
+  t.equal(code, 0);
+  t.match(out, /^server\.port\t9999\t.*findtoken\.yaml:1:\d+$/m);
+  t.notMatch(out, /0123456789/);
+  t.match(await desk.json('providers', 'list'), { data: [{ id: 'deepseek', object: 'provider', key: '…cdef', key_origin: 'config', health: null }] });
+  writeFileSync(file, 'server: { prot: 9999 }\n');
+  t.match(await desk.run(['config', 'check']), { code: 1, out: '', err: /^findtoken: .*findtoken\.yaml:1:\d+: server\.prot: unknown key\. Did you mean port\?\n$/ });
+});
+
+t.test('provider keys come in by standard input or a variable, and never go out', async (t) => {
+  const desk = openDesk(t);
+  await desk.json('accounts', 'create', 'ann@example.com');
+  // A closed port of this machine stands in for a provider that cannot be reached.
+  writeFileSync(join(desk.home, 'findtoken.yaml'), 'secrets: { master_key: "env:MASTER" }\nproviders:\n  deepseek: { base_url: "http://127.0.0.1:9/v1" }\n');
+  const env = { MASTER: 'ab'.repeat(32), SECRET: 'sk-secret-from-env-4321' };
+  const register = ['byok', 'register', 'deepseek', '--name', 'work'];
+  t.match(await desk.run(register, { env }), { code: 2, out: '', err: /--from-stdin or --from-env NAME/ }, 'nobody can be asked in a pipe');
+  t.match(await desk.run([...register, '--from-env', 'NOPE'], { env }), { code: 2, err: /"NOPE" of --from-env is empty/ });
+  t.match(await desk.run([...register, '--from-stdin'], { env, stdin: 'sk-ft_mine' }), { code: 2, err: /findtoken key/ });
+  t.match(await desk.run([...register, '--from-stdin', '--region', 'mars'], { env, stdin: 'sk-x' }), { code: 2, err: /region/ });
+  const stored = await desk.run([...register, '--from-stdin', '--json'], { env, stdin: 'sk-secret-from-stdin-9876\n' });
+  t.match(stored, { code: 0, err: /could not be reached \(connect\).*stored untested/ }, 'a provider that cannot be asked is no reason to refuse');
+  const record = JSON.parse(stored.out);
+  t.match(record, { id: /^byok_/, object: 'byok_key', provider: 'deepseek', name: 'work', region: null, key: 'sk-…9876' });
+  t.match(await desk.run([...register, '--from-env', 'SECRET', '--no-test'], { env }), { code: 0, err: '', out: /sk-…4321/ }, '--no-test asks nobody');
+  t.match(await desk.json('byok', 'list'), { object: 'list', data: [{ key: 'sk-…4321' }, { key: 'sk-…9876' }] });
+  t.match(await desk.run(['byok', 'test', record.id, '--json'], { env }), { code: 1, out: /"verdict":"unknown"/ });
+  t.match(await desk.run(['byok', 'remove', record.id]), { code: 2, err: /add --yes/ });
+  t.strictSame(await desk.json('byok', 'remove', record.id, '--yes'), { id: record.id, object: 'byok_key', deleted: true });
+  t.match(await desk.run(['byok', 'remove', record.id, '--yes']), { code: 3, err: /byok list/ });
+  t.match(await desk.run(['providers', 'set-key', 'deepseek', '--from-env', 'SECRET', '--json'], { env }), { code: 0, out: /"key":"sk-…4321"/ });
+  t.match(await desk.json('explain', 'deepseek-chat'), { object: 'plan', mode: 'standard', routing: 'auto', candidates: [{ model: 'deepseek-chat', provider: 'deepseek' }], skipped: [{ kind: 'no_credential' }] });
+  t.match(await desk.json('explain', 'deepseek-chat', '--account', 'ann@example.com', '--routing', 'cheapest'), { mode: 'byok', routing: 'cheapest', candidates: [{ provider: 'deepseek' }] });
+  t.match(await desk.run(['explain', 'deepseek-caht']), { code: 3, err: /did you mean deepseek-chat/ });
+  t.match(await desk.run(['chat', '-m', 'hi']), { code: 1, err: /daemon is not running.*findtoken serve/ });
+  t.notMatch(readFileSync(desk.database).toString('latin1'), /secret-from/, 'the file holds no key in the clear');
+});
+
+t.test('a table fits its terminal: columns go by their rank, then the widest is cut', async (t) => {
+  interface Row {
+    readonly name: string;
+    readonly note: string;
+    readonly cost: string;
+  }
+  const columns: readonly Column<Row>[] = [
+    { title: 'name', text: ({ name }) => name },
+    { title: 'note', text: ({ note }) => note, dropAt: 1 },
+    { title: 'cost', text: ({ cost }) => cost, right: true },
+  ];
+  const rows = [{ name: '笔记本', note: 'a long note', cost: '0.1' }, { name: 'a\x1b[31mb\u202ec\n', note: '', cost: '12.34' }];
+  const at = (width: number | undefined, colour = false): Terminal => ({ width, colour, asks: false, stdin: process.stdin, stderr: process.stderr, print: () => undefined, note: () => undefined });
+  t.equal(renderTable(rows, columns, at(60)), [
+    'name                 note          cost',
+    '笔记本               a long note    0.1',
+    'a\\x1b[31mb\\u202ec\\n               12.34',
+  ].join('\n'), 'wide characters take two columns; what moves the cursor is shown');
+  t.equal(renderTable(rows, columns, at(30)), [
+    'name                  cost',
+    '笔记本                 0.1',
+    'a\\x1b[31mb\\u202ec\\n  12.34',
+  ].join('\n'), 'a column is dropped');
+  t.equal(renderTable(rows, columns, at(18)), ['name          cost', '笔记本         0.1', 'a\\x1b[31mb…  12.34'].join('\n'), 'the widest is cut');
+  t.ok(renderTable(rows, columns, at(18)).split('\n').every((line) => displayWidth(line) <= 18));
+  t.equal(renderTable(rows, columns, at(undefined)), 'name\tnote\tcost\n笔记本\ta long note\t0.1\na\\x1b[31mb\\u202ec\\n\t\t12.34', 'in a pipe nothing is cut');
+  t.match(renderTable(rows, columns, at(60, true)), /^\x1b\[2mname.*\x1b\[22m\n笔/, 'titles are dim where colour is wanted');
+  t.notMatch(renderTable(rows, columns, at(60)), '\x1b', 'and nowhere else');
+  t.equal(renderRecord([['id', 'a\tb'], ['balance', '$1']], at(60)), 'id       a\\tb\nbalance  $1');
+  t.equal(renderRecord([['id', 'a\tb']], at(undefined)), 'id\ta\\tb', 'a tab in a value breaks no column');
+});
+
+t.test('small readers and writers', async (t) => {
+  const shown = [['plain', 'plain'], ['\r\n\t', '\\r\\n\\t'], ['\x9b31m', '\\x9b31m'], ['\u2066\u200b\ufeff', '\\u2066\\u200b\\ufeff'], ['é 价格 😀', 'é 价格 😀']] as const;
+  for (const [text, printed] of shown) t.equal(printable(text), printed);
+  t.equal(fitted('价格价格', 5), '价格…');
+  t.equal(fitted('价格价格', 4), '价…', 'half a character is none');
+  const since = [['30d', NOW_MS - 30 * 86_400_000], ['90m', NOW_MS - 5_400_000], ['2w', NOW_MS - 14 * 86_400_000], ['2026-11-01', Date.UTC(2026, 10, 1)], ['2026-11-23T11:00Z', NOW_MS - 3_600_000]] as const;
+  for (const [written, atMs] of since) t.equal(readSince(written, NOW_MS), atMs, written);
+  for (const written of ['', '30', 'd', '-3d', '3y', '2026-13-01', '2026-11-24', '1e3s', '999999w']) t.throws(() => readSince(written, NOW_MS), /--since is a span/, written);
+  const spans = [[0, '0s'], [61_000, '1m 1s'], [3_600_000, '1h'], [90_061_000, '1d 1h']] as const;
+  for (const [ms, text] of spans) t.equal(spanText(ms), text);
+});
+
+t.test('commands load only what they need', async (t) => {
+  const desk = openDesk(t);
+  await desk.json('accounts', 'create', 'ann@example.com');
+  for (const args of [['--help'], ['keys', 'list'], ['balance'], ['logs'], ['models']]) {
+    const loaded = await desk.packagesOf(args);
+    t.ok(loaded.has('commander'), `${args.join(' ')}: the trace sees packages`);
+    for (const heavy of ['ink', 'react', 'undici', 'stripe', 'pino']) t.notOk(loaded.has(heavy), `${args.join(' ')} loads no ${heavy}`);
+  }
+  writeFileSync(join(desk.home, 'findtoken.yaml'), 'providers:\n  deepseek: { base_url: "http://127.0.0.1:9/v1", api_key: "sk-0123456789abcdef" }\n');
+  const loaded = await desk.packagesOf(['providers', 'test']);
+  t.ok(loaded.has('undici'), 'while a test of a provider loads an HTTP client');
+});
