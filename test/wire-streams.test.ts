@@ -62,6 +62,7 @@ t.test('what counts as a beginning', async (t) => {
     [event({ id: 'x', choices: [], usage: { prompt_tokens: 9, completion_tokens: 0 } }), false, 'usage alone'],
     [event(''),                                                     false,  'a blank'],
     [event('{}', 'ping'),                                           false,  'an empty object'],
+    [frame({ content: '', prefix: false, audio: {} }),              false,  'flags and empty objects'],
     [frame({ content: ' ' }),                                       true,   'text, if only a blank'],
     [frame({ reasoning_content: 'hm' }),                            true,   'reasoning'],
     [frame({ tool_calls: [{ index: 0, id: 'c' }] }),                true,   'a tool call'],
@@ -169,6 +170,24 @@ t.test('tool calls without a number get one', async (t) => {
     const { live, closing } = play(open('kimi'), frames.map((calls) => frame({ tool_calls: calls })));
     t.strictSame(live.flatMap((chunk) => chunk.choices.flatMap(({ delta }) => (delta.tool_calls ?? []).map(({ index }) => index))), expected, why);
     t.equal(closing[0]?.choices[0]?.finish_reason, why === 'an empty id is none' ? closing[0]?.choices[0]?.finish_reason : 'tool_calls', 'an end that is missing is made up');
+  }
+});
+
+t.test('the estimate counts all that the model wrote, once', async (t) => {
+  const cases = [
+    [{ content: 'x'.repeat(10) },                                                 3, 'text'],
+    [{ reasoning_content: 'x'.repeat(10) },                                       3, 'reasoning'],
+    [{ reasoning_content: 'x'.repeat(10), reasoning: 'x'.repeat(10) },            3, 'the same reasoning in two fields'],
+    [{ reasoning: 'x'.repeat(10) },                                               3, 'reasoning in another field'],
+    [{ tool_calls: [{ id: 'c', function: { name: 'xxxxx', arguments: 'xxxxx' } }] }, 3, 'a call, less its id'],
+    [{ function_call: { name: 'xxxxx', arguments: 'xxxxx' } },                    3, 'a call in the old form'],
+    [{ refusal: '你'.repeat(5) },                                                 3, 'a refusal'],
+    [{ role: 'assistant', content: '' },                                          0, 'a role'],
+  ] as const;
+  for (const [delta, expected, why] of cases) {
+    const stream = open('openai');
+    stream.take(frame(delta));
+    t.equal(stream.completionEstimate, expected, why);
   }
 });
 

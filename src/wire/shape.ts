@@ -53,19 +53,22 @@ export function shapeMessage(message: JsonObject, quirks: AnswerQuirks): Record<
   return shaped;
 }
 
-/** Something of an answer is in it: more than a role, nulls and empty texts and lists. */
+/** Something of an answer is in it: a text, a list or an object that is not empty, other than the role. */
 export function hasSubstance(message: JsonObject): boolean {
   return Object.keys(message).some((name) => name !== 'role' && isSubstance(message[name]));
 }
 
 function isSubstance(value: Json | undefined): boolean {
-  if (value === undefined || value === null || value === '') return false;
-  return !Array.isArray(value) || value.length > 0;
+  if (typeof value === 'string') return value !== '';
+  return typeof value === 'object' && value !== null && Object.keys(value).length > 0;
 }
 
 /** Adds what the model wrote, reasoning and tool calls included, to a measure. */
 export function addAnswer(measure: TextMeasure, message: JsonObject): void {
-  for (const name of ['content', 'reasoning_content', 'refusal'] as const) addValue(measure, message[name]);
+  addValue(measure, message['content']);
+  addValue(measure, message['refusal']);
+  // Some say reasoning in two fields: the same text twice.
+  addValue(measure, message['reasoning_content'] ?? message['reasoning']);
   addCall(measure, message['function_call']);
   const calls = message['tool_calls'];
   if (Array.isArray(calls)) for (const call of calls as readonly Json[]) if (isJsonObject(call)) addCall(measure, call['function']);
