@@ -98,6 +98,8 @@ t.test('opening', async (t) => {
     await t.rejects(reader.hold(holdOf('req_1')), { code: 'ledger_read_only' });
     await t.rejects(reader.setNote('a', 'b'), { code: 'ledger_read_only' });
     await reader.close();
+    await reader.close();
+    await t.rejects(reader.listAccounts(), { code: 'ledger_closed' });
   });
 });
 
@@ -139,7 +141,9 @@ t.test('a frozen account is not served; what it owes is paid by a credit, and th
   t.match(await ledger.findAccount('acct_ann'), { frozen: true, balance: -100n });
   await ledger.grant({ accountId: 'acct_ann', amount: 200n, reference: 'rest', note: '', nowMs: NOW_MS });
   t.match(await ledger.findAccount('acct_ann'), { frozen: false, balance: 100n });
-  t.match(await ledger.hold(holdOf('req_4')), { ok: true });
+  t.match(await ledger.hold(holdOf('req_4', { ceiling: 10n })), { ok: true });
+  sql(`UPDATE wallets SET may_overdraw = 1 WHERE name = 'acct_ann'`);
+  t.match(await ledger.hold(holdOf('req_5', { ceiling: 10n })), { ok: false, reason: 'account_inactive', frozen: true }, 'frozen is frozen, with credits too');
 });
 
 t.test('API keys', async (t) => {
@@ -287,7 +291,9 @@ t.test('the history of requests', async (t) => {
     t.same(first.rows.map(({ id }) => id), ['req_quick']);
     await ledger.settle(settlementOf('req_slow', '0+0', NOW_MS + 10 * hour));
     await serve(ledger, 'req_last', { nowMs: NOW_MS + 10 * hour, keyId: 'key_odd' });
-    t.same((await ledger.requestsSince(first.cursor, {}, 1)).rows.map(({ id }) => id), ['req_slow'], 'it began before the cursor and ended after it');
+    const second = await ledger.requestsSince(first.cursor, {}, 1);
+    t.same(second.rows.map(({ id }) => id), ['req_slow'], 'it began before the cursor and ended after it');
+    t.same((await ledger.requestsSince(second.cursor, {}, 1)).rows.map(({ id }) => id), ['req_last'], 'a full page goes on where it stopped');
     const filtered = await ledger.requestsSince(cursor, { keyId: 'key_odd' }, 10);
     t.same(filtered.rows.map(({ id }) => id), ['req_last']);
     t.same((await ledger.requestsSince(filtered.cursor, {}, 10)).rows, [], 'the cursor stands at the end, whatever the filter left out');

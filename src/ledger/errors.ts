@@ -24,3 +24,7 @@ export class LedgerError extends Error {
 export function storageFault(detail: string): Fault {
   return new Fault('storage_unavailable', { fill: { detail }, retryAfterS: 5 });
 }
+
+export function closedError(): LedgerError {
+  return new LedgerError('ledger_closed', 'The ledger is closed.');
+}

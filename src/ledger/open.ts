@@ -1,7 +1,7 @@
 import { createBooks } from './books.ts';
-import { openConnection, refusalOf, storageTrouble, takeDaemonLock } from './connection.ts';
+import { type Connection, openConnection, refusalOf, storageTrouble, takeDaemonLock } from './connection.ts';
 import { createDoor, type Access } from './door.ts';
-import { LedgerError } from './errors.ts';
+import { closedError, LedgerError } from './errors.ts';
 import { perform } from './operations.ts';
 import { assertMigrated, migrate } from './schema.ts';
 import type { Ledger, OpenLedger } from './types.ts';
@@ -32,10 +32,10 @@ function openInThread({ path, nativeBinding }: OpenLedger, readonly: boolean): L
     const books = createBooks(db, mintBoot());
     const refuse = new LedgerError('ledger_read_only', `${path} was opened for reading only.`);
     const access: Access = {
-      read: async (work) => guarded(() => work(books)),
+      read: async (work) => guarded(db, () => work(books)),
       write: async (name, ...args) => {
         if (readonly) throw refuse;
-        return guarded(() => books.commit(() => perform(books, name, args)));
+        return guarded(db, () => books.commit(() => perform(books, name, args)));
       },
       close: async () => void db.close(),
       failed: undefined,
@@ -70,7 +70,7 @@ async function openForDaemon({ path, nativeBinding, nativeFile }: OpenLedger): P
       lock.close();
     };
     return createDoor({
-      read: async (work) => guarded(() => work(books)),
+      read: async (work) => guarded(db, () => work(books)),
       write: writer.write,
       close: () => (closed ??= close()),
       failed: writer.failed,
@@ -81,7 +81,8 @@ async function openForDaemon({ path, nativeBinding, nativeFile }: OpenLedger): P
   }
 }
 
-function guarded<T>(work: () => T): T {
+function guarded<T>(db: Connection, work: () => T): T {
+  if (!db.open) throw closedError();
   try {
     return work();
   } catch (error) {

@@ -47,7 +47,8 @@ function spans(fromMs: number, toMs: number): Record<string, bigint> {
   const firstDay = Math.ceil((firstMinute * MINUTE_MS) / DAY_MS);
   const endDay = Math.max(firstDay, Math.floor((endMinute * MINUTE_MS) / DAY_MS));
   const untilMinute = Math.min(endMinute, firstDay * MINUTES_A_DAY);
-  const againMinute = Math.max(untilMinute, endDay * MINUTES_A_DAY);
+  // Past `endMinute` where the span has no whole day and ends before the first: then there is nothing after it.
+  const againMinute = endDay * MINUTES_A_DAY;
   const bounds = { firstMinute, untilMinute, firstDay, endDay, againMinute, endMinute };
   return Object.fromEntries(Object.entries(bounds).map(([name, value]) => [name, BigInt(value)]));
 }

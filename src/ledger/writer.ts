@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { LedgerError, storageFault } from './errors.ts';
+import { closedError, LedgerError, storageFault } from './errors.ts';
 import type { Operation, Outcome, WriteArgs, WriteName, WriteResults } from './operations.ts';
 
 /** A larger batch would keep the command line waiting for the write lock. */
@@ -87,7 +87,7 @@ class Queue {
   }
 
   drain(): Promise<void> {
-    this.#refusal ??= new LedgerError('ledger_closed', 'The ledger is closed.');
+    this.#refusal ??= closedError();
     if (this.#inFlight.length + this.#waiting.length === 0) return Promise.resolve();
     return new Promise((resolve) => (this.#onIdle = resolve));
   }
