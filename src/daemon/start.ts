@@ -46,7 +46,7 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     const credentials = createCredentials({ settings, ledger, vault });
     const upstream = createUpstream({ userAgent: `findtoken/${version}` });
     const sandbox = settings.sandbox ? createSandbox({ now: CLOCK.nowMs, sleep: CLOCK.sleep }) : undefined;
-    const gateway = createGateway({ settings, ledger, upstream, sandbox, credentials, clock: CLOCK, log, version });
+    const gateway = createGateway({ settings, ledger, upstream, sandbox, credentials, vault, clock: CLOCK, log, version });
     const { host } = settings.server;
     const { port } = await gateway.listen(host, settings.server.port);
     const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;

@@ -179,5 +179,5 @@ function traceOf(candidate: Candidate, failure: Failure | undefined, ms: number)
 const FAILED: Failure = { kind: 'failed', class: 'next', status: 0, providerCode: '', message: '', retryAfterMs: undefined, maybeServed: true };
 /** The key was there when the plan was made, and is gone. */
 const NO_KEY: Failure = { ...FAILED, class: 'key', providerCode: 'no_key', maybeServed: false };
-const UNASKED_STREAM: Failure = { ...FAILED, status: 200, providerCode: 'unasked_stream' };
-const EMPTY_STREAM: Failure = { ...FAILED, status: 200, providerCode: 'empty_stream' };
+const UNASKED_STREAM: Failure = { ...FAILED, status: 502, providerCode: 'unasked_stream' };
+const EMPTY_STREAM: Failure = { ...FAILED, status: 502, providerCode: 'empty_stream' };

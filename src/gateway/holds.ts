@@ -21,6 +21,9 @@ export interface Hold {
   readonly rate: Ppm;
 }
 
+/** What `money` takes as a count of tokens; many choices of a very large model pass it. */
+const TOKENS_MAX = 100_000_000;
+
 interface Sizing {
   readonly price: Price;
   readonly maxOutput: number;
@@ -96,8 +99,8 @@ export function inactive(status: KeyOwner['status'], frozen: boolean): Fault {
 function ceilingOf(sizings: readonly Sizing[], request: ChatRequest, tokens: number, rate: Ppm): UsdE8 {
   let dearest = 0n;
   for (const { price, maxOutput } of sizings) {
-    const completion = Math.min(tokens, maxOutput) * request.choices;
-    const ceiling = ceilingFor({ prompt: request.promptBound, completion }, price, rate);
+    const completion = Math.min(Math.min(tokens, maxOutput) * request.choices, TOKENS_MAX);
+    const ceiling = ceilingFor({ prompt: Math.min(request.promptBound, TOKENS_MAX), completion }, price, rate);
     if (ceiling > dearest) dearest = ceiling;
   }
   return dearest;

@@ -103,4 +103,4 @@ function brokenOff(provider: string, failure: Failure, traces: readonly AttemptT
 }
 
 /** The connection ended in good order, but the answer did not. */
-const TRUNCATED: Failure = { kind: 'failed', class: 'next', status: 200, providerCode: 'truncated_stream', message: '', retryAfterMs: undefined, maybeServed: true };
+const TRUNCATED: Failure = { kind: 'failed', class: 'next', status: 502, providerCode: 'truncated_stream', message: '', retryAfterMs: undefined, maybeServed: true };

@@ -1,5 +1,6 @@
 import { Fault } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
+import { dropByokKey, registerKey, showByokKeys } from './byok.ts';
 import { serveChat } from './chat.ts';
 import { showModel, showModels } from './models.ts';
 import { dropKey, makeKey, showBalance, showBillingLogs, showKeys } from './user.ts';
@@ -22,6 +23,9 @@ export const ROUTES: readonly Route[] = [
   { method: 'GET', path: '/v1/user/keys', needsKey: true, serve: showKeys },
   { method: 'POST', path: '/v1/user/keys', needsKey: true, serve: makeKey },
   { method: 'DELETE', path: '/v1/user/keys/{id}', needsKey: true, serve: dropKey },
+  { method: 'POST', path: '/v1/user/byok/register', needsKey: true, serve: registerKey },
+  { method: 'GET', path: '/v1/user/byok/keys', needsKey: true, serve: showByokKeys },
+  { method: 'DELETE', path: '/v1/user/byok/keys/{id}', needsKey: true, serve: dropByokKey },
   { method: 'GET', path: '/healthz', needsKey: false, serve: showHealth },
   { method: 'GET', path: '/readyz', needsKey: false, serve: showReadiness },
   { method: 'GET', path: '/', needsKey: false, serve: showWelcome },

@@ -3,6 +3,7 @@ import type { KeyOwner, Ledger, Mode } from '../ledger/index.ts';
 import type { UsdE8 } from '../money/index.ts';
 import type { Settings } from '../settings/index.ts';
 import type { Upstream } from '../upstream/index.ts';
+import type { Vault } from '../vault/index.ts';
 import type { HealthBook } from './health.ts';
 import type { Limits } from './limits.ts';
 
@@ -54,6 +55,8 @@ export interface GatewayParts {
   /** Present only with the sandbox on. */
   readonly sandbox: Upstream | undefined;
   readonly credentials: Credentials;
+  /** Opened when the first secret is to be sealed. */
+  readonly vault: () => Promise<Vault>;
   readonly clock: Clock;
   readonly log: Log;
   readonly version: string;

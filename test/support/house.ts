@@ -3,13 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import type { Test } from 'tap';
-import { createAccount, createKey, grantCredits } from '../../src/accounts/index.ts';
+import { createAccount, createKey, grantCredits, openByok } from '../../src/accounts/index.ts';
 import { createGateway, type AccessLine, type Clock, type Credentials, type Gateway, type Timing } from '../../src/gateway/index.ts';
 import { openLedger, type Ledger } from '../../src/ledger/index.ts';
 import { parseUsd } from '../../src/money/index.ts';
 import { createSandbox, SANDBOX_CATALOG } from '../../src/sandbox/index.ts';
 import { loadSettings, type Settings } from '../../src/settings/index.ts';
 import { createUpstream } from '../../src/upstream/index.ts';
+import { openVault, type Vault } from '../../src/vault/index.ts';
 
 /** A whole gateway in this process, on a real database and real sockets, around providers of the test's own. */
 export interface House {
@@ -23,8 +24,8 @@ export interface House {
   readonly lines: AccessLine[];
   /** Everything else that was logged, as text. */
   readonly logged: string[];
-  /** An account's own provider keys, as if registered. */
-  readonly registered: Map<string, { readonly baseUrl: string; readonly apiKey: string }>;
+  /** Registers a provider key of the account over HTTP, without asking the provider. */
+  register(provider: string, apiKey: string): Promise<Response>;
   post(body: unknown, headers?: Record<string, string>): Promise<Response>;
   get(path: string): Promise<Response>;
   sdk(options?: { readonly key?: string; readonly maxRetries?: number }): OpenAI;
@@ -57,7 +58,6 @@ export async function openHouse(t: Test, options: HouseOptions = {}): Promise<Ho
   const clock: Clock = { ...REAL_CLOCK, ...options.clock };
   const lines: AccessLine[] = [];
   const logged: string[] = [];
-  const registered = new Map<string, { readonly baseUrl: string; readonly apiKey: string }>();
   const credentials: Credentials = {
     operatorProviders: async () => new Set(settings.providerKeys.keys()),
     operator: async (provider) => {
@@ -65,17 +65,20 @@ export async function openHouse(t: Test, options: HouseOptions = {}): Promise<Ho
       const baseUrl = settings.catalog.providers.get(provider)?.baseUrl;
       return apiKey === undefined || baseUrl === undefined ? undefined : { provider, baseUrl, apiKey };
     },
-    registered: async (_account, provider) => {
-      const found = registered.get(provider);
-      return found === undefined ? undefined : { provider, ...found };
-    },
+    registered: async (account, provider) => openByok({ ledger, vault: await vault(), catalog: settings.catalog }, { accountId: account, provider }),
   };
+  let opened: Promise<Vault> | undefined;
+  const vault = () => (opened ??= openVault({
+    source: { kind: 'env', name: 'MASTER_KEY' }, env: { MASTER_KEY: 'ab'.repeat(32) }, home: folder, databasePath: settings.database.path,
+    notes: { get: (name) => ledger.note(name), set: (name, value) => ledger.setNote(name, value) }, sealedRowsExist: async () => false,
+  }));
   const gateway = createGateway({
     settings,
     ledger,
     upstream,
     sandbox: options.sandbox === true ? createSandbox({ now: clock.nowMs, sleep: clock.sleep }) : undefined,
     credentials,
+    vault,
     clock,
     version: '0.0.0-test',
     ...(options.timing === undefined ? {} : { timing: options.timing }),
@@ -99,7 +102,8 @@ export async function openHouse(t: Test, options: HouseOptions = {}): Promise<Ho
   });
   const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
   const house: House = {
-    url, settings, ledger, gateway, accountId, key, lines, logged, registered,
+    url, settings, ledger, gateway, accountId, key, lines, logged,
+    register: (provider, apiKey) => fetch(`${url}/v1/user/byok/register`, { method: 'POST', headers, body: JSON.stringify({ provider, api_key: apiKey, name: 'mine', verify: false }) }),
     post: (body, more = {}) => fetch(`${url}/v1/chat/completions`, { method: 'POST', headers: { ...headers, ...more }, body: typeof body === 'string' ? body : JSON.stringify(body) }),
     get: (path) => fetch(`${url}${path}`, { headers: { authorization: headers.authorization } }),
     sdk: ({ key: other, maxRetries } = {}) => new OpenAI({ baseURL: `${url}/v1`, apiKey: other ?? key, maxRetries: maxRetries ?? 0 }),

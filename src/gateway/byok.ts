@@ -1,0 +1,62 @@
+import { checkKey, listByok, listView, registerByok, removeByok } from '../accounts/index.ts';
+import { Fault } from '../faults.ts';
+import type { KeyOwner } from '../ledger/index.ts';
+import { readJson } from './body.ts';
+import { lastPart, ok } from './user.ts';
+import type { Answer, Call, Running } from './types.ts';
+
+/**
+ * `POST /v1/user/byok/register` `{provider, api_key, name, region?, verify?}`: keeps a provider key of the account, sealed.
+ * The provider is asked first whether the key is good, unless `verify` is false. One that refuses it is believed; one that
+ * cannot be reached is not waited for: the key is kept, and the answer's `check` says so.
+ * @throws Fault 400 (form, provider, region, name), 401 `invalid_provider_key`.
+ */
+export async function registerKey(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
+  const wanted = readRegistration(await readJson(call.req, running.settings.limits));
+  const { catalog } = running.settings;
+  const parts = { ledger: running.ledger, nowMs: () => running.clock.nowMs(), vault: await running.vault(), catalog };
+  const probe = running.upstream.listModels.bind(running.upstream);
+  const check = wanted.verify ? await checkKey({ catalog, probe }, wanted) : undefined;
+  if (check?.verdict === 'refused') throw new Fault('invalid_provider_key', { fill: { provider: wanted.provider }, param: 'api_key' });
+  const record = await registerByok(parts, { ...wanted, accountId: owner.accountId });
+  return { ...ok(owner, check === undefined ? record : { ...record, check: { verdict: check.verdict, detail: check.detail } }), status: 201 };
+}
+
+/** `GET /v1/user/byok/keys`: masked records, newest first. */
+export async function showByokKeys(running: Running, _call: Call, owner: KeyOwner): Promise<Answer> {
+  return ok(owner, listView(await listByok(running, owner.accountId), undefined));
+}
+
+/** `DELETE /v1/user/byok/keys/{id}`. */
+export async function dropByokKey(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
+  const id = lastPart(call);
+  await removeByok({ ledger: running.ledger }, { accountId: owner.accountId, id });
+  return ok(owner, { object: 'byok_key', id, deleted: true });
+}
+
+interface Wanted {
+  readonly provider: string;
+  readonly apiKey: string;
+  readonly name: string;
+  readonly region: string | undefined;
+  readonly verify: boolean;
+}
+
+function readRegistration(body: unknown): Wanted {
+  if (typeof body !== 'object' || body === null) throw badField('', 'Send {"provider": "deepseek", "api_key": "…", "name": "…"}.');
+  const fields = new Map<string, unknown>(Object.entries(body));
+  const text = (name: string): string => {
+    const value = fields.get(name);
+    if (typeof value !== 'string') throw badField(name, `The field ${name} is missing or no text.`);
+    return value;
+  };
+  const region = fields.get('region');
+  const verify = fields.get('verify') ?? true;
+  if (region !== undefined && region !== null && typeof region !== 'string') throw badField('region', 'The field region is the name of one of the provider\'s regions.');
+  if (typeof verify !== 'boolean') throw badField('verify', 'The field verify is true or false.');
+  return { provider: text('provider'), apiKey: text('api_key'), name: fields.has('name') ? text('name') : text('provider'), region: typeof region === 'string' ? region : undefined, verify };
+}
+
+function badField(param: string, detail: string): Fault {
+  return new Fault('invalid_request', { fill: { detail }, ...(param === '' ? {} : { param }) });
+}

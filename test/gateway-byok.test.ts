@@ -1,0 +1,144 @@
+import { readFileSync } from 'node:fs';
+import t, { type Test } from 'tap';
+import { byokFee, parsePrice, parseRate } from '../src/money/index.ts';
+import { openHouse, type House } from './support/house.ts';
+import { json, pause, sse, startProvider, textChunks, type FakeProvider } from './support/provider.ts';
+
+const HELLO = { model: 'deepseek-chat', messages: [{ role: 'user', content: 'Hello!' }] };
+const HEAD = { id: 'chatcmpl-fake', created: 1_700_000_000, model: 'deepseek-flash' };
+const CANARY = 'sk-canary-0123456789abcdef';
+const DEEPSEEK = { input: parsePrice('0.14'), cachedInput: parsePrice('0.0028'), output: parsePrice('0.28') };
+
+/** A house whose operator has no key for deepseek, only its base URL. */
+async function byokHouse(t: Test, deepseek: FakeProvider, more: { readonly credit?: string; readonly free?: number; readonly startMs?: () => number } = {}): Promise<House> {
+  return openHouse(t, {
+    credit: more.credit ?? '0',
+    yaml: { providers: { deepseek: { base_url: deepseek.url } }, ...(more.free === undefined ? {} : { billing: { byok_free_requests: more.free } }) },
+    ...(more.startMs === undefined ? {} : { clock: { nowMs: more.startMs } }),
+  });
+}
+
+async function provider(t: Test): Promise<FakeProvider> {
+  const made = await startProvider();
+  t.teardown(() => made.close());
+  return made;
+}
+
+t.test('an inline key makes the request BYOK, reaches the provider and nobody else', async (t) => {
+  const deepseek = await provider(t);
+  const house = await byokHouse(t, deepseek);
+  const response = await house.post({ ...HELLO, provider_key: { provider: 'deepseek', api_key: CANARY } });
+  t.equal(response.status, 200, 'works at a balance of $0 while free');
+  t.equal(response.headers.get('x-findtoken-mode'), 'byok');
+  t.equal(response.headers.get('x-findtoken-cost'), '0.00');
+  t.equal(response.headers.get('x-findtoken-balance'), null, 'Standard only');
+  t.equal(deepseek.requests[0]?.headers.authorization, `Bearer ${CANARY}`);
+  t.notMatch(JSON.stringify(deepseek.requests[0]?.body), /provider_key|canary/, 'removed before the request goes upstream');
+  t.match(await (await house.get('/v1/user/balance')).json(), { byok: { requests: 1, remaining_free: 999_999 } });
+  t.equal((await house.post({ ...HELLO, model: 'qwen-max', provider_key: { provider: 'deepseek', api_key: CANARY } })).headers.get('x-findtoken-model'), 'deepseek-chat', 'that provider only: an equivalent there');
+  t.equal((await house.post({ ...HELLO, model: 'step-2-16k', provider_key: { provider: 'deepseek', api_key: CANARY } })).status, 400, 'or nobody');
+  t.notMatch(readFileSync(house.settings.database.path).toString('latin1') + readFileSync(`${house.settings.database.path}-wal`).toString('latin1'), CANARY, 'an inline key is never stored');
+  t.notMatch(JSON.stringify(house.lines) + house.logged.join(), CANARY, 'nor logged');
+});
+
+t.test('a registered key is used by itself, sealed at rest, shown masked', async (t) => {
+  const deepseek = await provider(t);
+  const house = await byokHouse(t, deepseek);
+  t.equal((await house.post(HELLO)).status, 503, 'no operator key, no registered key');
+  const registered = await house.register('deepseek', CANARY);
+  t.equal(registered.status, 201);
+  const record = (await registered.json()) as { id: string; key: string };
+  t.match(record, { object: 'byok_key', provider: 'deepseek', name: 'mine', key: /^sk-…cdef$/ });
+  const response = await house.post(HELLO);
+  t.equal(response.headers.get('x-findtoken-mode'), 'byok');
+  t.equal(deepseek.requests.at(-1)?.headers.authorization, `Bearer ${CANARY}`);
+  t.equal((await house.post(HELLO, { 'x-findtoken-mode': 'standard' })).status, 503, 'the header keeps Standard, which has no key here');
+  t.notMatch(await (await house.get('/v1/user/byok/keys')).text(), CANARY);
+  t.notMatch(readFileSync(house.settings.database.path).toString('latin1') + readFileSync(`${house.settings.database.path}-wal`).toString('latin1'), CANARY);
+  const dropped = await fetch(`${house.url}/v1/user/byok/keys/${record.id}`, { method: 'DELETE', headers: { authorization: `Bearer ${house.key}` } });
+  t.equal(dropped.status, 200);
+  t.equal((await house.post(HELLO)).status, 503, 'and is gone at the next request');
+});
+
+t.test("the user's own key trouble is told to the user, and the key is not swapped", async (t) => {
+  const deepseek = await provider(t);
+  const house = await byokHouse(t, deepseek);
+  await house.register('deepseek', CANARY);
+  const cases = [
+    [401, { error: { message: `Authentication Fails, your api key ${CANARY} is invalid`, type: 'authentication_error' } }, 401, 'invalid_provider_key'],
+    [402, { error: { message: 'Insufficient Balance', type: 'unknown_error', code: 'invalid_request_error' } }, 402, 'provider_balance_exhausted'],
+  ] as const;
+  for (const [status, body, expected, code] of cases) {
+    deepseek.always(json(status, body));
+    const response = await house.post(HELLO);
+    const text = await response.text();
+    t.equal(response.status, expected);
+    t.match(JSON.parse(text), { error: { code, message: /deepseek/ } });
+    t.notMatch(text, CANARY, 'the message names the provider, never the key');
+  }
+  t.equal(deepseek.requests.length, 2, 'asked once each');
+  t.match(await (await house.get('/v1/user/balance')).json(), { byok: { requests: 0 } }, 'a failed request is given back to the month');
+});
+
+t.test('registering checks the form, and asks the provider', async (t) => {
+  const zhipu = await provider(t);
+  const house = await openHouse(t, { yaml: { providers: { zhipu: { base_url: zhipu.url } } } });
+  const register = async (body: unknown) => fetch(`${house.url}/v1/user/byok/register`, { method: 'POST', headers: { authorization: `Bearer ${house.key}`, 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  const cases = [
+    [{ provider: 'zhipu', api_key: 'nodot', name: 'x' }, 400, 'exactly one dot'],
+    [{ provider: 'zhipu', api_key: 'a.b.c', name: 'x' }, 400, 'a signed token is no key'],
+    [{ provider: 'nobody', api_key: 'a.b', name: 'x' }, 400, 'an unknown provider'],
+    [{ provider: 'zhipu', api_key: 'a.b', name: 'x', region: 'https://evil.example' }, 400, 'a region is a name, never a URL'],
+    [{ provider: 'zhipu', name: 'x' }, 400, 'no key'],
+    [{ provider: 'zhipu', api_key: 'id.secret', name: 'x' }, 201, 'a good one'],
+  ] as const;
+  for (const [body, status, why] of cases) t.equal((await register(body)).status, status, why);
+  t.equal(zhipu.probes.at(-1)?.headers.authorization, 'Bearer id.secret');
+  zhipu.models(json(401, { error: { code: '1000', message: 'bad' } }));
+  const refused = await register({ provider: 'zhipu', api_key: 'id.wrong', name: 'x' });
+  t.equal(refused.status, 401);
+  t.match(await refused.json(), { error: { code: 'invalid_provider_key' } });
+});
+
+t.test('beyond the free requests of the month the fee is charged; on the 1st, 00:00 UTC, the counter is new', async (t) => {
+  let nowMs = Date.UTC(2026, 10, 30, 23, 59, 58);
+  const deepseek = await provider(t);
+  deepseek.usage = { prompt_tokens: 1_000_000, completion_tokens: 1_000 };
+  const house = await byokHouse(t, deepseek, { credit: '1', free: 2, startMs: () => nowMs });
+  await house.register('deepseek', CANARY);
+  const costs: (string | null)[] = [];
+  for (let at = 0; at < 3; at += 1) costs.push((await house.post(HELLO)).headers.get('x-findtoken-cost'));
+  const fee = byokFee({ prompt: 1_000_000, cached: 0, completion: 1_000 }, DEEPSEEK, parseRate('5%')).total;
+  t.equal(fee, 701_400n, '($0.14 + $0.00028) × 5 %');
+  t.same(costs, ['0.00', '0.00', '0.007014'], 'two are free, the third bears the fee');
+  t.equal(await house.balance(), 100_000_000n - fee);
+  nowMs += 3_000;
+  t.equal((await house.post(HELLO)).headers.get('x-findtoken-cost'), '0.00', 'December is new');
+  t.match(await (await house.get('/v1/user/balance')).json(), { byok: { month: '2026-12', requests: 1, remaining_free: 1 } });
+  t.same((await house.ledger.audit()).findings, []);
+});
+
+t.test('with a hundred in flight at the border exactly the free number is free', async (t) => {
+  const deepseek = await provider(t);
+  deepseek.always(sse([...textChunks(HEAD, 'one two'), { ...HEAD, object: 'chat.completion.chunk', choices: [], usage: { prompt_tokens: 1_000, completion_tokens: 100 } }], { gapMs: 5 }));
+  const house = await byokHouse(t, deepseek, { credit: '5', free: 10 });
+  await house.register('deepseek', CANARY);
+  await Promise.all(Array.from({ length: 100 }, async () => (await house.post({ ...HELLO, stream: true, max_tokens: 200 })).text()));
+  await pause(10);
+  await house.lastRow();
+  const { rows } = await house.ledger.listRequests({ accountId: house.accountId }, { limit: 100 });
+  t.equal(rows.filter((row) => row.cost === 0n).length, 10);
+  t.equal(rows.filter((row) => row.cost === 840n).length, 90, '(1,000 × $0.14 + 100 × $0.28) / 1M × 5 %');
+  t.same((await house.ledger.audit()).findings, []);
+});
+
+t.test('without credits a request beyond the free ones is refused with how to pay', async (t) => {
+  const deepseek = await provider(t);
+  const house = await byokHouse(t, deepseek, { free: 0 });
+  const response = await house.post({ ...HELLO, provider_key: { provider: 'deepseek', api_key: CANARY } });
+  t.equal(response.status, 402);
+  t.equal(response.headers.get('x-findtoken-mode'), 'byok');
+  t.match(await response.json(), { error: { code: 'insufficient_credits', message: /[Rr]echarge/ } });
+  t.equal(deepseek.requests.length, 0);
+  t.match(await (await house.get('/v1/user/balance')).json(), { byok: { requests: 0 } }, 'a refused request is not counted');
+});
