@@ -137,6 +137,28 @@ t.test('the log is followed: what was, then what comes, one JSON document a line
   t.match(await following.ended, { code: 130, err: '' }, 'interrupted');
 });
 
+t.test('a daemon runs beside the commands: served, chatted with, looked at, stopped', async (t) => {
+  const desk = openDesk(t);
+  const daemon = desk.start(['serve', '--sandbox', '--port', '0']);
+  const url = /http:\S+$/.exec(await daemon.line())?.[0] ?? '';
+  t.match(url, /^http:\/\/127\.0\.0\.1:\d+$/, 'the first line says where');
+  // The daemon publishes what it is about once a second; `chat` and `status` read it.
+  let talked = await desk.run(['chat', 'sandbox-chat', '-m', 'Say hello']);
+  for (let tries = 0; tries < 20 && talked.err.includes('not running'); tries += 1) talked = await desk.run(['chat', 'sandbox-chat', '-m', 'Say hello']);
+  t.match(talked, { code: 0, out: /Say hello[^\n]*\n$/, err: /^3 tokens in, \d+ out, \$0\.0000\d+, \d+ ms, sandbox-chat at sandbox, req_\w+\n$/ });
+  const answer = await desk.json('chat', 'deepseek-chat', '-m', 'Say hello');
+  t.match(answer, { object: 'chat', model: 'deepseek-chat', provider: 'sandbox', content: /Say hello/, prompt_tokens: 3, cost: Number });
+  t.match(await desk.json('logs', '--limit', '1'), { data: [{ id: answer['request_id'], model: 'deepseek-chat', provider: 'sandbox', status: 'ok' }] }, 'the row bears the id of the answer');
+  t.match(await desk.json('keys', 'list'), { data: [{ name: 'findtoken chat', revoked: Number }, { revoked: Number }, { name: 'sandbox', revoked: null }] }, 'the key of a call ends with it');
+  t.match(await desk.run(['chat', 'deepseek-chta', '-m', 'x']), { code: 3, out: '', err: /did you mean "?deepseek-chat/ });
+  t.match(await desk.run(['chat', '-m', 'x'], { env: { FINDTOKEN_API_KEY: 'sk-ft_bad' } }), { code: 1, err: /^findtoken: Incorrect, missing or revoked API key/ });
+  t.match(await desk.run(['chat', 'sandbox-cut', '-m', 'x']), { code: 1, out: /^You asked[^\n]*\n$/, err: /^findtoken: sandbox failed in the middle/ }, 'half an answer ends its line');
+  t.match(await desk.json('status'), { running: true, daemon: { url, version: String, pid: Number, in_flight: Number }, today: { requests: 3 } });
+  t.match(await desk.run(['audit']), { code: 0, out: /^sound: / });
+  daemon.interrupt();
+  t.match(await daemon.ended, { code: 0 }, 'told to stop, it drains and is done');
+});
+
 t.test('an audit of sound books says so; one false cent is found', async (t) => {
   const desk = openDesk(t);
   await desk.json('accounts', 'create', 'ann@example.com');

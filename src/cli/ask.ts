@@ -13,10 +13,17 @@ export async function confirm(context: Context, question: string): Promise<void>
   const reader = createInterface({ input: context.terminal.stdin, output: context.terminal.stderr });
   try {
     const answer = await new Promise<string>((resolve, reject) => {
-      reader.once('SIGINT', () => reject(new Refusal('interrupted; nothing was changed.', EXIT.interrupted)));
-      reader.once('close', () => resolve(''));
+      // Neither Ctrl-C nor Ctrl-D ends the line of the question.
+      reader.once('SIGINT', () => {
+        context.terminal.note('');
+        reject(new Refusal('interrupted; nothing was changed.', EXIT.interrupted));
+      });
+      reader.once('close', () => {
+        context.terminal.note('');
+        resolve('');
+      });
       reader.question(`${printable(question)} [y/N] `).then(resolve, reject);
-    });
+    }).finally(() => reader.removeAllListeners('close'));
     if (!/^y(es)?$/i.test(answer.trim())) throw new Refusal('nothing was changed.');
   } finally {
     reader.close();

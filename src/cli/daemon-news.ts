@@ -17,6 +17,8 @@ export interface HealthNews {
 export interface DaemonNews {
   readonly state: DaemonState;
   readonly inFlight: number;
+  /** Models without a provider key are answered inside the daemon. */
+  readonly sandbox: boolean;
   readonly health: readonly HealthNews[];
 }
 
@@ -26,7 +28,8 @@ export async function readNews(ledger: Pick<Ledger, 'daemonState'>, nowMs: numbe
   if (state === undefined || nowMs - state.beatMs >= SILENT_AFTER_MS) return undefined;
   const detail = readJson(state.detail);
   const health = isFields(detail) && Array.isArray(detail['health']) ? detail['health'].flatMap(readHealth) : [];
-  return { state, inFlight: isFields(detail) && typeof detail['in_flight'] === 'number' ? detail['in_flight'] : 0, health };
+  const inFlight = isFields(detail) && typeof detail['in_flight'] === 'number' ? detail['in_flight'] : 0;
+  return { state, inFlight, sandbox: isFields(detail) && detail['sandbox'] === true, health };
 }
 
 /** A daemon of another version may say it otherwise; what cannot be read is left out, for it is only news. */

@@ -24,13 +24,19 @@ async function chat({ context, args, given }: Call): Promise<void> {
   context.leaveSignals();
   process.once('SIGINT', () => left.abort());
   const { url, key, revoke } = await context.write((books) => prepare(context, books));
+  let isMidLine = false;
+  const onText = (text: string): void => {
+    if (context.json) return;
+    isMidLine = !text.endsWith('\n');
+    process.stdout.write(context.terminal.width === undefined ? text : printableText(text));
+  };
   try {
-    const onText = (text: string): void => void (context.json || process.stdout.write(context.terminal.width === undefined ? text : printableText(text)));
     const answer = await talk({ url, key, model, message: given.needed('message'), signal: left.signal, onText });
     if (context.json) context.show(documentOf(answer), () => '');
-    else process.stdout.write('\n');
+    endLine(isMidLine);
     context.terminal.note(summaryOf(answer));
   } catch (error) {
+    endLine(isMidLine);
     if (left.signal.aborted) throw new Refusal('interrupted.', EXIT.interrupted);
     throw error;
   } finally {
@@ -54,6 +60,11 @@ async function prepare(context: Context, books: Books): Promise<Prepared> {
   const { id: accountId } = await resolveAccount(books, context.account);
   const { id: keyId, key } = await createKey(books, { accountId, name: 'findtoken chat' });
   return { url, key, revoke: () => context.write((again) => revokeKey(again, { accountId, keyId })) };
+}
+
+/** Half an answer ends its line, too, before anything is said of it. */
+function endLine(isMidLine: boolean): void {
+  if (isMidLine) process.stdout.write('\n');
 }
 
 /** Text of a model on a terminal: lines stay lines, everything else that is no text is shown as an escape. */

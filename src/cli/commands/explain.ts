@@ -60,7 +60,7 @@ async function explain(call: Call): Promise<void> {
     servedBy: ({ provider }) => {
       if (choice.mode === 'byok') return seen.owner.byokProviders.includes(provider) ? provider : undefined;
       if (seen.operators.has(provider)) return provider;
-      return settings.sandbox ? 'sandbox' : undefined;
+      return settings.sandbox || seen.sandbox ? 'sandbox' : undefined;
     },
     health: seen.health,
     nowMs: Date.now(),
@@ -80,12 +80,14 @@ interface Seen {
   readonly health: ReadonlyMap<string, HealthEntry>;
   readonly reasons: ReadonlyMap<string, string>;
   readonly running: boolean;
+  /** The running daemon answers what nobody has a key for. */
+  readonly sandbox: boolean;
 }
 
 /** What the router would know: whose keys there are, and the health that the daemon last told. */
 async function look(context: Context, settings: Settings, books: Books | undefined): Promise<Seen> {
   const configured = [...settings.providerKeys.keys()];
-  if (books === undefined) return { owner: NOBODY, operators: new Set(configured), health: new Map(), reasons: new Map(), running: false };
+  if (books === undefined) return { owner: NOBODY, operators: new Set(configured), health: new Map(), reasons: new Map(), running: false, sandbox: false };
   const { ledger } = books;
   const stored = (await ledger.listProviderKeys()).map(({ provider }) => provider);
   const news = await readNews(ledger, books.nowMs());
@@ -95,6 +97,7 @@ async function look(context: Context, settings: Settings, books: Books | undefin
     health: new Map(news?.health.map(({ key, entry }) => [key, entry])),
     reasons: new Map(news?.health.map(({ key, reason }) => [key, reason])),
     running: news !== undefined,
+    sandbox: news?.sandbox === true,
   };
 }
 

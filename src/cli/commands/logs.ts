@@ -14,7 +14,7 @@ const PAGE_ROWS = 100;
 const LOOK_EVERY_MS = 250;
 
 const COLUMNS: readonly Column<RequestView>[] = [
-  { title: 'time', text: ({ created }) => timeText(created), dropAt: 3 },
+  { title: 'time', text: ({ created }) => timeText(created), dropAt: 3, least: 20 },
   { title: 'model', text: ({ model }) => model, least: 14 },
   { title: 'provider', text: ({ provider }) => provider, dropAt: 5, least: 8 },
   { title: 'mode', text: ({ mode }) => mode, dropAt: 6, least: 8 },
@@ -24,8 +24,8 @@ const COLUMNS: readonly Column<RequestView>[] = [
   { title: 'out', text: ({ completion_tokens }) => String(completion_tokens), right: true, least: 6 },
   { title: 'cost', text: ({ cost_exact }) => cost_exact, right: true, least: 10 },
   { title: 'ms', text: ({ latency_ms }) => String(latency_ms), right: true, dropAt: 4, least: 6 },
-  { title: 'key', text: ({ key_id }) => key_id, dropAt: 9 },
-  { title: 'id', text: ({ id }) => id, dropAt: 8 },
+  { title: 'key', text: ({ key_id }) => key_id, dropAt: 9, least: 30 },
+  { title: 'id', text: ({ id }) => id, dropAt: 8, least: 30 },
 ];
 
 export const LOGS: Verb = {
