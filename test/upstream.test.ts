@@ -15,6 +15,7 @@ import { createUpstream } from '../src/upstream/index.ts';
 import type { Attempt, EventStream, Reply } from '../src/upstream/index.ts';
 import { cutAfter, drip, hang, isRecord, json, pause, raw, resetBeforeHead, sse, startProvider } from './support/provider.ts';
 import type { Answer, FakeProvider } from './support/provider.ts';
+import { SIMULATED, startSimulator } from './support/simulators.ts';
 
 const upstream = createUpstream({ userAgent: 'findtoken-test/1', maxBodyBytes: 1_000_000, maxEventChars: 200_000, connectTimeoutMs: 700 });
 t.teardown(() => upstream.close());
@@ -347,6 +348,26 @@ t.test('an answer without framing cannot be held back: it is kept up to the cap,
   if (flood.kind !== 'stream') return t.fail(flood.kind);
   await pause(200);
   t.equal((await drained(flood.stream)).end, 'failed too_large', 'over the cap it is dropped');
+});
+
+t.test('the simulated providers answer, stream and refuse through the same door', async (t) => {
+  const { signal } = new AbortController();
+  for (const name of SIMULATED) {
+    const simulator = await startSimulator(name);
+    t.teardown(() => simulator.close());
+    simulator.says.text = 'sunny 杭州';
+    const body = { model: 'm', messages: [{ role: 'user', content: 'q' }], ...(name === 'kimi' ? { thinking: { type: 'disabled' } } : {}) };
+    const whole = await upstream.send(attemptAt(simulator.url, { body: JSON.stringify(body) }), signal);
+    t.match(whole, { kind: 'whole', status: 200, text: /sunny 杭州/ }, name);
+    const streamed = { ...body, stream: true, stream_options: { include_usage: true } };
+    const events = await told(await upstream.send(attemptAt(simulator.url, { body: JSON.stringify(streamed) }), signal));
+    t.match(events, /sunny.*杭州.*"completion_tokens":130.* end$/s, name);
+    t.equal(events.includes('[DONE]'), name !== 'minimax', name);
+    simulator.fail('money');
+    t.match(await upstream.send(attemptAt(simulator.url), signal), { kind: 'whole', status: Number }, name);
+    t.match(await upstream.send(attemptAt(simulator.url, { apiKey: 'bad' }), signal), { kind: 'whole', status: 401 }, name);
+    t.match(await upstream.listModels({ provider: name, baseUrl: simulator.url, apiKey: 'bad', timeoutMs: 300 }), { kind: 'whole', status: 401 }, name);
+  }
 });
 
 t.test('hanging up takes effect at once', async (t) => {
