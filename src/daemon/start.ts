@@ -61,7 +61,7 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     const ready = settings.sandbox ? await prepareSandbox({ ledger, nowMs: CLOCK.nowMs }) : undefined;
     const providers = [...(await credentials.operatorProviders())].sort();
     for (const line of welcomeLines({ url, version, settings, providers, sandbox: ready })) options.print(line);
-    return { url, ...runUntilStopped(settings, gateway, log, close) };
+    return { url, ...runUntilStopped({ settings, gateway, ledger, log, close }) };
   } catch (error) {
     await ledger.close();
     throw error;
@@ -114,7 +114,7 @@ async function vaultFor(options: StartDaemon, ledger: Ledger, log: DaemonLog): P
   return lazily;
 }
 
-function runUntilStopped(settings: Settings, gateway: Gateway, log: DaemonLog, close: () => Promise<void>): Pick<Daemon, 'stopped' | 'stop'> {
+function runUntilStopped({ settings, gateway, ledger, log, close }: { readonly settings: Settings; readonly gateway: Gateway; readonly ledger: Ledger; readonly log: DaemonLog; readonly close: () => Promise<void> }): Pick<Daemon, 'stopped' | 'stop'> {
   let stopping: Promise<void> | undefined;
   let finish: (code: number) => void = () => undefined;
   const stopped = new Promise<number>((resolve) => {
@@ -127,6 +127,15 @@ function runUntilStopped(settings: Settings, gateway: Gateway, log: DaemonLog, c
     process.off('uncaughtException', onBug);
     finish(code);
   };
+  /** Without a writer nothing can be served; whoever runs the daemon starts it again, and its start closes what is open. */
+  const onBooksLost = (error: Error) => {
+    log.error('books_lost', error);
+    end(EXIT.books, gateway.stop()).catch((failure: unknown) => {
+      log.error('stop_failed', failure);
+      finish(EXIT.books);
+    });
+  };
+  ledger.failed?.then(onBooksLost, onBooksLost);
   const stop = async () => {
     if (stopping !== undefined) return gateway.stop();
     log.info('draining', { in_flight: gateway.inFlight, limit_ms: settings.server.drainMs });

@@ -33,7 +33,7 @@ export function knownHosts(settings: Settings): ReadonlySet<string> | undefined 
  */
 export function checkHost(req: IncomingMessage, settings: Settings, hosts: ReadonlySet<string> | undefined): void {
   const hostHeaders = countOf(req.rawHeaders, 'host');
-  if (hostHeaders > 1) throw new Fault('invalid_request', { fill: { detail: 'Send one Host header.' } });
+  if (hostHeaders > 1 || (hostHeaders === 0 && req.httpVersion === '1.1')) throw new Fault('invalid_request', { fill: { detail: 'Send one Host header.' } });
   if (!req.url?.startsWith('/')) throw new Fault('invalid_request', { fill: { detail: 'Send the path alone as the request target, such as /v1/models.' } });
   const host = req.headers.host ?? '';
   const name = host.replace(/:\d*$/, '').toLowerCase();

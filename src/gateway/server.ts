@@ -30,7 +30,7 @@ export function createHttpSide(running: Running): HttpSide {
   const calls = new Map<Promise<void>, AbortController>();
   const hosts = knownHosts(running.settings);
   const server = createServer(
-    { maxHeaderSize: HEADER_BYTES, headersTimeout: 10_000, requestTimeout: running.timing.bodyMs, keepAliveTimeout: KEEP_ALIVE_MS, connectionsCheckingInterval: 1_000 },
+    { maxHeaderSize: HEADER_BYTES, headersTimeout: 10_000, requestTimeout: running.timing.bodyMs, keepAliveTimeout: KEEP_ALIVE_MS, connectionsCheckingInterval: 1_000, requireHostHeader: false },
     (req, res) => {
       const controller = new AbortController();
       const work = serve(running, hosts, req, res, controller)
