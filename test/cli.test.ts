@@ -27,6 +27,7 @@ t.test('help, versions and wrong words', async (t) => {
     }
   }
   t.match(await desk.run(['logs', '--help']), { code: 0, err: '', out: /Examples:\n(?: {2}\$ findtoken [^\n]+\n)+\n?$/ }, 'the help of a command ends with examples');
+  t.match(await desk.run(['help', 'keys']), { code: 0, err: '', out: /Usage: findtoken keys/ });
   t.match(await desk.run(['keys', 'create', '--help']), { code: 0, out: /--account[^]*Examples:\n {2}\$ findtoken keys create --name laptop/ }, 'the help of a verb shows the global options, too');
 
   const cases = [
@@ -155,6 +156,8 @@ t.test('a daemon runs beside the commands: served, chatted with, looked at, stop
   t.match(await desk.run(['chat', 'sandbox-cut', '-m', 'x']), { code: 1, out: /^You asked[^\n]*\n$/, err: /^findtoken: sandbox failed in the middle/ }, 'half an answer ends its line');
   t.match(await desk.json('status'), { running: true, daemon: { url, version: String, pid: Number, in_flight: Number }, today: { requests: 3 } });
   t.match(await desk.run(['audit']), { code: 0, out: /^sound: / });
+  const away = { env: { XDG_DATA_HOME: join(desk.home, 'away') } };
+  t.match(await desk.run(['serve', '--port', new URL(url).port], away), { code: 1, out: '', err: /is in use; stop who uses it, or choose another with --port\.\n$/ });
   daemon.interrupt();
   t.match(await daemon.ended, { code: 0 }, 'told to stop, it drains and is done');
 });

@@ -27,9 +27,6 @@ export const COMMANDS: readonly (Noun | Verb)[] = [
 
 const ABOUT = 'An OpenAI-compatible gateway to several LLM providers, with prepaid credits and exact billing.';
 const ROOT_EXAMPLES = ['findtoken serve --sandbox', 'findtoken accounts create ann@example.com', 'findtoken keys create --name laptop'];
-/** Commander ends these after it has printed what was asked for. */
-const ASKED_FOR = new Set(['commander.helpDisplayed', 'commander.version']);
-
 /** What becomes of a call; `main` gives it a context. */
 export type Runner = (verb: Verb, call: Omit<Call, 'context'>, globals: Given) => Promise<void>;
 
@@ -47,7 +44,8 @@ export async function runCommandLine(argv: readonly string[], run: Runner): Prom
     await program.parseAsync(argv);
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (ASKED_FOR.has(error.code)) return;
+    // Help and version were asked for, and are printed.
+    if (error.exitCode === 0) return;
     if (error.code === 'commander.help') throw wrongUsage('a command is missing; the help above lists them.');
     throw wrongUsage(oneLine(error.message));
   }

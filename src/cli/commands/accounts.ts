@@ -7,6 +7,7 @@ import type { Call, Noun } from '../command.ts';
 import type { Books, Context } from '../context.ts';
 import { wrongUsage } from '../failure.ts';
 import { dollars, timeText } from '../format.ts';
+import { printable } from '../printable.ts';
 import { renderRecord, renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
 
@@ -28,7 +29,7 @@ export const ACCOUNTS: Noun = {
       about: 'open an account',
       options: [{ flags: '--pending', about: 'it serves nothing until it is activated' }],
       examples: ['findtoken accounts create ann@example.com'],
-      run: (call) => changed(call, async ({ createAccount }, books) => createAccount(books, { email: argument(call, 0), pending: call.given.flag('pending') })),
+      run: create,
     },
     { usage: 'list', about: 'list all accounts, oldest first', examples: ['findtoken accounts list --json'], run: list },
     { usage: 'show [email]', about: 'show one account', examples: ['findtoken accounts show ann@example.com'], run: show },
@@ -65,6 +66,13 @@ async function changed(call: Call, work: (door: Door, books: Books) => Promise<A
   const door = await import('../../accounts/index.ts');
   const view = door.accountView(await call.context.write((books) => work(door, books)));
   showAccount(call.context, view);
+}
+
+async function create(call: Call): Promise<void> {
+  const [email, pending] = [argument(call, 0), call.given.flag('pending')];
+  await changed(call, ({ createAccount }, books) => createAccount(books, { email, pending }));
+  const next = pending ? `It serves nothing until \`findtoken accounts activate ${email}\`.` : 'Next: `findtoken credits grant AMOUNT --note TEXT` and `findtoken keys create --name NAME`.';
+  call.context.terminal.note(printable(next));
 }
 
 async function list({ context }: Call): Promise<void> {

@@ -1,7 +1,14 @@
 import type { Verb } from '../command.ts';
+import { Refusal } from '../failure.ts';
 import { packageVersion } from '../version.ts';
 
 const PORT_MAX = 65_535;
+/** Why an address cannot be listened on, and the mend. */
+const UNUSABLE: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'is in use; stop who uses it, or choose another with --port',
+  EACCES: 'is not ours to take; choose a port above 1023 with --port',
+  EADDRNOTAVAIL: 'is no address of this machine; choose another with --host',
+};
 
 /** The daemon, in the foreground, until it is told to stop. */
 export const SERVE: Verb = {
@@ -20,8 +27,15 @@ export const SERVE: Verb = {
     const { startDaemon } = await import('../../daemon/index.ts');
     context.leaveSignals();
     const { env, home, terminal } = context;
-    const daemon = await startDaemon({ settings, env, home, version: packageVersion(), print: (line) => terminal.print(line) });
+    const daemon = await startDaemon({ settings, env, home, version: packageVersion(), print: (line) => terminal.print(line) }).catch((error: unknown) => {
+      throw cannotListen(error, settings.server);
+    });
     const exitCode = await daemon.stopped;
     if (exitCode !== 0) process.exitCode = exitCode;
   },
 };
+
+function cannotListen(error: unknown, { host, port }: { readonly host: string; readonly port: number }): unknown {
+  const why = error instanceof Error && 'code' in error ? UNUSABLE[String(error.code)] : undefined;
+  return why === undefined ? error : new Refusal(`${host}:${port} ${why}.`);
+}
