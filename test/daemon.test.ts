@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openLedger } from '../src/ledger/index.ts';
@@ -127,7 +127,8 @@ t.test('one daemon a database, and what stands in the way is told with its mend'
   t.equal(second.code, 1);
   t.match(second.stderr, /^findtoken: .*(another|already).*\n$/i, 'one line');
   const port = new URL(daemon.url).port;
-  const elsewhere = runCommand(t.testdir({}), ['serve', '--port', port]);
+  mkdirSync(join(home, 'elsewhere'));
+  const elsewhere = runCommand(join(home, 'elsewhere'), ['serve', '--port', port]);
   t.equal(elsewhere.code, 1);
   t.match(elsewhere.stderr, new RegExp(`^findtoken: .*${port}.*\\n$`), 'a port in use is named');
   t.equal(await daemon.end('SIGINT'), 0);

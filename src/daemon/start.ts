@@ -17,8 +17,8 @@ export interface StartDaemon {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;
   readonly version: string;
-  /** Says a line to people: standard output. */
-  readonly print: (line: string) => void;
+  /** Says something to people, in one write: standard output. */
+  readonly print: (text: string) => void;
 }
 
 /** A running daemon. */
@@ -60,7 +60,7 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     };
     const ready = settings.sandbox ? await prepareSandbox({ ledger, nowMs: CLOCK.nowMs }) : undefined;
     const providers = [...(await credentials.operatorProviders())].sort();
-    for (const line of welcomeLines({ url, version, settings, providers, sandbox: ready })) options.print(line);
+    options.print(welcomeLines({ url, version, settings, providers, sandbox: ready }).join('\n'));
     return { url, ...runUntilStopped({ settings, gateway, ledger, log, close }) };
   } catch (error) {
     await ledger.close();
