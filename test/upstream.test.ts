@@ -327,6 +327,19 @@ t.test('a reader that stops holds the provider back, and loses nothing', async (
   t.equal(read, written / event.length);
 });
 
+t.test('a provider that falls silent after it was held back still runs into its deadline', async (t) => {
+  const provider = await fakeProvider(t, (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    for (let count = 0; count < 100; count += 1) response.write(`data: ${'x'.repeat(2_000)}\n\n`);
+  });
+  const reply = await sendTo(provider.url, { idleMs: 150 });
+  if (reply.kind !== 'stream') return t.fail(reply.kind);
+  await reply.stream.read();
+  await pause(250);
+  const { end } = await drained(reply.stream);
+  t.equal(end, 'failed timeout');
+});
+
 t.test('an answer without framing cannot be held back: it is kept up to the cap, whatever becomes of its connection', async (t) => {
   const event = `data: ${'x'.repeat(1_000)}\n\n`;
   const provider = await fakeProvider(t);
