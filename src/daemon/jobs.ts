@@ -19,19 +19,22 @@ export interface JobParts {
   readonly about: { readonly version: string; readonly url: string; readonly startedMs: number };
 }
 
-/** Starts what the daemon does on its own. The returned function stops it; a run under way ends by itself. */
-export function startJobs(parts: JobParts): () => void {
+/** Starts what the daemon does on its own. The returned function stops it and takes back the sign of life. */
+export function startJobs(parts: JobParts): () => Promise<void> {
   const timers = [every(PUBLISH_MS, 'publish', () => publish(parts), parts.log), every(parts.settings.routing.healthIntervalMs, 'probe', () => probeProviders(parts), parts.log)];
-  return () => timers.forEach((timer) => clearInterval(timer));
+  return async () => {
+    timers.forEach((timer) => clearInterval(timer));
+    await publish(parts, 0);
+  };
 }
 
-/** Writes what only the daemon knows where the command line can read it. */
-export async function publish(parts: JobParts): Promise<void> {
+/** Writes what only the daemon knows where the command line can read it. A beat of 0 says that it has stopped in good order. */
+export async function publish(parts: JobParts, beatMs = parts.nowMs()): Promise<void> {
   const { gateway, ledger, about } = parts;
   const nowMs = parts.nowMs();
   const health = [...gateway.health.entries].map(([key, entry]) => ({ key, ...describeHealth(entry, nowMs), entry }));
-  const detail = JSON.stringify({ in_flight: gateway.inFlight, health });
-  await ledger.publish({ pid: process.pid, ...about, beatMs: nowMs, detail });
+  const detail = JSON.stringify({ in_flight: gateway.inFlight, sandbox: parts.settings.sandbox, health });
+  await ledger.publish({ pid: process.pid, ...about, beatMs, detail });
 }
 
 /**

@@ -52,7 +52,7 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
     const stopJobs = startJobs({ settings, ledger, upstream, gateway, credentials, log, nowMs: CLOCK.nowMs, about: { version, url, startedMs: CLOCK.nowMs() } });
     const close = async () => {
-      stopJobs();
+      await stopJobs().catch((error: unknown) => log.error('last_beat_failed', error));
       await upstream.close();
       await sandbox?.close();
       await ledger.close();
