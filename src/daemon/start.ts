@@ -60,7 +60,9 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     };
     const ready = settings.sandbox ? await prepareSandbox({ ledger, nowMs: CLOCK.nowMs }) : undefined;
     const providers = [...(await credentials.operatorProviders())].sort();
-    options.print(welcomeLines({ url, version, settings, providers, sandbox: ready }).join('\n'));
+    // Started by npm, the program is not on the PATH under its own name.
+    const program = options.env['npm_lifecycle_event'] === undefined ? 'findtoken' : 'node bin/findtoken.js';
+    options.print(welcomeLines({ url, version, settings, providers, sandbox: ready, program }).join('\n'));
     return { url, ...runUntilStopped({ settings, gateway, ledger, log, close }) };
   } catch (error) {
     await ledger.close();

@@ -27,8 +27,8 @@ export async function prepareSandbox(parts: { readonly ledger: Ledger; readonly 
 }
 
 /** What the daemon says when it is up, for people. */
-export function welcomeLines(about: { readonly url: string; readonly version: string; readonly settings: Settings; readonly providers: readonly string[]; readonly sandbox: { readonly key: string; readonly email: string } | undefined }): readonly string[] {
-  const { settings, sandbox } = about;
+export function welcomeLines(about: { readonly url: string; readonly version: string; readonly settings: Settings; readonly providers: readonly string[]; readonly sandbox: { readonly key: string; readonly email: string } | undefined; readonly program: string }): readonly string[] {
+  const { settings, sandbox, program } = about;
   const lines = [
     `findtoken ${about.version} is listening on ${about.url}`,
     `  OpenAI base URL  ${about.url}/v1`,
@@ -38,7 +38,7 @@ export function welcomeLines(about: { readonly url: string; readonly version: st
   ];
   if (sandbox === undefined) {
     if (about.providers.length > 0) return lines;
-    return [...lines, '', 'No provider has a key yet: set one with `findtoken providers set-key deepseek`, or try `findtoken serve --sandbox`.'];
+    return [...lines, '', `No provider has a key yet: set one with \`${program} providers set-key deepseek\`, or try \`${program} serve --sandbox\`.`];
   }
   const model = about.providers.includes('deepseek') ? 'sandbox-chat' : 'deepseek-chat';
   return [
@@ -53,6 +53,6 @@ export function welcomeLines(about: { readonly url: string; readonly version: st
     '    -H "Content-Type: application/json" \\',
     `    -d '{"model": "${model}", "messages": [{"role": "user", "content": "Hello!"}]}'`,
     '',
-    'Then see it in the books: `findtoken logs` and `findtoken balance`. Ctrl-C stops the daemon.',
+    `Then see it in the books: \`${program} logs\` and \`${program} balance\`. Ctrl-C stops the daemon.`,
   ];
 }
