@@ -6,6 +6,7 @@ import { createEndingBooks } from './endings.ts';
 import { createHistoryBooks } from './history.ts';
 import { createHoldBooks } from './holds.ts';
 import { createKeyBooks } from './keys.ts';
+import { createMinuteBooks } from './minutes.ts';
 import { createNoteBooks } from './notes.ts';
 import { createSealedBooks, type SealedBooks } from './sealed.ts';
 import { createTransferBooks } from './transfers.ts';
@@ -56,6 +57,7 @@ export function createBooks(db: Connection, boot: string): Books {
     ...transfers,
     ...createHistoryBooks(db),
     ...createUsageBooks(db),
+    ...createMinuteBooks(db),
     ...createSealedBooks(db, notes.setNote),
     ...notes,
     ...createAuditBooks(db),

@@ -43,6 +43,7 @@ export function createDoor({ read, write, close, failed }: Access): Ledger {
     requestsSince: (cursor, filter, limit) => read((books) => books.requestsSince(cursor, filter, limit)),
     findRequest: (id) => read((books) => books.findRequest(id)),
     usageTotals: (by, span) => read((books) => books.usageTotals(by, span)),
+    usageByMinute: (span) => read((books) => books.usageByMinute(span)),
     byokCount: (accountId, month) => read((books) => books.byokCount(accountId, month)),
 
     saveByokKey: (key) => write('saveByokKey', key),

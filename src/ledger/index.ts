@@ -1,7 +1,9 @@
 /** The books: accounts, keys, holds, transfers and what was used, kept exactly and durably. */
 export { openLedger } from './open.ts';
+export { backupLedger, restoreLedger } from './backup.ts';
+export { inspectLedger, type Inspection } from './inspect.ts';
 export { LedgerError, type LedgerErrorCode } from './errors.ts';
 export type {
-  Account, AccountStatus, ApiKey, AuditFinding, AuditReport, ByokKey, DaemonState, Granted, HoldRequest, HoldResult, KeyOwner, Ledger, Mode,
+  Account, AccountStatus, ApiKey, AuditFinding, AuditReport, ByokKey, DaemonState, Granted, HoldRequest, HoldResult, KeyOwner, Ledger, MinuteTotals, Mode,
   OpenLedger, Page, ProviderKey, Receipt, RequestEnd, RequestFilter, RequestRow, Settlement, Transfer, TransferKind, UsageGrouping, UsageTotals,
 } from './types.ts';

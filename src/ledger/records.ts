@@ -212,6 +212,18 @@ export interface UsageTotals {
   readonly shortfall: UsdE8;
 }
 
+/** Totals of the requests that ended within one minute. */
+export interface MinuteTotals {
+  /** The minute's first moment. */
+  readonly minuteMs: number;
+  readonly requests: number;
+  readonly errors: number;
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  readonly completionTokens: number;
+  readonly cost: UsdE8;
+}
+
 export type UsageGrouping = 'model' | 'key' | 'account' | 'provider' | 'mode' | 'day';
 
 export interface Granted {

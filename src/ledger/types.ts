@@ -1,7 +1,7 @@
 import type { UsdE8 } from '../money/index.ts';
 import type {
   Account, AccountStatus, ApiKey, AuditReport, ByokKey, DaemonState, Granted, HoldRequest, HoldResult, KeyOwner,
-  Page, ProviderKey, Receipt, RequestEnd, RequestFilter, RequestRow, Settlement, Transfer, UsageGrouping,
+  MinuteTotals, Page, ProviderKey, Receipt, RequestEnd, RequestFilter, RequestRow, Settlement, Transfer, UsageGrouping,
   UsageTotals,
 } from './records.ts';
 
@@ -45,6 +45,8 @@ export interface Ledger {
   requestsSince(cursor: string | undefined, filter: RequestFilter, limit: number): Promise<{ readonly rows: readonly RequestRow[]; readonly cursor: string }>;
   findRequest(id: string): Promise<RequestRow | undefined>;
   usageTotals(by: UsageGrouping, span: { readonly accountId?: string; readonly fromMs: number; readonly toMs: number }): Promise<readonly UsageTotals[]>;
+  /** Minutes in which nothing ended are left out; a minute that the span only touches counts whole. Oldest first. */
+  usageByMinute(span: { readonly fromMs: number; readonly toMs: number }): Promise<readonly MinuteTotals[]>;
   byokCount(accountId: string, month: string): Promise<number>;
 
   saveByokKey(key: ByokKey): Promise<void>;
