@@ -131,7 +131,9 @@ t.test('a frozen account is not served; what it owes is paid by a credit, and th
   // What a dispute does: it takes more than there is, and says so.
   sql(`UPDATE wallets SET may_overdraw = 1, balance = balance - 1000500 WHERE name = 'acct_ann';
     UPDATE wallets SET balance = balance + 1000500 WHERE name = 'disputes';
-    INSERT INTO transfers (kind, debit, credit, amount, reference, note, at_ms) VALUES ('dispute', 100, 6, 1000500, 'dp_1', '', 1)`);
+    INSERT INTO transfers (kind, debit, credit, amount, reference, note, at_ms) VALUES ('dispute', 100, 6, 1000500, 'dp_1', '', 1);
+    INSERT INTO payment_disputes (id, payment_intent, amount, currency, state, booked, taken, taken_credits, account)
+      VALUES ('dp_1', 'pi_1', 1000500, 'usd', 'lost', 1, 1000500, 1000500, 100)`);
   t.match(await ledger.findAccount('acct_ann'), { frozen: true, balance: -500n });
   t.same(await ledger.hold(holdOf('req_2')), { ok: false, reason: 'account_inactive', status: 'active', frozen: true });
   t.same(await ledger.hold(holdOf('req_3', { mode: 'byok', byok: { month: '2026-11', free: 10 } })), { ok: false, reason: 'account_inactive', status: 'active', frozen: true });

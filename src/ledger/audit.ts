@@ -1,6 +1,7 @@
 import { byokFee, charge } from '../money/index.ts';
 import type { Sync } from './books.ts';
 import type { Connection } from './connection.ts';
+import { RECHARGE_RULES } from './recharge-audit.ts';
 import { big, flag, int, rowsOf, text, theRow, type Row } from './rows.ts';
 import type { AuditFinding, AuditReport, Ledger } from './types.ts';
 
@@ -44,6 +45,7 @@ const RULES: readonly Rule[] = [
       UNION ALL SELECT id, 'no cost', cost FROM requests WHERE state IN ('open', 'released') AND (cost <> 0 OR shortfall <> 0)`,
   },
   ...transferRules(),
+  ...RECHARGE_RULES,
   {
     rule: 'tokens', // cached tokens are a part of the prompt
     query: `SELECT id AS subject, 'at most ' || prompt_tokens AS expected, cached_tokens AS found FROM requests WHERE cached_tokens > prompt_tokens`,

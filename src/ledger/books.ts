@@ -8,6 +8,7 @@ import { createHoldBooks } from './holds.ts';
 import { createKeyBooks } from './keys.ts';
 import { createMinuteBooks } from './minutes.ts';
 import { createNoteBooks } from './notes.ts';
+import { createRechargeBooks } from './recharges.ts';
 import { createSealedBooks, type SealedBooks } from './sealed.ts';
 import { createTransferBooks } from './transfers.ts';
 import type { Ledger } from './types.ts';
@@ -55,6 +56,7 @@ export function createBooks(db: Connection, boot: string): Books {
     ...createHoldBooks(db, batch, boot),
     ...createEndingBooks(db, batch, { record }, boot),
     ...transfers,
+    ...createRechargeBooks(db, batch, { record }),
     ...createHistoryBooks(db),
     ...createUsageBooks(db),
     ...createMinuteBooks(db),

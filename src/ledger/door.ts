@@ -39,6 +39,15 @@ export function createDoor({ read, write, close, failed }: Access): Ledger {
     grant: (grant) => write('grant', grant),
     listTransfers: (filter) => read((books) => books.listTransfers(filter)),
 
+    startRecharge: (wanted) => write('startRecharge', wanted),
+    attachCheckout: (checkout) => write('attachCheckout', checkout),
+    landRecharge: (landing) => write('landRecharge', landing),
+    expireRecharge: (ended) => write('expireRecharge', ended),
+    refundRecharge: (refund) => write('refundRecharge', refund),
+    disputeRecharge: (dispute) => write('disputeRecharge', dispute),
+    findRecharge: (id) => read((books) => books.findRecharge(id)),
+    listRecharges: (filter, page) => read((books) => books.listRecharges(filter, page)),
+
     listRequests: (filter, page) => read((books) => books.listRequests(filter, page)),
     requestsSince: (cursor, filter, limit) => read((books) => books.requestsSince(cursor, filter, limit)),
     findRequest: (id) => read((books) => books.findRequest(id)),

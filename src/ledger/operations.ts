@@ -4,6 +4,7 @@ import type { Books } from './books.ts';
 export const WRITES = [
   'createAccount', 'setAccountStatus', 'setAccountLimit', 'createKey', 'revokeKey', 'hold', 'progress', 'settle', 'release', 'recover',
   'grant', 'saveByokKey', 'removeByokKey', 'saveProviderKey', 'removeProviderKey', 'replaceSealed', 'setNote', 'publish',
+  'startRecharge', 'attachCheckout', 'landRecharge', 'expireRecharge', 'refundRecharge', 'disputeRecharge',
 ] as const;
 
 export type WriteName = (typeof WRITES)[number];

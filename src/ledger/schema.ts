@@ -1,5 +1,6 @@
 import type { Connection } from './connection.ts';
 import { LedgerError } from './errors.ts';
+import { RECHARGE_TABLES } from './recharge-schema.ts';
 
 /**
  * The books' shape, one string a version, each applied in one transaction. Append; never edit one that was released.
@@ -152,6 +153,7 @@ CREATE TABLE daemon_state (
 ${rollup('rollup_minutes')}
 ${rollup('rollup_days')}
 `,
+  RECHARGE_TABLES,
 ];
 
 /**
