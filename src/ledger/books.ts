@@ -5,6 +5,7 @@ import type { Connection } from './connection.ts';
 import { createEndingBooks } from './endings.ts';
 import { createHistoryBooks } from './history.ts';
 import { createHoldBooks } from './holds.ts';
+import { createIdempotencyBooks } from './idempotency.ts';
 import { createKeyBooks } from './keys.ts';
 import { createMinuteBooks } from './minutes.ts';
 import { createNoteBooks } from './notes.ts';
@@ -54,6 +55,7 @@ export function createBooks(db: Connection, boot: string): Books {
     ...createAccountBooks(db),
     ...createKeyBooks(db),
     ...createHoldBooks(db, batch, boot),
+    ...createIdempotencyBooks(db),
     ...createEndingBooks(db, batch, { record }, boot),
     ...transfers,
     ...createRechargeBooks(db, batch, { record }),

@@ -35,6 +35,7 @@ export function createDoor({ read, write, close, failed }: Access): Ledger {
     settle: (settlement) => write('settle', settlement),
     release: (end) => write('release', end),
     recover: (nowMs) => write('recover', nowMs),
+    claimIdempotency: (claim) => write('claimIdempotency', claim),
 
     grant: (grant) => write('grant', grant),
     listTransfers: (filter) => read((books) => books.listTransfers(filter)),

@@ -5,6 +5,6 @@ export { inspectLedger, type Inspection } from './inspect.ts';
 export { LedgerError, type LedgerErrorCode } from './errors.ts';
 export type { DisputeState, LandRecharge, Landing, Recharge, RechargeLedger, RechargeStatus } from './types.ts';
 export type {
-  Account, AccountStatus, ApiKey, AuditFinding, AuditReport, ByokKey, DaemonState, Granted, HoldRequest, HoldResult, KeyOwner, Ledger, MinuteTotals, Mode,
+  Account, AccountStatus, ApiKey, AuditFinding, AuditReport, ByokKey, DaemonState, Granted, HoldRequest, HoldResult, IdempotencyClaim, IdempotencyStanding, KeyOwner, Ledger, MinuteTotals, Mode,
   OpenLedger, Page, ProviderKey, Receipt, RequestEnd, RequestFilter, RequestRow, Settlement, Transfer, TransferKind, UsageGrouping, UsageTotals,
 } from './types.ts';

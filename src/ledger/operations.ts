@@ -2,7 +2,7 @@ import type { Books } from './books.ts';
 
 /** The methods that write. Whatever is not named here is read, and works on a readonly connection. */
 export const WRITES = [
-  'createAccount', 'setAccountStatus', 'setAccountLimit', 'createKey', 'revokeKey', 'hold', 'progress', 'settle', 'release', 'recover',
+  'createAccount', 'setAccountStatus', 'setAccountLimit', 'createKey', 'revokeKey', 'hold', 'progress', 'settle', 'release', 'recover', 'claimIdempotency',
   'grant', 'saveByokKey', 'removeByokKey', 'saveProviderKey', 'removeProviderKey', 'replaceSealed', 'setNote', 'publish',
   'startRecharge', 'attachCheckout', 'landRecharge', 'expireRecharge', 'refundRecharge', 'disputeRecharge',
 ] as const;

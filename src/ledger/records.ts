@@ -64,6 +64,24 @@ export type HoldResult =
   | { readonly ok: false; readonly reason: 'insufficient_credits'; readonly available: UsdE8 }
   | { readonly ok: false; readonly reason: 'account_inactive'; readonly status: AccountStatus; readonly frozen: boolean };
 
+/** A client's `Idempotency-Key`, told by hashes. */
+export interface IdempotencyClaim {
+  readonly accountId: string;
+  /** 32 bytes each. */
+  readonly keyHash: Uint8Array;
+  readonly bodyHash: Uint8Array;
+  /** The request that will run under the key, should it be free. */
+  readonly requestId: string;
+  readonly nowMs: number;
+  /** How long a key stands for its request. */
+  readonly keepMs: number;
+}
+
+/** `taken`: the key stands for a request that has cost something or still may; `status` and `cost` are its recorded outcome. */
+export type IdempotencyStanding =
+  | { readonly kind: 'claimed' }
+  | { readonly kind: 'taken'; readonly isSameBody: boolean; readonly requestId: string; readonly status: string; readonly cost: UsdE8 };
+
 /** What a finished request writes beside its money. */
 export interface RequestEnd {
   readonly id: string;

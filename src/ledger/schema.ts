@@ -1,5 +1,6 @@
 import type { Connection } from './connection.ts';
 import { LedgerError } from './errors.ts';
+import { IDEMPOTENCY_TABLES } from './idempotency.ts';
 import { RECHARGE_TABLES } from './recharge-schema.ts';
 
 /**
@@ -154,6 +155,7 @@ ${rollup('rollup_minutes')}
 ${rollup('rollup_days')}
 `,
   RECHARGE_TABLES,
+  IDEMPOTENCY_TABLES,
 ];
 
 /**

@@ -1,6 +1,6 @@
 import type { UsdE8 } from '../money/index.ts';
 import type {
-  Account, AccountStatus, ApiKey, AuditReport, ByokKey, DaemonState, Granted, HoldRequest, HoldResult, KeyOwner,
+  Account, AccountStatus, ApiKey, AuditReport, ByokKey, DaemonState, Granted, HoldRequest, HoldResult, IdempotencyClaim, IdempotencyStanding, KeyOwner,
   MinuteTotals, Page, ProviderKey, Receipt, RequestEnd, RequestFilter, RequestRow, Settlement, Transfer, UsageGrouping,
   UsageTotals,
 } from './records.ts';
@@ -37,6 +37,12 @@ export interface Ledger extends RechargeLedger {
   release(end: RequestEnd): Promise<Receipt>;
   /** Settles or releases what a dead process left open; called before listening, with the daemon's lock held. */
   recover(nowMs: number): Promise<{ readonly released: number; readonly settled: number }>;
+
+  /**
+   * Binds a client's `Idempotency-Key` to the request that is about to run, before its hold; durable when it resolves.
+   * A key whose request was refused before its hold, was released, or is older than `keepMs` is free again.
+   */
+  claimIdempotency(claim: IdempotencyClaim): Promise<IdempotencyStanding>;
 
   /** An operator's manual credit; negative takes back, at most what is available. Idempotent by reference. */
   grant(grant: { readonly accountId: string; readonly amount: UsdE8; readonly reference: string; readonly note: string; readonly nowMs: number }): Promise<Granted | 'no_account' | 'insufficient_credits'>;

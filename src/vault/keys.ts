@@ -38,6 +38,19 @@ export function hashKey(key: string): Uint8Array {
 }
 
 /**
+ * SHA-256 of several texts or bytes in a row, 32 bytes. Each part's length goes before it, so that no two rows of parts that differ
+ * come to the same bytes.
+ */
+export function fingerprint(parts: readonly (string | Uint8Array)[]): Uint8Array {
+  const hash = crypto.createHash('sha256');
+  for (const part of parts) {
+    const bytes = typeof part === 'string' ? Buffer.from(part) : part;
+    hash.update(`${bytes.length}:`).update(bytes);
+  }
+  return hash.digest();
+}
+
+/**
  * A new id: the prefix, 10 characters of time, 16 of chance (80 bits), all lower-case base 32. Ids of a later millisecond sort later.
  * `mintId('req', 0)` begins with `req_0000000000`.
  * @throws RangeError on a time that is no whole number of milliseconds from 0 to 2^50: a bug of the caller.
