@@ -45,7 +45,7 @@ export function createPaybackBooks(db: Connection, transfers: { readonly record:
     ON CONFLICT DO UPDATE SET refunded = max(refunded, excluded.refunded)`);
   const keepDispute = db.prepare(`INSERT INTO payment_disputes (id, payment_intent, amount, currency, state)
     VALUES (@disputeId, @paymentIntent, @amount, @currency, @state)
-    ON CONFLICT DO UPDATE SET state = CASE state WHEN 'open' THEN excluded.state ELSE state END`);
+    ON CONFLICT DO UPDATE SET state = CASE WHEN state = 'won' OR excluded.state = 'open' THEN state ELSE excluded.state END`);
   const find = db.prepare('SELECT * FROM recharges WHERE id = ?');
   const disputesOf = db.prepare('SELECT * FROM payment_disputes WHERE payment_intent = ? AND currency = ? ORDER BY id');
   const taken = db.prepare(`SELECT coalesce(sum(taken), 0) AS taken, coalesce(sum(taken_credits), 0) AS taken_credits, count(*) FILTER (WHERE booked = 1) AS standing

@@ -68,7 +68,7 @@ export interface RechargeLedger {
    * is a debt, and freezes the account.
    */
   refundRecharge(refund: { readonly paymentIntent: string; readonly refunded: UsdE8; readonly currency: string; readonly eventId: string | undefined; readonly nowMs: number }): Promise<Landing>;
-  /** An open dispute takes its amount back and freezes the account; a won one returns it. The first end of a dispute is its end. */
+  /** An open dispute takes its amount back and freezes the account; a won one returns it, after a loss too (an appeal). Open, lost, won: never back. */
   disputeRecharge(dispute: { readonly disputeId: string; readonly paymentIntent: string; readonly amount: UsdE8; readonly currency: string; readonly state: DisputeState; readonly eventId: string | undefined; readonly nowMs: number }): Promise<Landing>;
 
   findRecharge(id: string): Promise<Recharge | undefined>;
