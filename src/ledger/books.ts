@@ -1,14 +1,17 @@
 import { createAccountBooks } from './accounts.ts';
+import { createActivationBooks } from './activations.ts';
 import { createAuditBooks } from './audit.ts';
 import { createBatch } from './batch.ts';
 import type { Connection } from './connection.ts';
 import { createEndingBooks } from './endings.ts';
+import { createExpiryBooks } from './expiry.ts';
 import { createHistoryBooks } from './history.ts';
 import { createHoldBooks } from './holds.ts';
 import { createIdempotencyBooks } from './idempotency.ts';
 import { createKeyBooks } from './keys.ts';
 import { createMinuteBooks } from './minutes.ts';
 import { createNoteBooks } from './notes.ts';
+import { createOutboxBooks } from './outbox.ts';
 import { createRechargeBooks } from './recharges.ts';
 import { createSealedBooks, type SealedBooks } from './sealed.ts';
 import { createTransferBooks } from './transfers.ts';
@@ -37,6 +40,9 @@ export function createBooks(db: Connection, boot: string): Books {
   const batch = createBatch(db);
   const { record, ...transfers } = createTransferBooks(db, batch);
   const notes = createNoteBooks(db);
+  const accounts = createAccountBooks(db);
+  const keys = createKeyBooks(db);
+  const { queueMail, ...outbox } = createOutboxBooks(db);
 
   const within = <T>(start: { run(): unknown }, work: () => T, finish: () => void): T => {
     start.run();
@@ -52,13 +58,16 @@ export function createBooks(db: Connection, boot: string): Books {
     }
   };
   return {
-    ...createAccountBooks(db),
-    ...createKeyBooks(db),
+    ...accounts,
+    ...keys,
     ...createHoldBooks(db, batch, boot),
     ...createIdempotencyBooks(db),
     ...createEndingBooks(db, batch, { record }, boot),
     ...transfers,
     ...createRechargeBooks(db, batch, { record }),
+    ...outbox,
+    ...createActivationBooks(db, { accounts, keys, outbox: { queueMail } }),
+    ...createExpiryBooks(db, { batch, transfers: { record }, outbox: { queueMail } }),
     ...createHistoryBooks(db),
     ...createUsageBooks(db),
     ...createMinuteBooks(db),

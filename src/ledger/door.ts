@@ -49,6 +49,18 @@ export function createDoor({ read, write, close, failed }: Access): Ledger {
     findRecharge: (id) => read((books) => books.findRecharge(id)),
     listRecharges: (filter, page) => read((books) => books.listRecharges(filter, page)),
 
+    createActivation: (wanted) => write('createActivation', wanted),
+    activate: (use) => write('activate', use),
+    hasDueMail: (nowMs) => read((books) => books.hasDueMail(nowMs)),
+    takeDueMail: (take) => write('takeDueMail', take),
+    markSent: (sent) => write('markSent', sent),
+    markFailed: (failed) => write('markFailed', failed),
+    listMail: (page) => read((books) => books.listMail(page)),
+    listIdle: (filter) => read((books) => books.listIdle(filter)),
+    queueNotice: (notice) => write('queueNotice', notice),
+    expireCredits: (idle) => write('expireCredits', idle),
+    deactivateIdle: (idle) => write('deactivateIdle', idle),
+
     listRequests: (filter, page) => read((books) => books.listRequests(filter, page)),
     requestsSince: (cursor, filter, limit) => read((books) => books.requestsSince(cursor, filter, limit)),
     findRequest: (id) => read((books) => books.findRequest(id)),

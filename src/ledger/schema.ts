@@ -1,6 +1,7 @@
 import type { Connection } from './connection.ts';
 import { LedgerError } from './errors.ts';
 import { IDEMPOTENCY_TABLES } from './idempotency.ts';
+import { LIFE_TABLES } from './life-schema.ts';
 import { RECHARGE_TABLES } from './recharge-schema.ts';
 
 /**
@@ -156,6 +157,7 @@ ${rollup('rollup_days')}
 `,
   RECHARGE_TABLES,
   IDEMPOTENCY_TABLES,
+  LIFE_TABLES,
 ];
 
 /**

@@ -4,16 +4,18 @@ import type {
   MinuteTotals, Page, ProviderKey, Receipt, RequestEnd, RequestFilter, RequestRow, Settlement, Transfer, UsageGrouping,
   UsageTotals,
 } from './records.ts';
+import type { LifeLedger } from './life-types.ts';
 import type { RechargeLedger } from './recharge-types.ts';
 
 export type * from './records.ts';
+export type * from './life-types.ts';
 export type * from './recharge-types.ts';
 
 /**
  * The books. Everything asynchronous, for a second engine may stand behind the same door; no method speaks of SQLite.
  * A method that writes is durable when its promise resolves. Ids are minted by the caller.
  */
-export interface Ledger extends RechargeLedger {
+export interface Ledger extends RechargeLedger, LifeLedger {
   createAccount(account: { readonly id: string; readonly email: string; readonly status: AccountStatus; readonly nowMs: number }): Promise<Account | 'email_taken'>;
   /** By id or e-mail address (case-insensitive). */
   findAccount(idOrEmail: string): Promise<Account | undefined>;
