@@ -38,6 +38,8 @@ export function simulateAnswer(answer: WholeAnswer, target: Omit<AnswerTarget, '
 /** One choice under way. */
 interface ChoiceState {
   readonly toolIds: (string | undefined)[];
+  /** A role was said. Some providers never say one, and the SDKs' own accumulators refuse an answer without. */
+  named: boolean;
   streamed: boolean;
   ended: boolean;
 }
@@ -158,12 +160,15 @@ class OpenAnswer implements AnswerStream {
 
   /** Splits a choice into what may go now and its end, which may not. */
   #readChoice(choice: FrameChoice): { readonly live: JsonObject | undefined; readonly end: JsonObject | undefined; readonly substance: boolean } {
-    const state = this.#choices.get(choice.index) ?? { toolIds: [], streamed: false, ended: false };
+    const state = this.#choices.get(choice.index) ?? { toolIds: [], named: false, streamed: false, ended: false };
     this.#choices.set(choice.index, state);
     const source = choice.message !== undefined && !state.streamed ? choice.message : choice.delta;
-    const delta = numberToolCalls(source, state.toolIds);
-    const substance = hasSubstance(delta);
+    const numbered = numberToolCalls(source, state.toolIds);
+    const substance = hasSubstance(numbered);
     const { reason } = choice.finish;
+    const isNameless = !state.named && !('role' in numbered) && (substance || reason !== null);
+    const delta: JsonObject = isNameless ? { role: 'assistant', ...numbered } : numbered;
+    state.named ||= 'role' in delta;
     const ends = reason !== null && !state.ended;
     if (substance) addAnswer(this.#written, delta);
     state.streamed ||= substance;
