@@ -22,3 +22,4 @@ export { planRefund, refundRecharge } from './refunds.ts';
 export { readReturnUrl } from './return-url.ts';
 export type { RechargeView } from './recharge-view.ts';
 export { rechargeView } from './recharge-view.ts';
+export { rotateMasterKey } from './rotate.ts';

@@ -39,12 +39,15 @@ export async function restoreLedger({ path, from, stamp }: { readonly path: stri
   try {
     return await refused(from, async () => {
       const arriving = `${path}.arriving`;
+      // A reader makes journals beside the backup and leaves them there; a backup is one file before and after.
+      const made = JOURNALS.map((ending) => from + ending).filter((journal) => !existsSync(journal));
       const source = openConnection({ path: from, readonly: true });
       try {
         assertBackup(source, from);
         await copyInto(source, arriving);
       } finally {
         source.close();
+        for (const journal of made) rmSync(journal, { force: true });
       }
       const kept = existsSync(path) ? setAside(path, stamp) : undefined;
       renameSync(arriving, path);
