@@ -1,7 +1,7 @@
 /** The books: accounts, keys, holds, transfers and what was used, kept exactly and durably. */
 export { openLedger } from './open.ts';
 export { backupLedger, restoreLedger } from './backup.ts';
-export { inspectLedger, type Inspection } from './inspect.ts';
+export { inspectLedger, sqliteVersion, type Inspection } from './inspect.ts';
 export { LedgerError, type LedgerErrorCode } from './errors.ts';
 export type { Activated, ActivationCreated, IdleAccount, LifeLedger, MailKind, MailState, NewMail, OutboxMail } from './types.ts';
 export type { DisputeState, LandRecharge, Landing, Recharge, RechargeLedger, RechargeStatus } from './types.ts';

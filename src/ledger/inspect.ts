@@ -1,4 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
+import Database from 'better-sqlite3';
 import { openConnection, storageTrouble, takeDaemonLock } from './connection.ts';
 import { LedgerError } from './errors.ts';
 import { MIGRATIONS } from './schema.ts';
@@ -52,6 +53,16 @@ export function inspectLedger({ path, folder, deep }: { readonly path: string; r
     const trouble = storageTrouble(error);
     if (trouble === undefined) throw error;
     throw new LedgerError('ledger_unfit', `${path} cannot be read (${trouble}). Restore a backup with \`findtoken restore FILE\`.`);
+  }
+}
+
+/** Loads the native module and asks it for its version. @throws what the loader says where it was built for another machine */
+export function sqliteVersion(): string {
+  const db = new Database(':memory:');
+  try {
+    return String(db.prepare('SELECT sqlite_version()').pluck().get());
+  } finally {
+    db.close();
   }
 }
 

@@ -2,6 +2,7 @@
 export type { Binding, Keyring, Notes, OpenVault, Rotation, Vault } from './types.ts';
 export { VaultError } from './error.ts';
 export type { VaultErrorReason } from './error.ts';
+export { keychainTrouble } from './keychain.ts';
 export { fingerprint, hashKey, mask, mintId, mintKey, readApiKey } from './keys.ts';
 export type { MintedKey } from './keys.ts';
 export { openVault } from './open.ts';

@@ -43,6 +43,17 @@ export function keychainPlace(installId: string, stand: Keyring | undefined): Pl
   return { note: 'keychain', label: 'keychain', writable: true, read, create, replace };
 }
 
+/** Why the system's keychain cannot be used; undefined where it can. Reads an entry that is not there, and writes nothing. */
+export async function keychainTrouble(): Promise<string | undefined> {
+  try {
+    await ask(undefined, '', (keyring) => keyring.getPassword(SERVICE, 'nothing'));
+    return undefined;
+  } catch (error) {
+    if (error instanceof KeychainError) return error.why;
+    throw error;
+  }
+}
+
 /** Asks the keychain one thing, within the time. `secret` is struck from what an error says. */
 async function ask<T>(stand: Keyring | undefined, secret: string, question: (keyring: Keyring) => Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
