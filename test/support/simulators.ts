@@ -52,12 +52,14 @@ interface Parts {
   readonly says: SimulatedAnswer;
 }
 
-/** Starts the simulator of one provider. The key is `good-key`. */
+const KEYS = ['Bearer good-key', 'Bearer good.key'];
+
+/** Starts the simulator of one provider. The key is `good-key`, or `good.key` where a key has a dot. */
 export async function startSimulator(name: SimulatedProvider): Promise<Simulator> {
   const provider = await startProvider();
   const says: SimulatedAnswer = { text: 'It is sunny in 杭州 today.', reasoning: '', prompt: 1900, cached: 1200, completion: 130, reasoningTokens: 0 };
   const guarded = (answer: Answer): Answer => (request, response) => {
-    const isKnown = request.headers.authorization === 'Bearer good-key';
+    const isKnown = KEYS.includes(request.headers.authorization ?? '');
     return (isKnown ? answer : refusal(name, 'key'))(request, response);
   };
   provider.always(guarded((request, response) => simulated(name, request, says)(request, response)));
