@@ -11,8 +11,11 @@ export interface AccountParts {
 
 /** Longest address that SMTP carries. Source: RFC 5321, 4.5.3.1.3, less the angle brackets. */
 const EMAIL_MAX = 254;
-/** One `@` with something on both sides; the activation mail is the real check. `root@localhost` passes. */
-const EMAIL = /^[^\s@]+@[^\s@]+$/;
+/**
+ * One `@` with something on both sides; the activation mail is the real check. `root@localhost` passes; characters that quote,
+ * list or bracket addresses in a mail's header do not.
+ */
+const EMAIL = /^[^\s@<>()[\]\\,;:"]+@[^\s@<>()\\,;"]+$/;
 const LIMIT_MAX = 1_000_000;
 
 /**
@@ -20,16 +23,26 @@ const LIMIT_MAX = 1_000_000;
  * @throws Fault invalid_request on a malformed address (`param` is `email`) or one that has an account already.
  */
 export async function createAccount(parts: AccountParts, wanted: { readonly email: string; readonly pending: boolean }): Promise<Account> {
-  const email = wanted.email.trim();
-  if (!EMAIL.test(email) || email.length > EMAIL_MAX || hasUnprintable(email)) {
-    throw new Fault('invalid_request', { fill: { detail: 'That is not an e-mail address; write it as name@example.com.' }, param: 'email' });
-  }
+  const email = readEmail(wanted.email);
   const nowMs = parts.nowMs();
   const account = await parts.ledger.createAccount({ id: mintId('acct', nowMs), email, status: wanted.pending ? 'pending' : 'active', nowMs });
-  if (account === 'email_taken') {
-    throw new Fault('invalid_request', { fill: { detail: `${email} has an account already; use it with --account ${email}, or choose another address.` } });
-  }
+  if (account === 'email_taken') throw emailTaken(email);
   return account;
+}
+
+/**
+ * Reads an e-mail address: trimmed, at most 254 characters.
+ * @throws Fault invalid_request (`param` is `email`). `readEmail(' ann@example.com ')` is "ann@example.com".
+ */
+export function readEmail(written: string): string {
+  const email = written.trim();
+  if (EMAIL.test(email) && email.length <= EMAIL_MAX && !hasUnprintable(email)) return email;
+  throw new Fault('invalid_request', { fill: { detail: 'That is not an e-mail address; write it as name@example.com.' }, param: 'email' });
+}
+
+/** The refusal of a second account for one address. */
+export function emailTaken(email: string): Fault {
+  return new Fault('invalid_request', { fill: { detail: `${email} has an account already; use it with --account ${email}, or choose another address.` } });
 }
 
 /**

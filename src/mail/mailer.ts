@@ -1,0 +1,45 @@
+import { MailError } from './error.ts';
+import type { Transport } from './smtp.ts';
+import type { Mail, Mailer, OpenMailer } from './types.ts';
+
+/** One mail takes no longer; the lease under which it is taken is several times that. */
+const SEND_LIMIT_MS = 60_000;
+
+/**
+ * Opens the way out for mails. The SMTP package is loaded with the first mail, and nothing is connected before it.
+ * Without a server every mail is handed to `log`, text and all.
+ */
+export function openMailer({ from, smtp, log }: OpenMailer): Mailer {
+  let opened: Promise<Transport> | undefined;
+  const transport = () => (opened ??= import('./smtp.ts').then(({ openTransport }) => openTransport({ from, smtp })));
+  return {
+    async send(mail) {
+      assertHeader('recipient', mail.recipient);
+      assertHeader('subject', mail.subject);
+      if (smtp === '') {
+        log(mail);
+        return 'logged';
+      }
+      await withinLimit((await transport()).send(mail));
+      return 'sent';
+    },
+    close: async () => (await opened)?.close(),
+  };
+}
+
+async function withinLimit(sending: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new MailError('TIMEOUT', `no end after ${SEND_LIMIT_MS / 1_000} s`)), SEND_LIMIT_MS);
+  });
+  try {
+    await Promise.race([sending, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A line break would let a header's value become further headers. */
+function assertHeader(name: keyof Mail, value: string): void {
+  if (/\p{Cc}/u.test(value)) throw new RangeError(`a control character in the ${name} of a mail`);
+}
