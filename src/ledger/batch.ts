@@ -1,5 +1,7 @@
 import type { Connection } from './connection.ts';
-import { whole } from './rows.ts';
+import { createPurses, type Purses } from './purses.ts';
+import { big, theRow } from './rows.ts';
+import type { Mode } from './types.ts';
 
 /** What one ended request adds to the totals of its minute and its day. */
 export interface Tally {
@@ -10,31 +12,61 @@ export interface Tally {
   readonly mode: string;
   readonly endedMs: number;
   readonly isError: boolean;
-  readonly promptTokens: bigint;
-  readonly cachedTokens: bigint;
-  readonly completionTokens: bigint;
+  readonly promptTokens: number;
+  readonly cachedTokens: number;
+  readonly completionTokens: number;
   readonly cost: bigint;
   readonly providerCost: bigint;
   readonly fee: bigint;
   readonly shortfall: bigint;
 }
 
+/** A request whose hold was taken and not yet ended, as far as its end needs to know. */
+export interface OpenRequest {
+  readonly seq: bigint;
+  readonly account: bigint;
+  readonly keyId: string;
+  readonly mode: Mode;
+  readonly model: string;
+  readonly provider: string;
+  readonly hold: bigint;
+  readonly free: boolean;
+  readonly month: string;
+}
+
 /**
  * What the operations of one transaction owe to rows that they share, summed here and written once before the commit.
- * Nothing inside a transaction reads these rows, so no figure is seen stale.
+ * Nothing inside a transaction reads these rows but through here, so no figure is seen stale.
  */
 export interface Batch {
+  readonly purses: Purses;
+  /** The number of the next request to end, in the order of ending. */
+  nextEnd(): bigint;
+  /** Requests that this connection opened, so that their ends need not look for them. A row that is missing is in the table. */
+  readonly open: Map<string, OpenRequest>;
   /** Adds to (or takes from) a system account's balance. */
   addToSystem(wallet: bigint, amount: bigint): void;
   tally(request: Tally): void;
   /** Notes that an account and its key were used; the rows keep it to the minute. */
   touch(account: bigint, keyId: string, nowMs: number): void;
   flush(): void;
+  /** Forgets all of it: the transaction was rolled back. */
   clear(): void;
 }
 
 const FIGURES = ['requests', 'errors', 'prompt_tokens', 'cached_tokens', 'completion_tokens', 'cost', 'provider_cost', 'fee', 'shortfall'] as const;
-type Totals = Record<(typeof FIGURES)[number], bigint>;
+
+interface Totals {
+  requests: number;
+  errors: number;
+  prompt_tokens: number;
+  cached_tokens: number;
+  completion_tokens: number;
+  cost: bigint;
+  provider_cost: bigint;
+  fee: bigint;
+  shortfall: bigint;
+}
 
 interface Group {
   readonly account: bigint;
@@ -48,23 +80,35 @@ interface Group {
 
 const MINUTE_MS = 60_000;
 const MINUTES_A_DAY = 1_440;
+/** More than this are not open at once in one process; it bounds what is remembered, never what can be ended. */
+const OPEN_MAX = 65_536;
 
 export function createBatch(db: Connection): Batch {
+  const purses = createPurses(db);
+  const lastEnd = db.prepare('SELECT coalesce(max(end_no), 0) AS no FROM requests WHERE end_no > 0');
   const addBalance = db.prepare('UPDATE wallets SET balance = balance + @amount WHERE no = @wallet');
   const addMinute = db.prepare(upsert('rollup_minutes'));
   const addDay = db.prepare(upsert('rollup_days'));
   const touchAccount = db.prepare('UPDATE accounts SET activity_ms = @now WHERE no = @account AND activity_ms < @now - 60000');
   const touchKey = db.prepare('UPDATE api_keys SET last_used_ms = @now WHERE id = @key AND last_used_ms < @now - 60000');
 
+  const open = new Map<string, OpenRequest>();
   const system = new Map<bigint, bigint>();
   const groups = new Map<string, Group>();
   const accounts = new Map<bigint, number>();
   const keys = new Map<string, number>();
-  const clear = (): void => {
+  let ended: bigint | undefined;
+  const begin = (): void => {
+    purses.clear();
     for (const map of [system, groups, accounts, keys]) map.clear();
+    ended = undefined;
+    if (open.size > OPEN_MAX) open.clear();
   };
 
   return {
+    purses,
+    open,
+    nextEnd: () => (ended = (ended ?? big(theRow(lastEnd.get()), 'no')) + 1n),
     addToSystem: (wallet, amount) => void system.set(wallet, (system.get(wallet) ?? 0n) + amount),
     tally: (request) => add(groups, request),
     touch(account, keyId, nowMs) {
@@ -72,16 +116,20 @@ export function createBatch(db: Connection): Batch {
       if (keyId !== '') keys.set(keyId, nowMs);
     },
     flush() {
+      purses.flush();
       for (const [wallet, amount] of system) addBalance.run({ wallet, amount });
       for (const { minute, totals, ...group } of groups.values()) {
-        addMinute.run({ ...group, ...totals, bucket: BigInt(minute) });
-        addDay.run({ ...group, ...totals, bucket: BigInt(Math.floor(minute / MINUTES_A_DAY)) });
+        addMinute.run({ ...group, ...totals, bucket: minute });
+        addDay.run({ ...group, ...totals, bucket: Math.floor(minute / MINUTES_A_DAY) });
       }
-      for (const [account, nowMs] of accounts) touchAccount.run({ account, now: whole(nowMs) });
-      for (const [key, nowMs] of keys) touchKey.run({ key, now: whole(nowMs) });
-      clear();
+      for (const [account, nowMs] of accounts) touchAccount.run({ account, now: Math.round(nowMs) });
+      for (const [key, nowMs] of keys) touchKey.run({ key, now: Math.round(nowMs) });
+      begin();
     },
-    clear,
+    clear() {
+      open.clear();
+      begin();
+    },
   };
 }
 
@@ -92,8 +140,8 @@ function add(groups: Map<string, Group>, request: Tally): void {
   const group = groups.get(name) ?? { account, keyId, model, provider, mode, minute, totals: noTotals() };
   groups.set(name, group);
   const { totals } = group;
-  totals.requests += 1n;
-  totals.errors += request.isError ? 1n : 0n;
+  totals.requests += 1;
+  totals.errors += request.isError ? 1 : 0;
   totals.prompt_tokens += request.promptTokens;
   totals.cached_tokens += request.cachedTokens;
   totals.completion_tokens += request.completionTokens;
@@ -104,7 +152,7 @@ function add(groups: Map<string, Group>, request: Tally): void {
 }
 
 function noTotals(): Totals {
-  return { requests: 0n, errors: 0n, prompt_tokens: 0n, cached_tokens: 0n, completion_tokens: 0n, cost: 0n, provider_cost: 0n, fee: 0n, shortfall: 0n };
+  return { requests: 0, errors: 0, prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0, cost: 0n, provider_cost: 0n, fee: 0n, shortfall: 0n };
 }
 
 function upsert(table: string): string {

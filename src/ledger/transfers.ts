@@ -2,7 +2,7 @@ import type { Batch } from './batch.ts';
 import type { Sync } from './books.ts';
 import type { Connection } from './connection.ts';
 import { cursorNo, pageOf } from './pages.ts';
-import { big, int, rowsOf, text, theRow, whole, word, type Row } from './rows.ts';
+import { big, int, rowsOf, text, theRow, word, type Row } from './rows.ts';
 import type { Ledger, Transfer, TransferKind } from './types.ts';
 
 /** The numbers that the schema gives the system accounts; customers' wallets begin at 100. */
@@ -33,12 +33,12 @@ const NAMES = `JOIN wallets d ON d.no = t.debit JOIN wallets c ON c.no = t.credi
 
 export function createTransferBooks(db: Connection, batch: Batch): TransferBooks {
   const add = db.prepare(`INSERT INTO transfers (kind, debit, credit, amount, reference, note, at_ms)
-    VALUES (@kind, @debit, @credit, @amount, @reference, @note, @at)`);
+    VALUES (?, ?, ?, ?, ?, ?, ?)`);
   const record = (transfer: NewTransfer): void => {
-    const { atMs, ...columns } = transfer;
-    add.run({ ...columns, at: whole(atMs) });
-    if (transfer.debit < FIRST_CUSTOMER) batch.addToSystem(transfer.debit, -transfer.amount);
-    if (transfer.credit < FIRST_CUSTOMER) batch.addToSystem(transfer.credit, transfer.amount);
+    const { kind, debit, credit, amount, reference, note, atMs } = transfer;
+    add.run(kind, debit, credit, amount, reference, note, Math.round(atMs));
+    if (debit < FIRST_CUSTOMER) batch.addToSystem(debit, -amount);
+    if (credit < FIRST_CUSTOMER) batch.addToSystem(credit, amount);
   };
   return { record, grant: grantInto(db, batch, record), listTransfers: listing(db) };
 }

@@ -1,6 +1,8 @@
 import { Worker } from 'node:worker_threads';
+import { embeddedText } from '../embedded/index.ts';
 import { closedError, LedgerError, storageFault } from './errors.ts';
-import type { Operation, Outcome, WriteArgs, WriteName, WriteResults } from './operations.ts';
+import type { Operation, WriteArgs, WriteName, WriteResults } from './operations.ts';
+import { pack, unpackTold, type Sent, type Told } from './packing.ts';
 
 /** A larger batch would keep the command line waiting for the write lock. */
 const BATCH_MAX = 512;
@@ -8,8 +10,6 @@ const BATCH_MAX = 512;
 export interface WriterOptions {
   readonly path: string;
   readonly boot: string;
-  /** The native module's file, for the thread to load by itself. */
-  readonly nativeFile: string | undefined;
 }
 
 export interface Writer {
@@ -23,8 +23,8 @@ export interface Writer {
 }
 
 /** What the thread says: that it is ready, or what became of a batch. */
-export type FromWorker = { readonly kind: 'ready' } | { readonly kind: 'done'; readonly outcomes: readonly Outcome[] };
-export type ToWorker = { readonly kind: 'batch'; readonly operations: readonly Operation[] } | { readonly kind: 'end' };
+export type FromWorker = { readonly kind: 'ready' } | { readonly kind: 'done'; readonly answers: readonly Told[] };
+export type ToWorker = { readonly kind: 'batch'; readonly operations: readonly Sent[] } | { readonly kind: 'end' };
 
 interface Pending {
   readonly operation: Operation;
@@ -37,7 +37,7 @@ interface Pending {
  * together when it is durable: no timer, and one fsync for all of them.
  */
 export async function startWriter(options: WriterOptions): Promise<Writer> {
-  const worker = new Worker(workerFile(), { workerData: options });
+  const worker = startThread(options);
   const queue = new Queue(worker);
   await queue.ready;
   return {
@@ -48,9 +48,11 @@ export async function startWriter(options: WriterOptions): Promise<Writer> {
   };
 }
 
-/** Beside this file while it is TypeScript; beside the bundle once it is built. */
-function workerFile(): URL {
-  return new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './ledger-worker.js', import.meta.url);
+/** The thread's program lies beside this file while that is TypeScript, beside the bundle once it is built, or in the single executable. */
+function startThread(workerData: WriterOptions): Worker {
+  const carried = embeddedText('ledger-worker.js');
+  if (carried !== undefined) return new Worker(carried, { eval: true, workerData });
+  return new Worker(new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './ledger-worker.js', import.meta.url), { workerData });
 }
 
 class Queue {
@@ -60,6 +62,7 @@ class Queue {
   readonly #exited: Promise<void>;
   #waiting: Pending[] = [];
   #inFlight: Pending[] = [];
+  #sendDue = false;
   #refusal: Error | undefined;
   #onIdle: (() => void) | undefined;
   #tellFailure: (error: Error) => void = () => undefined;
@@ -70,7 +73,7 @@ class Queue {
     this.#exited = new Promise((resolve) => worker.once('exit', () => resolve()));
     this.ready = new Promise((resolve, reject) => {
       void this.failed.then(reject);
-      worker.on('message', (message: FromWorker) => (message.kind === 'ready' ? resolve() : this.#settle(message.outcomes)));
+      worker.on('message', (message: FromWorker) => (message.kind === 'ready' ? resolve() : this.#settle(message.answers)));
     });
     worker.on('error', (error) => this.#fail(error));
     worker.on('exit', (code) => this.#fail(new Error(`it stopped with code ${code}`)));
@@ -82,7 +85,7 @@ class Queue {
       // Each name's arguments and answer belong together; the queue in between does not look at either.
       const operation = { name, args } as Operation;
       this.#waiting.push({ operation, resolve: (value) => resolve(value as WriteResults[K]), reject });
-      this.#send();
+      this.#sendSoon();
     });
   }
 
@@ -97,23 +100,34 @@ class Queue {
     await this.#exited;
   }
 
+  /** After everything that this turn of the event loop has read: a batch of one would make all others wait for its fsync. */
+  #sendSoon(): void {
+    if (this.#sendDue || this.#inFlight.length > 0) return;
+    this.#sendDue = true;
+    setImmediate(() => {
+      this.#sendDue = false;
+      this.#send();
+    });
+  }
+
   #send(): void {
     if (this.#inFlight.length > 0 || this.#waiting.length === 0) return;
     this.#inFlight = this.#waiting.splice(0, BATCH_MAX);
-    this.#worker.postMessage({ kind: 'batch', operations: this.#inFlight.map(({ operation }) => operation) } satisfies ToWorker);
+    this.#worker.postMessage({ kind: 'batch', operations: this.#inFlight.map(({ operation }) => pack(operation)) } satisfies ToWorker);
   }
 
-  #settle(outcomes: readonly Outcome[]): void {
+  #settle(answers: readonly Told[]): void {
     const batch = this.#inFlight;
     this.#inFlight = [];
-    this.#send();
+    if (this.#waiting.length > 0) this.#sendSoon();
     batch.forEach(({ resolve, reject }, at) => {
-      const outcome = outcomes[at];
-      if (outcome === undefined) reject(new Error('the ledger worker gave no answer'));
-      else if (outcome.ok) resolve(outcome.value);
+      const told = answers[at];
+      if (told === undefined) return reject(new Error('the ledger worker gave no answer'));
+      const outcome = unpackTold(told);
+      if (outcome.ok) resolve(outcome.value);
       else reject(outcome.storage === undefined ? new Error(outcome.message) : storageFault(outcome.storage));
     });
-    if (this.#inFlight.length === 0) this.#onIdle?.();
+    if (this.#inFlight.length + this.#waiting.length === 0) this.#onIdle?.();
   }
 
   /** Whether the batch on its way was committed is not known; `recover` finds out at the next start. */
