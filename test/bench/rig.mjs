@@ -10,8 +10,11 @@ const READY_MS = 15_000;
 const STOP_MS = 10_000;
 const TMPFS = 0x01021994;
 
-/** @param {{folder?: string}} options a folder on the disk to be measured; otherwise the system's temporary one */
-export function openRig({ folder: parent = tmpdir() }) {
+/**
+ * @param {{folder?: string, profiles?: string, against?: string}} options `folder`: on the disk to be measured, otherwise the system's
+ *   temporary one; `profiles`: where findtoken writes CPU profiles; `against`: another checkout of findtoken, built
+ */
+export function openRig({ folder: parent = tmpdir(), profiles, against }) {
   const folder = mkdtempSync(join(parent, 'findtoken-bench-'));
   // nginx's worker gives up root, and still has to reach its file.
   chmodSync(folder, 0o711);
@@ -20,6 +23,8 @@ export function openRig({ folder: parent = tmpdir() }) {
   const rig = {
     folder,
     tools,
+    profiles,
+    against,
     loadCore: 0,
     serverCore: 1,
     pinned: (core, command, args) => (tools.taskset ? ['taskset', ['-c', String(core), command, ...args]] : [command, args]),

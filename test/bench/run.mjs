@@ -14,6 +14,7 @@ const { values: given } = parseArgs({
   options: {
     rounds: { type: 'string' }, c: { type: 'string', default: '64' }, seconds: { type: 'string', default: '1' }, quick: { type: 'boolean', default: false },
     only: { type: 'string' }, servers: { type: 'string', default: 'nginx,bare,findtoken' }, folder: { type: 'string' }, json: { type: 'boolean', default: false },
+    prof: { type: 'string' }, against: { type: 'string' },
   },
 });
 const plan = {
@@ -27,7 +28,7 @@ process.exitCode = (await main()) ? 0 : 1;
 
 /** Runs every suite; true where each answer was whole and 2xx. */
 async function main() {
-  const rig = openRig({ folder: given.folder });
+  const rig = openRig({ folder: given.folder, profiles: given.prof, against: given.against });
   try {
     for (const note of rig.notes) say(`note: ${note}`);
     const origins = await startUpstreams(rig);

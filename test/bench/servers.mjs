@@ -7,7 +7,8 @@ import { run } from './load.mjs';
 import { freePort } from './rig.mjs';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-const PROGRAM = here('../../bin/findtoken.js');
+const PROGRAM = 'bin/findtoken.js';
+const ROOT = here('../..');
 const OWN_PATHS = { json: '/v1/chat/completions', sse: '/v1/chat/completions' };
 
 /** Starts the canned upstreams on the load's core and returns the origin for each kind of answer. */
@@ -24,10 +25,11 @@ export async function startUpstreams(rig) {
   return { json: `http://127.0.0.1:${json}`, sse: `http://127.0.0.1:${sse}` };
 }
 
-/** Starts one server by name. */
+/** Starts one server by name; `before` is findtoken as it stands in another checkout, to compare two builds in one run. */
 export async function startServer(rig, name, origins) {
   const port = await freePort();
-  return { name, port, paths: PATHS, headers: {}, ...(await STARTS[name](rig, port, origins)) };
+  const start = name === 'before' ? (...args) => startFindtoken(...args, { name, root: rig.against }) : STARTS[name];
+  return { name, port, paths: PATHS, headers: {}, ...(await start(rig, port, origins)) };
 }
 
 const STARTS = {
@@ -48,34 +50,38 @@ const STARTS = {
     pid: await rig.start({ name: 'bare', core: rig.serverCore, command: process.execPath, args: [here('bare.mjs'), String(port), origins.json, origins.sse], port }),
   }),
 
-  /** Everything as an operator has it, but for limits that a load would reach. */
-  findtoken: async (rig, port, origins) => {
-    const folder = folderOf(rig, 'findtoken');
-    const keyFolder = folderOf(rig, 'findtoken-key');
-    const config = join(folder, 'findtoken.yaml');
-    const price = { input: 0.14, cached_input: 0.0028, output: 0.28 };
-    writeFileSync(config, JSON.stringify({
-      server: { port, drain: '1s' },
-      database: { path: join(folder, 'findtoken.db') },
-      secrets: { master_key: `file:${join(keyFolder, 'master.key')}` },
-      limits: { requests_per_minute: 1_000_000, concurrent_requests: 10_000 },
-      providers: {
-        'canned-json': { base_url: `${origins.json}/json/v1`, api_key: 'canned-key' },
-        'canned-sse': { base_url: `${origins.sse}/sse/v1`, api_key: 'canned-key' },
-      },
-      models: {
-        [MODELS.json.id]: { provider: 'canned-json', upstream: MODELS.json.upstream, price },
-        [MODELS.sse.id]: { provider: 'canned-sse', upstream: MODELS.sse.upstream, price },
-      },
-    }));
-    const command = (...args) => run([process.execPath, [PROGRAM, ...args, '--config', config]]);
-    await command('accounts', 'create', 'bench@example.com');
-    const { key } = JSON.parse(await command('keys', 'create', '--name', 'bench', '--json'));
-    await command('credits', 'grant', '100000000', '--note', 'bench');
-    const pid = await rig.start({ name: 'findtoken', core: rig.serverCore, command: process.execPath, args: [PROGRAM, 'serve', '--config', config], port });
-    return { pid, paths: OWN_PATHS, headers: { authorization: `Bearer ${key}` }, audit: () => command('audit') };
-  },
+  findtoken: (rig, port, origins) => startFindtoken(rig, port, origins, { name: 'findtoken', root: ROOT }),
 };
+
+/** Everything as an operator has it, but for limits that a load would reach. */
+async function startFindtoken(rig, port, origins, { name, root }) {
+  const folder = folderOf(rig, name);
+  const keyFolder = folderOf(rig, `${name}-key`);
+  const config = join(folder, 'findtoken.yaml');
+  const program = join(root, PROGRAM);
+  const price = { input: 0.14, cached_input: 0.0028, output: 0.28 };
+  writeFileSync(config, JSON.stringify({
+    server: { port, drain: '1s' },
+    database: { path: join(folder, 'findtoken.db') },
+    secrets: { master_key: `file:${join(keyFolder, 'master.key')}` },
+    limits: { requests_per_minute: 1_000_000, concurrent_requests: 10_000 },
+    providers: {
+      'canned-json': { base_url: `${origins.json}/json/v1`, api_key: 'canned-key' },
+      'canned-sse': { base_url: `${origins.sse}/sse/v1`, api_key: 'canned-key' },
+    },
+    models: {
+      [MODELS.json.id]: { provider: 'canned-json', upstream: MODELS.json.upstream, price },
+      [MODELS.sse.id]: { provider: 'canned-sse', upstream: MODELS.sse.upstream, price },
+    },
+  }));
+  const command = (...args) => run([process.execPath, [program, ...args, '--config', config]]);
+  await command('accounts', 'create', 'bench@example.com');
+  const { key } = JSON.parse(await command('keys', 'create', '--name', 'bench', '--json'));
+  await command('credits', 'grant', '100000000', '--note', 'bench');
+  const profiling = rig.profiles !== undefined && name === 'findtoken' ? ['--cpu-prof', '--cpu-prof-dir', rig.profiles] : [];
+  const pid = await rig.start({ name, core: rig.serverCore, command: process.execPath, args: [...profiling, program, 'serve', '--config', config], port });
+  return { pid, paths: OWN_PATHS, headers: { authorization: `Bearer ${key}` }, audit: () => command('audit') };
+}
 
 /** One worker, nothing logged, connections kept. */
 async function startNginx(rig, name, core, port, servers) {
