@@ -35,7 +35,7 @@ export async function backupLedger({ path, to }: { readonly path: string; readon
  * @throws LedgerError `ledger_locked` while a daemon runs; `ledger_newer`, `ledger_unfit` where the backup is not one, before anything is changed
  */
 export async function restoreLedger({ path, from, stamp }: { readonly path: string; readonly from: string; /** Made part of the kept file's name. */ readonly stamp: string }): Promise<{ readonly kept: string | undefined; readonly bytes: number }> {
-  const lock = takeDaemonLock(path, undefined);
+  const lock = takeDaemonLock(path);
   try {
     return await refused(from, async () => {
       const arriving = `${path}.arriving`;

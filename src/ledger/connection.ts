@@ -2,6 +2,7 @@ import { chmodSync, closeSync, existsSync, mkdirSync, openSync, statSync } from 
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { LedgerError, storageFault } from './errors.ts';
+import { embeddedSqlite } from './native.ts';
 
 export type Connection = Database.Database;
 
@@ -23,7 +24,6 @@ const PRAGMAS = [
 export interface ConnectionOptions {
   readonly path: string;
   readonly readonly: boolean;
-  readonly nativeBinding?: object | undefined;
 }
 
 /**
@@ -53,10 +53,10 @@ export function openConnection(options: ConnectionOptions): Connection {
  * Takes the one-daemon lock: an exclusive transaction on a file of its own, which dies with the process however it ends.
  * @throws LedgerError `ledger_locked` where another daemon holds it.
  */
-export function takeDaemonLock(path: string, nativeBinding: object | undefined): Connection {
+export function takeDaemonLock(path: string): Connection {
   const lockPath = `${path}.lock`;
   makePrivateFile(lockPath);
-  const lock = new Database(lockPath, withBinding({ timeout: 0 }, nativeBinding));
+  const lock = new Database(lockPath, withBinding({ timeout: 0 }));
   try {
     lock.exec('BEGIN EXCLUSIVE');
     return lock;
@@ -98,12 +98,13 @@ function makePrivateFile(path: string): void {
   chmodSync(path, 0o600);
 }
 
-function openFile({ path, readonly, nativeBinding }: ConnectionOptions): Connection {
-  return new Database(path, withBinding({ readonly, fileMustExist: true, timeout: BUSY_TIMEOUT_MS }, nativeBinding));
+function openFile({ path, readonly }: ConnectionOptions): Connection {
+  return new Database(path, withBinding({ readonly, fileMustExist: true, timeout: BUSY_TIMEOUT_MS }));
 }
 
 /** The package's types know the native module's path only; it takes the loaded module as well. */
-function withBinding(options: Database.Options, nativeBinding: object | undefined): Database.Options {
+function withBinding(options: Database.Options): Database.Options {
+  const nativeBinding = embeddedSqlite();
   return nativeBinding === undefined ? options : Object.assign(options, { nativeBinding });
 }
 

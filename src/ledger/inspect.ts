@@ -68,7 +68,7 @@ export function sqliteVersion(): string {
 
 function holdsLock(path: string): boolean {
   try {
-    takeDaemonLock(path, undefined).close();
+    takeDaemonLock(path).close();
     return false;
   } catch (error) {
     if (error instanceof LedgerError && error.code === 'ledger_locked') return true;

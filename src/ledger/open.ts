@@ -24,8 +24,8 @@ export async function openLedger(options: OpenLedger): Promise<Ledger> {
 }
 
 /** One connection in this thread. A write is one transaction of its own; other processes wait for it at most a moment. */
-function openInThread({ path, nativeBinding }: OpenLedger, readonly: boolean): Ledger {
-  const db = openConnection({ path, readonly, nativeBinding });
+function openInThread({ path }: OpenLedger, readonly: boolean): Ledger {
+  const db = openConnection({ path, readonly });
   try {
     if (!readonly) migrate(db, path);
     assertMigrated(db, path);
@@ -48,18 +48,18 @@ function openInThread({ path, nativeBinding }: OpenLedger, readonly: boolean): L
 }
 
 /** The lock, the worker that writes, and a connection of this thread's own that reads every row afresh. */
-async function openForDaemon({ path, nativeBinding, nativeFile }: OpenLedger): Promise<Ledger> {
-  const lock = takeDaemonLock(path, nativeBinding);
+async function openForDaemon({ path }: OpenLedger): Promise<Ledger> {
+  const lock = takeDaemonLock(path);
   try {
-    const first = openConnection({ path, readonly: false, nativeBinding });
+    const first = openConnection({ path, readonly: false });
     try {
       migrate(first, path);
     } finally {
       first.close();
     }
     const boot = mintBoot();
-    const writer = await startWriter({ path, boot, nativeFile });
-    const db = openConnection({ path, readonly: true, nativeBinding });
+    const writer = await startWriter({ path, boot });
+    const db = openConnection({ path, readonly: true });
     const books = createBooks(db, boot);
     let closed: Promise<void> | undefined;
     const close = async (): Promise<void> => {

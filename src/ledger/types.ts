@@ -89,8 +89,4 @@ export interface OpenLedger {
    * `cli`: short transactions of its own in this thread. `read`: refuses to write, and fails where the file is missing.
    */
   readonly as: 'daemon' | 'cli' | 'read';
-  /** Loads the native module from an object instead of node_modules (the single executable). */
-  readonly nativeBinding?: object;
-  /** The same module's file: the daemon's writing thread loads it by itself, for a loaded module cannot be handed to a thread. */
-  readonly nativeFile?: string;
 }

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CatalogError, mergeCatalogData, parseCatalog } from '../catalog/index.ts';
 import type { Catalog } from '../catalog/index.ts';
+import { embeddedText } from '../embedded/index.ts';
 import { SettingsError } from './refusal.ts';
 import { isMapping, readSource } from './source.ts';
 import type { Mapping, Path, Source } from './source.ts';
@@ -48,8 +49,10 @@ function blamed({ path, suspects, nameIsWrong }: CatalogError, source: Source): 
   return source.place(suspects.find(written) ?? path);
 }
 
-/** Source folders and bundles lie at different depths below the package's root. */
+/** Source folders and bundles lie at different depths below the package's root; the single executable carries its data. */
 function builtIn(name: string): Mapping {
+  const carried = embeddedText(`config/${name}`);
+  if (carried !== undefined) return readSource(join('config', name), carried, {}).data;
   let folder = dirname(fileURLToPath(import.meta.url));
   for (let up = 0; up <= 4; up++) {
     if (existsSync(join(folder, 'config', 'models.yaml'))) {

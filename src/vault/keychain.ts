@@ -1,3 +1,4 @@
+import { openEmbeddedAddon } from '../embedded/index.ts';
 import { VaultError } from './error.ts';
 import type { MasterKey } from './master.ts';
 import { formatMasterKeys, parseMasterKeys } from './master.ts';
@@ -72,7 +73,7 @@ async function ask<T>(stand: Keyring | undefined, secret: string, question: (key
 
 /** keytar is an optional dependency: its library may be missing or not fit this system. */
 async function loadKeytar(): Promise<Keyring> {
-  const loaded: unknown = await import('keytar');
+  const loaded: unknown = openEmbeddedAddon('keytar.node')?.exports ?? (await import('keytar'));
   const keyring = asKeyring(loaded) ?? asKeyring(Object(loaded).default);
   if (keyring === undefined) throw new KeychainError('the package keytar has another shape than expected');
   return keyring;
