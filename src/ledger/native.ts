@@ -1,0 +1,18 @@
+import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
+import { loadAddon, openEmbeddedAddon } from '../embedded/index.ts';
+
+/** Threads inherit what is set under it when they are started. */
+const FILE = 'findtoken: file of better_sqlite3.node';
+
+/**
+ * SQLite as the single executable carries it; undefined elsewhere, where better-sqlite3 finds its own beside itself.
+ * It is unpacked once a process, and every later connection and thread loads that very file: two copies of SQLite in one
+ * process would release each other's file locks. Source: sqlite.org/howtocorrupt.html, section 2.2.1.
+ */
+export function embeddedSqlite(): object | undefined {
+  const known = getEnvironmentData(FILE);
+  if (typeof known === 'string') return loadAddon(known);
+  const opened = openEmbeddedAddon('better_sqlite3.node');
+  if (opened !== undefined) setEnvironmentData(FILE, opened.file);
+  return opened?.exports;
+}
