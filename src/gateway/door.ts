@@ -8,14 +8,15 @@ import type { Settings } from '../settings/index.ts';
 
 /**
  * Who is calling: the owner of the Bearer key (or of `x-api-key`), read afresh, so that a revocation holds at the next request.
+ * `frozenToo`: an account in debt may pass, to see it and to pay it.
  * @throws Fault `invalid_api_key` (401), the same for a missing, malformed, unknown or revoked key; `account_inactive` (403).
  */
-export async function authenticate(req: IncomingMessage, ledger: Ledger): Promise<KeyOwner> {
+export async function authenticate(req: IncomingMessage, ledger: Ledger, { frozenToo }: { readonly frozenToo?: true } = {}): Promise<KeyOwner> {
   const bare = req.headers['x-api-key'];
   const key = readApiKey(req.headers.authorization ?? (typeof bare === 'string' ? bare : undefined));
   const owner = key === undefined ? undefined : await ledger.findKey(hashKey(key));
   if (owner === undefined) throw new Fault('invalid_api_key');
-  if (owner.status !== 'active' || owner.frozen) throw inactive(owner.status, owner.frozen);
+  if (owner.status !== 'active' || (owner.frozen && frozenToo !== true)) throw inactive(owner.status, owner.frozen);
   return owner;
 }
 
@@ -41,6 +42,8 @@ export function checkHost(req: IncomingMessage, settings: Settings, hosts: Reado
   const { origin } = req.headers;
   if (origin === undefined || settings.server.corsOrigins.includes(origin)) return;
   if (origin === new URL(settings.server.publicUrl).origin) return;
+  // A page of our own, under another of the names that were just checked.
+  if (hosts !== undefined && origin === `http://${host}`) return;
   throw new Fault('origin_not_allowed', { fill: { origin: printable(origin) } });
 }
 

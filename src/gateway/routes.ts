@@ -2,7 +2,9 @@ import { Fault } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
 import { dropByokKey, registerKey, showByokKeys } from './byok.ts';
 import { serveChat } from './chat.ts';
+import { paySandboxCheckout, showPaid, showSandboxCheckout, showUnpaid } from './checkout-pages.ts';
 import { showModel, showModels } from './models.ts';
+import { receiveEvent, showRecharges, startCredits } from './recharges.ts';
 import { dropKey, makeKey, showBalance, showBillingLogs, showKeys } from './user.ts';
 import { showHealth, showReadiness, showWelcome } from './open.ts';
 import type { Answer, Call, Handler, Running, Streamed } from './types.ts';
@@ -10,7 +12,7 @@ import type { Answer, Call, Handler, Running, Streamed } from './types.ts';
 type Method = 'GET' | 'POST' | 'DELETE';
 
 type Route =
-  | { readonly method: Method; readonly path: string; readonly needsKey: true; readonly serve: Handler }
+  | { readonly method: Method; readonly path: string; readonly needsKey: true; /** For accounts in debt too: how they find out, and pay. */ readonly frozenToo?: true; readonly serve: Handler }
   | { readonly method: Method; readonly path: string; readonly needsKey: false; readonly serve: (running: Running, call: Call) => Promise<Answer> };
 
 /** Every path there is. `{id}` stands for one part of the path. HEAD is served wherever GET is. */
@@ -18,7 +20,9 @@ export const ROUTES: readonly Route[] = [
   { method: 'POST', path: '/v1/chat/completions', needsKey: true, serve: serveChat },
   { method: 'GET', path: '/v1/models', needsKey: true, serve: showModels },
   { method: 'GET', path: '/v1/models/{id}', needsKey: true, serve: showModel },
-  { method: 'GET', path: '/v1/user/balance', needsKey: true, serve: showBalance },
+  { method: 'GET', path: '/v1/user/balance', needsKey: true, frozenToo: true, serve: showBalance },
+  { method: 'POST', path: '/v1/user/credits', needsKey: true, frozenToo: true, serve: startCredits },
+  { method: 'GET', path: '/v1/user/recharges', needsKey: true, frozenToo: true, serve: showRecharges },
   { method: 'GET', path: '/v1/user/billing-logs', needsKey: true, serve: showBillingLogs },
   { method: 'GET', path: '/v1/user/keys', needsKey: true, serve: showKeys },
   { method: 'POST', path: '/v1/user/keys', needsKey: true, serve: makeKey },
@@ -26,6 +30,11 @@ export const ROUTES: readonly Route[] = [
   { method: 'POST', path: '/v1/user/byok/register', needsKey: true, serve: registerKey },
   { method: 'GET', path: '/v1/user/byok/keys', needsKey: true, serve: showByokKeys },
   { method: 'DELETE', path: '/v1/user/byok/keys/{id}', needsKey: true, serve: dropByokKey },
+  { method: 'POST', path: '/webhooks/stripe', needsKey: false, serve: receiveEvent },
+  { method: 'GET', path: '/paid', needsKey: false, serve: showPaid },
+  { method: 'GET', path: '/unpaid', needsKey: false, serve: showUnpaid },
+  { method: 'GET', path: '/sandbox/checkout/{id}', needsKey: false, serve: showSandboxCheckout },
+  { method: 'POST', path: '/sandbox/checkout/{id}', needsKey: false, serve: paySandboxCheckout },
   { method: 'GET', path: '/healthz', needsKey: false, serve: showHealth },
   { method: 'GET', path: '/readyz', needsKey: false, serve: showReadiness },
   { method: 'GET', path: '/', needsKey: false, serve: showWelcome },

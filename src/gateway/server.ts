@@ -77,7 +77,7 @@ async function serve(running: Running, hosts: ReadonlySet<string> | undefined, r
     if (req.rawHeaders.length > 2 * HEADERS_MAX) throw new Fault('headers_too_large', { fill: { limit: `${HEADERS_MAX} headers` } });
     const preflight = preflightAnswer(running, call);
     const route = preflight === undefined ? findRoute(call.method, call.path) : undefined;
-    if (route?.needsKey === true) owner = await authenticate(req, running.ledger);
+    if (route?.needsKey === true) owner = await authenticate(req, running.ledger, route);
     answer = preflight ?? (route === undefined ? refusedRoute() : await serveRoute(route, running, call, owner));
   } catch (cause) {
     if (cause instanceof ClientGone) answer = { status: 499, body: '' };

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { KeyOwner, Ledger, Mode } from '../ledger/index.ts';
 import type { UsdE8 } from '../money/index.ts';
+import type { Payments } from '../payments/index.ts';
 import type { Settings } from '../settings/index.ts';
 import type { Upstream } from '../upstream/index.ts';
 import type { Vault } from '../vault/index.ts';
@@ -55,6 +56,8 @@ export interface GatewayParts {
   /** Present only with the sandbox on. */
   readonly sandbox: Upstream | undefined;
   readonly credentials: Credentials;
+  /** Absent where nobody can recharge: neither Stripe nor the sandbox is there. */
+  readonly payments?: Payments | undefined;
   /** Opened when the first secret is to be sealed. */
   readonly vault: () => Promise<Vault>;
   readonly clock: Clock;

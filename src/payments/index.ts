@@ -1,4 +1,5 @@
 /** Stripe: checkout, webhook, polling, refund; and the sandbox that stands in for it. */
+export { choosePayments } from './choose.ts';
 export { floorToCents, PAYMENT_MAX } from './cents.ts';
 export { openPayments, type OpenPayments } from './open.ts';
 export { createSandboxPayments, isSandboxId, sandboxPayment } from './sandbox.ts';

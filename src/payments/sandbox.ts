@@ -5,13 +5,13 @@ const PREFIX = 'sandbox_';
 
 /**
  * Payments that nobody pays, to rehearse with: the page to pay on is the daemon's own.
- * @param baseUrl the daemon's address, such as `http://127.0.0.1:8787`
+ * @param baseUrl the daemon's address, such as `http://127.0.0.1:8787`, asked for when it is needed: a port may not be known before
  */
-export function createSandboxPayments(baseUrl: string): Payments {
+export function createSandboxPayments(baseUrl: () => string): Payments {
   return {
     kind: 'sandbox',
     isLive: false,
-    startCheckout: async ({ rechargeId }) => ({ session: `${PREFIX}${rechargeId}`, url: `${baseUrl}/sandbox/checkout/${rechargeId}` }),
+    startCheckout: async ({ rechargeId }) => ({ session: `${PREFIX}${rechargeId}`, url: `${baseUrl()}/sandbox/checkout/${rechargeId}` }),
     // What is paid here is in the books already: there is nobody else to ask.
     pollCheckout: async () => ({ kind: 'nothing', about: 'a checkout of the sandbox' }),
     pollRefunds: async () => ({ kind: 'nothing', about: 'a payment of the sandbox' }),
