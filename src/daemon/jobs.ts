@@ -1,5 +1,7 @@
+import { syncRecharges } from '../accounts/index.ts';
 import type { Credentials, Gateway } from '../gateway/index.ts';
 import type { Ledger } from '../ledger/index.ts';
+import type { Payments } from '../payments/index.ts';
 import { describeHealth, healthKey } from '../routing/index.ts';
 import type { Settings } from '../settings/index.ts';
 import type { Upstream } from '../upstream/index.ts';
@@ -7,6 +9,8 @@ import type { DaemonLog } from './log.ts';
 
 const PUBLISH_MS = 1_000;
 const PROBE_TIMEOUT_MS = 10_000;
+/** A payment whose webhook was lost is in the books after at most this long. */
+const PAYMENTS_MS = 600_000;
 
 export interface JobParts {
   readonly settings: Settings;
@@ -14,6 +18,7 @@ export interface JobParts {
   readonly upstream: Upstream;
   readonly gateway: Gateway;
   readonly credentials: Credentials;
+  readonly payments: Payments | undefined;
   readonly log: DaemonLog;
   readonly nowMs: () => number;
   readonly about: { readonly version: string; readonly url: string; readonly startedMs: number };
@@ -21,11 +26,22 @@ export interface JobParts {
 
 /** Starts what the daemon does on its own. The returned function stops it and takes back the sign of life. */
 export function startJobs(parts: JobParts): () => Promise<void> {
-  const timers = [every(PUBLISH_MS, 'publish', () => publish(parts), parts.log), every(parts.settings.routing.healthIntervalMs, 'probe', () => probeProviders(parts), parts.log)];
+  // At the start too: payments may have come while nobody was here.
+  settlePayments(parts).catch((error: unknown) => parts.log.error('job_payments_failed', error));
+  const timers = [every(PUBLISH_MS, 'publish', () => publish(parts), parts.log), every(parts.settings.routing.healthIntervalMs, 'probe', () => probeProviders(parts), parts.log), every(PAYMENTS_MS, 'payments', () => settlePayments(parts), parts.log)];
   return async () => {
     timers.forEach((timer) => clearInterval(timer));
     await publish(parts, 0);
   };
+}
+
+/** Asks how the open checkouts stand: a webhook may be lost, or not reach this daemon at all. */
+export async function settlePayments(parts: Pick<JobParts, 'ledger' | 'payments' | 'log' | 'nowMs'>): Promise<void> {
+  const { ledger, payments, log, nowMs } = parts;
+  if (payments === undefined) return;
+  const { changed, unknown } = await syncRecharges({ ledger, payments, nowMs }, {});
+  for (const { id, status } of changed) log.info('recharge_settled', { recharge: id, status });
+  for (const id of unknown) log.warn('recharge_unknown', { recharge: id, mend: 'it was opened with another stripe.secret_key' });
 }
 
 /** Writes what only the daemon knows where the command line can read it. A beat of 0 says that it has stopped in good order. */

@@ -1,5 +1,6 @@
 import { createGateway, type Clock, type Gateway } from '../gateway/index.ts';
 import { openLedger, type Ledger } from '../ledger/index.ts';
+import { choosePayments } from '../payments/index.ts';
 import { createSandbox } from '../sandbox/index.ts';
 import type { Settings } from '../settings/index.ts';
 import { createUpstream } from '../upstream/index.ts';
@@ -46,11 +47,13 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     const credentials = createCredentials({ settings, ledger, vault });
     const upstream = createUpstream({ userAgent: `findtoken/${version}` });
     const sandbox = settings.sandbox ? createSandbox({ now: CLOCK.nowMs, sleep: CLOCK.sleep }) : undefined;
-    const gateway = createGateway({ settings, ledger, upstream, sandbox, credentials, vault, clock: CLOCK, log, version });
+    let url = settings.server.publicUrl;
+    const payments = choosePayments({ ...settings.stripe, sandboxUrl: settings.sandbox ? () => (settings.server.port === 0 ? url : settings.server.publicUrl) : undefined });
+    const gateway = createGateway({ settings, ledger, upstream, sandbox, credentials, payments, vault, clock: CLOCK, log, version });
     const { host } = settings.server;
     const { port } = await gateway.listen(host, settings.server.port);
-    const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-    const stopJobs = startJobs({ settings, ledger, upstream, gateway, credentials, log, nowMs: CLOCK.nowMs, about: { version, url, startedMs: CLOCK.nowMs() } });
+    url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+    const stopJobs = startJobs({ settings, ledger, upstream, gateway, credentials, payments, log, nowMs: CLOCK.nowMs, about: { version, url, startedMs: CLOCK.nowMs() } });
     const close = async () => {
       await stopJobs().catch((error: unknown) => log.error('last_beat_failed', error));
       await upstream.close();
