@@ -7,12 +7,12 @@ const BACKSLASH = 0x5c;
 /**
  * Reads a JSON body: media type, size, UTF-8, depth, then the parse, in this order, so that nothing costly happens to a body
  * that is refused anyway.
+ * @param already the body, where it was read before with `readJsonBytes`
  *
  * @throws Fault 415 (not JSON, or compressed), 413 (over the limit), 400 (`invalid_json`: empty, not UTF-8, too deep, broken).
  */
-export async function readJson(req: IncomingMessage, limits: { readonly bodyBytes: number; readonly jsonDepth: number }): Promise<unknown> {
-  refuseOtherMedia(req);
-  const bytes = await readBytes(req, limits.bodyBytes);
+export async function readJson(req: IncomingMessage, limits: { readonly bodyBytes: number; readonly jsonDepth: number }, already?: Buffer): Promise<unknown> {
+  const bytes = already ?? (await readJsonBytes(req, limits));
   if (bytes.length === 0) throw new Fault('invalid_json', { fill: { detail: ': it is empty' } });
   const text = decodeUtf8(bytes);
   if (depthOf(bytes, limits.jsonDepth) > limits.jsonDepth) {
@@ -25,6 +25,12 @@ export async function readJson(req: IncomingMessage, limits: { readonly bodyByte
     const place = /at position (\d+)/.exec(error instanceof Error ? error.message : '')?.[1];
     throw new Fault('invalid_json', { fill: { detail: place === undefined ? '' : ` (at character ${place})` } });
   }
+}
+
+/** A body that says it is JSON, unparsed. @throws Fault 415, 413 */
+export async function readJsonBytes(req: IncomingMessage, limits: { readonly bodyBytes: number }): Promise<Buffer> {
+  refuseOtherMedia(req);
+  return readBytes(req, limits.bodyBytes);
 }
 
 /** Reads a body whole, at most `limit` bytes. @throws Fault 413; the rest of the body stays unread. */

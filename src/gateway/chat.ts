@@ -25,7 +25,7 @@ export async function serveChat(running: Running, call: Call, owner: KeyOwner): 
   let billing: Billing = { mode: 'standard', cost: 0n, balance: owner.balance };
   let lease: Lease | undefined;
   try {
-    const body = await readJson(call.req, settings.limits);
+    const body = await readJson(call.req, settings.limits, call.body);
     const request = readChatRequest(body, { pictureTokens: settings.billing.pictureTokens, routingHeader: header(call, 'x-findtoken-routing') });
     const model = requestedModel(running, request);
     const choice = chooseMode({ request, header: header(call, 'x-findtoken-mode'), owner, model, catalog: settings.catalog });
@@ -166,7 +166,7 @@ function headHeaders(billing: Billing, balance: bigint, lease: Lease): Record<st
 }
 
 /** Errors of chat calls bear their attempts, even where there were none. */
-function chatFault(call: Call, cause: unknown, billing: Billing, lease: Lease | undefined): Answer {
+export function chatFault(call: Call, cause: unknown, billing: Billing, lease: Lease | undefined): Answer {
   const answer = answerFault(call, cause, billing);
   const withTrail = cause instanceof Fault && cause.attempts === undefined ? { error: { ...toEnvelope(cause, call.id).error, metadata: { request_id: call.id, attempts: [] } } } : answer.body;
   return { ...answer, body: withTrail, headers: { ...lease?.headers, ...answer.headers } };

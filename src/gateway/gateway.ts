@@ -1,9 +1,11 @@
 import { HealthBook } from './health.ts';
+import { KeyedRuns } from './idempotency.ts';
 import { Limits } from './limits.ts';
 import { createHttpSide } from './server.ts';
+import { SignUpLimits } from './sign-up-limits.ts';
 import type { GatewayParts, Running, Timing } from './types.ts';
 
-const TIMING: Timing = { keepAliveMs: 15_000, writeStallMs: 30_000, finishGraceMs: 5_000, progressMs: 2_000, bodyMs: 30_000 };
+const TIMING: Timing = { keepAliveMs: 15_000, writeStallMs: 30_000, finishGraceMs: 5_000, progressMs: 2_000, rejoinMs: 10_000, bodyMs: 30_000 };
 
 /** The running HTTP API. */
 export interface Gateway {
@@ -26,6 +28,8 @@ export function createGateway(parts: GatewayParts): Gateway {
     timing: { ...TIMING, ...parts.timing },
     health: new HealthBook(() => parts.clock.nowMs()),
     limits: new Limits(parts.settings.limits, () => parts.clock.monotonicMs()),
+    signUps: new SignUpLimits(() => parts.clock.monotonicMs()),
+    keyed: new KeyedRuns(),
     isDraining: () => isDraining,
   };
   const http = createHttpSide(running);
@@ -37,10 +41,12 @@ export function createGateway(parts: GatewayParts): Gateway {
     },
     drain: (limitMs) => {
       isDraining = true;
-      return http.drain(limitMs);
+      const limit = setTimeout(() => running.keyed.cutOff(), limitMs);
+      return http.drain(limitMs).finally(() => clearTimeout(limit));
     },
     stop: () => {
       isDraining = true;
+      running.keyed.cutOff();
       return http.cutOff();
     },
   };

@@ -1,12 +1,13 @@
 import { Fault } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
 import { dropByokKey, registerKey, showByokKeys } from './byok.ts';
-import { serveChat } from './chat.ts';
+import { serveChatOnce } from './idempotency.ts';
 import { paySandboxCheckout, showPaid, showSandboxCheckout, showUnpaid } from './checkout-pages.ts';
 import { showModel, showModels } from './models.ts';
 import { receiveEvent, showRecharges, startCredits } from './recharges.ts';
 import { dropKey, makeKey, showBalance, showBillingLogs, showKeys } from './user.ts';
 import { showHealth, showReadiness, showWelcome } from './open.ts';
+import { activate, showActivation, signUp } from './sign-up.ts';
 import type { Answer, Call, Handler, Running, Streamed } from './types.ts';
 
 type Method = 'GET' | 'POST' | 'DELETE';
@@ -17,7 +18,7 @@ type Route =
 
 /** Every path there is. `{id}` stands for one part of the path. HEAD is served wherever GET is. */
 export const ROUTES: readonly Route[] = [
-  { method: 'POST', path: '/v1/chat/completions', needsKey: true, serve: serveChat },
+  { method: 'POST', path: '/v1/chat/completions', needsKey: true, serve: serveChatOnce },
   { method: 'GET', path: '/v1/models', needsKey: true, serve: showModels },
   { method: 'GET', path: '/v1/models/{id}', needsKey: true, serve: showModel },
   { method: 'GET', path: '/v1/user/balance', needsKey: true, frozenToo: true, serve: showBalance },
@@ -35,6 +36,9 @@ export const ROUTES: readonly Route[] = [
   { method: 'GET', path: '/unpaid', needsKey: false, serve: showUnpaid },
   { method: 'GET', path: '/sandbox/checkout/{id}', needsKey: false, serve: showSandboxCheckout },
   { method: 'POST', path: '/sandbox/checkout/{id}', needsKey: false, serve: paySandboxCheckout },
+  { method: 'POST', path: '/v1/auth/register', needsKey: false, serve: signUp },
+  { method: 'GET', path: '/activate', needsKey: false, serve: showActivation },
+  { method: 'POST', path: '/activate', needsKey: false, serve: activate },
   { method: 'GET', path: '/healthz', needsKey: false, serve: showHealth },
   { method: 'GET', path: '/readyz', needsKey: false, serve: showReadiness },
   { method: 'GET', path: '/', needsKey: false, serve: showWelcome },

@@ -1,7 +1,6 @@
-import type { ServerResponse } from 'node:http';
 import { Fault, toEnvelope } from '../faults.ts';
 import { formatUsd } from '../money/index.ts';
-import type { Answer, Billing, Call } from './types.ts';
+import type { Answer, Billing, Call, Outlet } from './types.ts';
 
 /** Why a call's signal aborts when it was not the client who left: the daemon stops, and nobody pays for that. */
 export const STOPPING = 'the server is stopping';
@@ -48,7 +47,7 @@ export function answerFault(call: Pick<Call, 'id'>, cause: unknown, billing?: Bi
 }
 
 /** Waits until a full socket takes more; false when the reader stalled or left. */
-export async function drained(res: ServerResponse, stallMs: number, signal: AbortSignal): Promise<boolean> {
+export async function drained(res: Outlet, stallMs: number, signal: AbortSignal): Promise<boolean> {
   if (signal.aborted || res.destroyed) return false;
   return new Promise((resolve) => {
     const done = (ready: boolean) => {

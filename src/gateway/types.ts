@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import type { KeyOwner, Ledger, Mode } from '../ledger/index.ts';
 import type { UsdE8 } from '../money/index.ts';
 import type { Payments } from '../payments/index.ts';
@@ -6,7 +6,9 @@ import type { Settings } from '../settings/index.ts';
 import type { Upstream } from '../upstream/index.ts';
 import type { Vault } from '../vault/index.ts';
 import type { HealthBook } from './health.ts';
+import type { KeyedRuns } from './idempotency.ts';
 import type { Limits } from './limits.ts';
+import type { SignUpLimits } from './sign-up-limits.ts';
 
 /** Time as the gateway is given it: tests drive it by hand. */
 export interface Clock {
@@ -44,6 +46,8 @@ export interface Timing {
   readonly finishGraceMs: number;
   /** How often a running stream's cost so far is made durable. */
   readonly progressMs: number;
+  /** How long a call under an `Idempotency-Key` goes on without a client, for a repeat to join it. */
+  readonly rejoinMs: number;
   /** For the request's head and body to arrive. */
   readonly bodyMs: number;
 }
@@ -71,6 +75,8 @@ export interface Running extends GatewayParts {
   readonly timing: Timing;
   readonly health: HealthBook;
   readonly limits: Limits;
+  readonly signUps: SignUpLimits;
+  readonly keyed: KeyedRuns;
   /** True from the first moment of a drain. */
   isDraining(): boolean;
 }
@@ -115,7 +121,7 @@ export interface ChatLine {
 export interface Call {
   readonly id: string;
   readonly req: IncomingMessage;
-  readonly res: ServerResponse;
+  readonly res: Outlet;
   readonly method: string;
   readonly path: string;
   readonly query: URLSearchParams;
@@ -123,6 +129,23 @@ export interface Call {
   readonly startedMs: number;
   /** Aborts when the client is gone before its answer is whole, and when a drain runs out. */
   readonly signal: AbortSignal;
+  /** The request's body, where it has been read and checked already. */
+  readonly body?: Buffer;
+}
+
+/** Where an answer is written: a client's response, or the tape of a call that others may join. */
+export interface Outlet {
+  readonly headersSent: boolean;
+  readonly destroyed: boolean;
+  readonly writableEnded: boolean;
+  readonly writableNeedDrain: boolean;
+  writeHead(status: number, headers: OutgoingHttpHeaders): unknown;
+  /** False when no more should be written before `drain`. */
+  write(text: string): boolean;
+  addTrailers(trailers: OutgoingHttpHeaders): void;
+  end(body?: Buffer): unknown;
+  on(event: 'drain', listener: () => void): unknown;
+  off(event: 'drain', listener: () => void): unknown;
 }
 
 /** An answer that is sent in one piece. */
@@ -150,7 +173,8 @@ export interface Billing {
 export interface Streamed {
   readonly streamed: true;
   readonly status: number;
-  readonly chat: ChatLine;
+  /** Absent on a repeat of a call under an `Idempotency-Key`. */
+  readonly chat?: ChatLine;
 }
 
 export type Handler = (running: Running, call: Call, owner: KeyOwner) => Promise<Answer | Streamed>;

@@ -24,11 +24,11 @@ const SWEPT_A_CLAIM = 8n;
 /** Claims of idempotency keys: at most one request that cost something stands behind a key. */
 export function createIdempotencyBooks(db: Connection): IdempotencyBooks {
   const sweep = db.prepare(`DELETE FROM idempotency_keys WHERE (account, key_hash) IN (SELECT account, key_hash FROM idempotency_keys
-    WHERE created_ms < @before ORDER BY created_ms LIMIT @most)`);
+    WHERE created_ms <= @before ORDER BY created_ms LIMIT @most)`);
   // A request that was refused before its hold has no row, and one that was released cost nothing: both leave the key free.
   const find = db.prepare(`SELECT k.body_hash, k.request_id, coalesce(r.state, 'released') AS state, coalesce(r.status, '') AS status, coalesce(r.cost, 0) AS cost
     FROM idempotency_keys k LEFT JOIN requests r ON r.id = k.request_id
-    WHERE k.account = (SELECT no FROM accounts WHERE id = @account) AND k.key_hash = @keyHash AND k.created_ms >= @before`);
+    WHERE k.account = (SELECT no FROM accounts WHERE id = @account) AND k.key_hash = @keyHash AND k.created_ms > @before`);
   const put = db.prepare(`INSERT INTO idempotency_keys (account, key_hash, body_hash, request_id, created_ms)
     VALUES ((SELECT no FROM accounts WHERE id = @account), @keyHash, @bodyHash, @requestId, @now)
     ON CONFLICT DO UPDATE SET body_hash = excluded.body_hash, request_id = excluded.request_id, created_ms = excluded.created_ms`);

@@ -1,0 +1,194 @@
+import { Fault } from '../faults.ts';
+import type { KeyOwner } from '../ledger/index.ts';
+import { formatUsd } from '../money/index.ts';
+import { fingerprint } from '../vault/index.ts';
+import { readJsonBytes } from './body.ts';
+import { chatFault, serveChat } from './chat.ts';
+import { STOPPING } from './send.ts';
+import { isGone, Tape } from './tape.ts';
+import type { Answer, Call, Running, Streamed } from './types.ts';
+
+/** Source: CONTRACT section 2. */
+const KEEP_MS = 86_400_000;
+const KEY_CHARS_MAX = 255;
+
+/** Bounds of what is kept in memory to be replayed. The oldest answers go first; the books still know how they ended. */
+export interface Keeping {
+  readonly answers: number;
+  readonly characters: number;
+}
+
+const KEEPING: Keeping = { answers: 10_000, characters: 64 * 1_048_576 };
+
+/** A call under an `Idempotency-Key`: running, or over and kept. */
+interface Run {
+  readonly bodyHash: Uint8Array;
+  readonly id: string;
+  readonly tape: Tape;
+  readonly startedMs: number;
+  readonly abort: AbortController;
+  readonly done: Promise<Answer | Streamed>;
+  isOver: boolean;
+  /** What it takes in memory, once it is over. */
+  size: number;
+  listeners: number;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** The runs that can be joined or replayed, by account and key. Insertion order is age. */
+export class KeyedRuns {
+  readonly #runs = new Map<string, Run>();
+  readonly #keeping: Keeping;
+  #size = 0;
+
+  constructor(keeping: Keeping = KEEPING) {
+    this.#keeping = keeping;
+  }
+
+  find(name: string, nowMs: number): Run | undefined {
+    const run = this.#runs.get(name);
+    if (run === undefined || !run.isOver || nowMs - run.startedMs < KEEP_MS) return run;
+    this.forget(name);
+    return undefined;
+  }
+
+  add(name: string, run: Run): void {
+    this.#runs.set(name, run);
+  }
+
+  /** Keeps a run that is over, and lets go of the oldest ones beyond the bounds. */
+  keep(run: Run, size: number): void {
+    run.isOver = true;
+    run.size = size;
+    this.#size += size;
+    for (const [name, old] of this.#runs) {
+      if (this.#size <= this.#keeping.characters && this.#runs.size <= this.#keeping.answers) return;
+      if (old.isOver) this.forget(name);
+    }
+  }
+
+  /** The daemon stops: what still runs ends now, with or without a client. */
+  cutOff(): void {
+    for (const run of this.#runs.values()) if (!run.isOver) run.abort.abort(STOPPING);
+  }
+
+  forget(name: string): void {
+    this.#size -= this.#runs.get(name)?.size ?? 0;
+    this.#runs.delete(name);
+  }
+}
+
+/**
+ * A chat call under an `Idempotency-Key`: the first with a key runs, the same again joins it or hears its answer, and only the first
+ * is charged. Without the header it is `serveChat` and nothing else.
+ *
+ * ```
+ * none ──first──▶ running ──answered──▶ kept (24 h, bounded) ──let go, restart──▶ in the books alone: 422
+ *   ▲                │ repeats join                │ repeats hear it
+ *   └────failed, at no cost: the key is free again
+ * ```
+ * A repeat takes no token of the rate limit: it asks no provider. A run goes on for a while after its last client left, so that a
+ * client whose connection broke can come back to it.
+ * @throws Fault `idempotency_conflict` (422): the key stands for another body, or its answer is gone.
+ */
+export async function serveChatOnce(running: Running, call: Call, owner: KeyOwner): Promise<Answer | Streamed> {
+  const key = call.req.headers['idempotency-key'];
+  if (typeof key !== 'string') return serveChat(running, call, owner);
+  try {
+    if (!/^[\x20-\x7e]+$/.test(key) || key.length > KEY_CHARS_MAX) throw new Fault('invalid_request', { fill: { detail: `An Idempotency-Key has 1 to ${KEY_CHARS_MAX} printable ASCII characters.` } });
+    const body = await readJsonBytes(call.req, running.settings.limits);
+    const name = `${owner.accountId} ${key}`;
+    const bodyHash = hashOf(call, key, body);
+    const found = running.keyed.find(name, running.clock.nowMs());
+    if (found !== undefined && Buffer.compare(found.bodyHash, bodyHash) !== 0) throw otherBody(found.id);
+    return found === undefined ? await runFirst(running, { ...call, body }, owner, name, bodyHash) : await repeat(running, call, found);
+  } catch (cause) {
+    if (!(cause instanceof Fault)) throw cause;
+    return chatFault(call, cause, { mode: 'standard', cost: 0n, balance: owner.balance }, undefined);
+  }
+}
+
+async function runFirst(running: Running, call: Call, owner: KeyOwner, name: string, bodyHash: Uint8Array): Promise<Answer | Streamed> {
+  const abort = new AbortController();
+  const tape = new Tape();
+  const startedMs = running.clock.nowMs();
+  const start = async (): Promise<Answer | Streamed> => {
+    const standing = await running.ledger.claimIdempotency({ accountId: owner.accountId, keyHash: fingerprint([name]), bodyHash, requestId: call.id, nowMs: startedMs, keepMs: KEEP_MS });
+    if (standing.kind === 'taken' && !standing.isSameBody) throw otherBody(standing.requestId);
+    if (standing.kind === 'taken') {
+      throw new Fault('idempotency_conflict', {
+        fill: { detail: `The answer under this Idempotency-Key is no longer kept. Request ${standing.requestId} ended as ${standing.status} and cost $${formatUsd(standing.cost)}; send a new key to ask again.` },
+      });
+    }
+    return serveChat(running, { ...call, res: tape, signal: abort.signal }, owner);
+  };
+  const run: Run = { bodyHash, id: call.id, tape, startedMs, abort, done: start(), isOver: false, size: 0, listeners: 0, timer: undefined };
+  running.keyed.add(name, run);
+  const settled = run.done.then(
+    (ended) => keepOrForget(running, name, run, ended),
+    () => running.keyed.forget(name), // every listener is told by `done` itself
+  );
+  await listen(running, call, run, {});
+  await settled;
+  return run.done;
+}
+
+/** The same call again: the answer of the first, under the first one's request id. */
+async function repeat(running: Running, call: Call, run: Run): Promise<Answer | Streamed> {
+  const marks = { 'x-request-id': run.id, 'idempotent-replayed': 'true' };
+  const isWhole = await listen(running, call, run, marks);
+  if (!isWhole) return { status: 499, body: '' };
+  const ended = await run.done;
+  // Tokens and cost are told by the first call's line alone.
+  if ('streamed' in ended || run.tape.headersSent) return { streamed: true, status: ended.status };
+  const { chat: _, ...answer } = ended;
+  return { ...answer, headers: { ...answer.headers, ...marks } };
+}
+
+/** Stays with a run until this call's client has its stream, or the run its end. False when the client left before. */
+async function listen(running: Running, call: Call, run: Run, marks: Readonly<Record<string, string>>): Promise<boolean> {
+  run.listeners += 1;
+  clearTimeout(run.timer);
+  const onAbort = () => {
+    if (!isGone(call.signal)) run.abort.abort(STOPPING);
+  };
+  call.signal.addEventListener('abort', onAbort);
+  try {
+    await Promise.race([run.tape.opened, run.done, aborted(call.signal)]);
+    if (isGone(call.signal)) return false;
+    if (run.tape.headersSent) return await run.tape.play(call, running.timing, marks);
+    await run.done;
+    return true;
+  } finally {
+    call.signal.removeEventListener('abort', onAbort);
+    run.listeners -= 1;
+    if (run.listeners === 0 && !run.isOver) run.timer = setTimeout(() => run.abort.abort(), running.isDraining() ? 0 : running.timing.rejoinMs);
+  }
+}
+
+/** What was answered is kept; what failed cost nothing and leaves its key free; what was cut short is known to the books alone. */
+function keepOrForget(running: Running, name: string, run: Run, ended: Answer | Streamed): void {
+  clearTimeout(run.timer);
+  const size = 'streamed' in ended ? (ended.chat?.end === 'ok' ? run.tape.keptSize : undefined) : ended.status === 200 ? JSON.stringify(ended.body).length : undefined;
+  if (size === undefined) running.keyed.forget(name);
+  else running.keyed.keep(run, size);
+}
+
+/** What makes a call the same: its body, and the headers that change what is done with it. The key itself salts the hash. */
+function hashOf(call: Call, key: string, body: Uint8Array): Uint8Array {
+  const { 'x-findtoken-mode': mode, 'x-findtoken-routing': routing } = call.req.headers;
+  return fingerprint([key, body, String(mode ?? ''), String(routing ?? '')]);
+}
+
+function otherBody(requestId: string): Fault {
+  return new Fault('idempotency_conflict', { fill: { detail: `This Idempotency-Key was used for request ${requestId} with another body. Use a new key for a new request.` } });
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (isGone(signal)) return resolve();
+    signal.addEventListener('abort', () => {
+      if (isGone(signal)) resolve();
+    });
+  });
+}

@@ -1,0 +1,156 @@
+import type { OutgoingHttpHeaders } from 'node:http';
+import { drained, STOPPING } from './send.ts';
+import type { Call, Outlet, Timing } from './types.ts';
+
+/** A run ahead of its quickest listener by more than this waits for it. */
+const AHEAD_MAX = 65_536;
+/** A longer answer is passed on and forgotten: it cannot be replayed. */
+const KEPT_MAX = 16 * 1_048_576;
+const COMMENT = ': keep-alive\n\n';
+
+interface Listener {
+  /** Which part it takes next, counted from the first part there ever was. */
+  at: number;
+  taken: number;
+}
+
+/**
+ * A stream's answer as it is written once and heard by many: the call's own client, those who join it, those who come afterwards.
+ * It stands where a client's response would, so that a stream is relayed the same way with or without listeners.
+ */
+export class Tape implements Outlet {
+  headersSent = false;
+  writableEnded = false;
+  /** A tape has no client that could leave; who listens is the business of the run. */
+  readonly destroyed = false;
+  /** Resolves when the head is out. */
+  readonly opened: Promise<void>;
+  #open: () => void = () => undefined;
+  #status = 0;
+  #headers: OutgoingHttpHeaders = {};
+  #trailers: OutgoingHttpHeaders = {};
+  readonly #listeners = new Set<Listener>();
+  readonly #onDrain = new Set<() => void>();
+  #parts: string[] = [];
+  #dropped = 0;
+  #size = 0;
+  #isForgetful = false;
+  #changed = new Turn();
+
+  constructor() {
+    this.opened = new Promise((resolve) => (this.#open = resolve));
+  }
+
+  /** Characters written so far; undefined where the beginning is forgotten. */
+  get keptSize(): number | undefined {
+    return this.#isForgetful ? undefined : this.#size;
+  }
+
+  get writableNeedDrain(): boolean {
+    return this.#isAhead();
+  }
+
+  writeHead(status: number, headers: OutgoingHttpHeaders): void {
+    this.#status = status;
+    this.#headers = headers;
+    this.headersSent = true;
+    this.#open();
+  }
+
+  write(text: string): boolean {
+    this.#parts.push(text);
+    this.#size += text.length;
+    if (this.#size > KEPT_MAX) this.#isForgetful = true;
+    this.#changed.next();
+    return !this.#isAhead();
+  }
+
+  addTrailers(trailers: OutgoingHttpHeaders): void {
+    this.#trailers = trailers;
+  }
+
+  end(): void {
+    this.writableEnded = true;
+    this.#changed.next();
+  }
+
+  on(_event: 'drain', listener: () => void): void {
+    this.#onDrain.add(listener);
+  }
+
+  off(_event: 'drain', listener: () => void): void {
+    this.#onDrain.delete(listener);
+  }
+
+  /** Plays the tape to a call's client from the beginning, and goes on with what is still being written. False when the client left or stalled. */
+  async play(call: Call, timing: Timing, headers: Readonly<Record<string, string>>): Promise<boolean> {
+    const listener: Listener = { at: 0, taken: 0 };
+    this.#listeners.add(listener);
+    try {
+      await this.opened;
+      call.res.writeHead(this.#status, { ...this.#headers, ...headers });
+      const isOver = this.writableEnded;
+      for (;;) {
+        const part = this.#parts[listener.at - this.#dropped];
+        if (part !== undefined) {
+          listener.at += 1;
+          listener.taken += part.length;
+          this.#moved();
+          if (isOver && part === COMMENT) continue;
+          if (!call.res.write(part) && !(await drained(call.res, timing.writeStallMs, call.signal))) return false;
+        } else if (this.writableEnded) {
+          call.res.addTrailers(this.#trailers);
+          call.res.end();
+          return true;
+        } else if (isGone(call.signal)) return false;
+        else await this.#changed.orAbort(call.signal);
+      }
+    } finally {
+      this.#listeners.delete(listener);
+      this.#moved();
+    }
+  }
+
+  /** With nobody listening it runs on: how long that may last is the run's to say. */
+  #isAhead(): boolean {
+    if (this.#listeners.size === 0) return false;
+    const taken = [...this.#listeners].map((listener) => listener.taken);
+    return this.#size - (this.#isForgetful ? Math.min(...taken) : Math.max(...taken)) > AHEAD_MAX;
+  }
+
+  #moved(): void {
+    if (this.#isForgetful) {
+      const first = Math.min(this.#dropped + this.#parts.length, ...[...this.#listeners].map((listener) => listener.at));
+      this.#parts.splice(0, first - this.#dropped);
+      this.#dropped = first;
+    }
+    if (!this.#isAhead()) for (const listener of this.#onDrain) listener();
+  }
+}
+
+/** True when the client itself left; a daemon that stops still has a word to say. */
+export function isGone(signal: AbortSignal): boolean {
+  return signal.aborted && signal.reason !== STOPPING;
+}
+
+/** Wakes everybody who waits for the next change. */
+class Turn {
+  #waiting = new Set<() => void>();
+
+  next(): void {
+    const waiting = this.#waiting;
+    this.#waiting = new Set();
+    for (const wake of waiting) wake();
+  }
+
+  orAbort(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      this.#waiting.add(wake);
+      if (!signal.aborted) signal.addEventListener('abort', wake);
+    });
+  }
+}
