@@ -51,6 +51,11 @@ export class Given {
     return this.#values[camelCased(name)] === true;
   }
 
+  /** Whether `--no-NAME` was written, for an option that has both forms. */
+  isOff(name: string): boolean {
+    return this.#values[camelCased(name)] === false;
+  }
+
   /** A whole number within bounds. @throws Refusal (exit 2) that names the option */
   whole(name: string, bounds: { readonly least: number; readonly most: number }): number | undefined {
     const written = this.text(name);

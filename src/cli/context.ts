@@ -17,6 +17,8 @@ export interface Context {
   readonly terminal: Terminal;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;
+  /** `--config FILE`, as it was written. */
+  readonly configFile: string | undefined;
   /** `--json` */
   readonly json: boolean;
   /** `--yes` */
@@ -72,6 +74,7 @@ export function openContext(parts: { readonly process: NodeJS.Process; readonly 
     terminal,
     env: process.env,
     home,
+    configFile: wishes.config,
     json: wishes.json,
     yes: wishes.yes,
     account: wishes.account,

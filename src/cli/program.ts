@@ -3,30 +3,42 @@ import { Given } from './command.ts';
 import type { Call, Noun, Verb } from './command.ts';
 import { ACCOUNTS } from './commands/accounts.ts';
 import { AUDIT } from './commands/audit.ts';
+import { BACKUP, RESTORE } from './commands/backup.ts';
 import { BALANCE } from './commands/balance.ts';
 import { BYOK } from './commands/byok.ts';
+import { CATALOG } from './commands/catalog.ts';
 import { CHAT } from './commands/chat.ts';
 import { CONFIG } from './commands/config.ts';
+import { CONNECT } from './commands/connect.ts';
 import { COST } from './commands/cost.ts';
 import { CREDITS } from './commands/credits.ts';
+import { DOCTOR } from './commands/doctor.ts';
 import { EXPLAIN } from './commands/explain.ts';
+import { INIT } from './commands/init.ts';
 import { KEYS } from './commands/keys.ts';
 import { LOGS } from './commands/logs.ts';
 import { MODELS } from './commands/models.ts';
+import { pageVerbs } from './commands/pages.ts';
 import { PROVIDERS } from './commands/providers.ts';
+import { ROTATE } from './commands/rotate.ts';
 import { SERVE } from './commands/serve.ts';
+import { SERVICE } from './commands/service.ts';
 import { STATUS } from './commands/status.ts';
 import { USAGE } from './commands/usage.ts';
 import { wrongUsage } from './failure.ts';
+import { GLOBAL_OPTIONS } from './tree/tree.ts';
 import { packageVersion } from './version.ts';
+
+/** What the program is, in a sentence. */
+export const ABOUT = 'An OpenAI-compatible gateway to several LLM providers, with prepaid credits and exact billing.';
 
 /** The commands, in the order of the help. A noun has verbs; a verb stands alone. */
 export const COMMANDS: readonly (Noun | Verb)[] = [
-  SERVE, STATUS, EXPLAIN, CHAT, ACCOUNTS, KEYS, BYOK, CREDITS, BALANCE, LOGS, USAGE, MODELS, COST, PROVIDERS, CONFIG, AUDIT,
+  INIT, SERVE, STATUS, CONNECT, EXPLAIN, CHAT, ACCOUNTS, KEYS, BYOK, CREDITS, BALANCE, LOGS, USAGE, MODELS, COST, PROVIDERS, CATALOG,
+  CONFIG, DOCTOR, AUDIT, BACKUP, RESTORE, ROTATE, SERVICE, ...pageVerbs(() => COMMANDS, ABOUT),
 ];
 
-const ABOUT = 'An OpenAI-compatible gateway to several LLM providers, with prepaid credits and exact billing.';
-const ROOT_EXAMPLES = ['findtoken serve --sandbox', 'findtoken accounts create ann@example.com', 'findtoken keys create --name laptop'];
+const ROOT_EXAMPLES = ['findtoken init', 'findtoken serve --sandbox', 'findtoken keys create --name laptop'];
 /** What becomes of a call; `main` gives it a context. */
 export type Runner = (verb: Verb, call: Omit<Call, 'context'>, globals: Given) => Promise<void>;
 
@@ -56,16 +68,12 @@ function buildProgram(run: Runner): Command {
     .description(ABOUT)
     .version(packageVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'print the help')
-    .option('--config <file>', 'read this findtoken.yaml')
-    .option('--json', 'print JSON, with the field names of the HTTP API')
-    .option('--account <email>', 'whose account; needed where there are several')
-    .option('--yes', 'do not ask before something is destroyed')
-    .option('--no-color', 'no colours (NO_COLOR is honoured too)')
     .configureHelp({ showGlobalOptions: true })
     // Commander's own message is printed by nobody: `main` prints one line for every failure.
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
     .addHelpText('after', examplesText(ROOT_EXAMPLES));
+  for (const { flags, about } of GLOBAL_OPTIONS) program.option(flags, about);
   for (const one of COMMANDS) {
     if ('run' in one) {
       addVerb(program, one, run);

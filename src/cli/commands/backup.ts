@@ -1,0 +1,50 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { confirm } from '../ask.ts';
+import { argument } from '../command.ts';
+import type { Call, Verb } from '../command.ts';
+import { Refusal } from '../failure.ts';
+import { printable } from '../printable.ts';
+
+export const BACKUP: Verb = {
+  usage: 'backup <file>',
+  about: 'copy the database into a file, as it is at one moment, while the daemon goes on; the master key is not in it',
+  examples: ['findtoken backup findtoken-backup.db', 'findtoken backup --yes /var/backups/findtoken.db'],
+  run: backup,
+};
+
+export const RESTORE: Verb = {
+  usage: 'restore <file>',
+  about: 'put a backup in the place of the database; refused while a daemon runs; the replaced file is kept beside it',
+  examples: ['findtoken restore findtoken-backup.db', 'findtoken restore --yes /var/backups/findtoken.db'],
+  run: restore,
+};
+
+async function backup(call: Call): Promise<void> {
+  const { context } = call;
+  const to = resolve(argument(call, 0));
+  const { path } = (await context.settings()).database;
+  if (to === path) throw new Refusal('that is the database itself; name another file.');
+  if (existsSync(to)) await confirm(context, `Replace ${to}?`);
+  const { backupLedger } = await import('../../ledger/index.ts');
+  const { bytes } = await backupLedger({ path, to });
+  const document = { object: 'backup', file: to, database: path, bytes };
+  context.show(document, () => printable(to));
+  context.terminal.note(printable(`${bytes} bytes. What is sealed in it opens only with the master key; keep that in another place (\`findtoken doctor\` says where it is).`));
+}
+
+async function restore(call: Call): Promise<void> {
+  const { context } = call;
+  const from = resolve(argument(call, 0));
+  if (!existsSync(from)) throw new Refusal(`there is no file ${from}; name one that \`findtoken backup\` made.`);
+  const { path } = (await context.settings()).database;
+  if (from === path) throw new Refusal('that is the database itself; name a backup.');
+  const isReplacing = existsSync(path);
+  if (isReplacing) await confirm(context, `Replace the database ${path} by ${from}? The present one is kept beside it.`);
+  const { restoreLedger } = await import('../../ledger/index.ts');
+  const stamp = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
+  const { kept, bytes } = await restoreLedger({ path, from, stamp });
+  context.show({ object: 'restore', database: path, from, bytes, replaced: kept ?? null }, () => printable(path));
+  if (kept !== undefined) context.terminal.note(printable(`The replaced database is kept as ${kept}.`));
+  context.terminal.note('Next: `findtoken audit` recomputes every balance, `findtoken doctor` tries the master key.');
+}

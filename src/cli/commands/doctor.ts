@@ -1,0 +1,50 @@
+import type { Call, Verb } from '../command.ts';
+import type { Check } from '../doctor/check.ts';
+import { EXIT } from '../failure.ts';
+import { printable } from '../printable.ts';
+import { renderTable } from '../table.ts';
+import type { Column } from '../table.ts';
+
+const COLUMNS: readonly Column<Check>[] = [
+  { title: '', text: ({ state }) => state },
+  { title: 'check', text: ({ name }) => name },
+  { title: 'found', text: ({ detail }) => detail },
+  { title: 'mend', text: ({ mend }) => mend ?? '' },
+];
+
+export const DOCTOR: Verb = {
+  usage: 'doctor',
+  about: 'look at everything findtoken stands on, and say how to mend what is wrong; exit 1 where something fails',
+  options: [
+    { flags: '--deep', about: 'read every row of the database, which takes its time' },
+    { flags: '--offline', about: 'ask no provider and no mail server' },
+  ],
+  examples: ['findtoken doctor', 'findtoken doctor --deep --json'],
+  run: doctor,
+};
+
+async function doctor({ context, given }: Call): Promise<void> {
+  const { examine } = await import('../doctor/run.ts');
+  const checks = await examine(context, { deep: given.flag('deep'), offline: given.flag('offline') });
+  const count = (state: Check['state']) => checks.filter((check) => check.state === state).length;
+  const [fails, warnings] = [count('fail'), count('warn')];
+  const data = checks.map(({ name, state, detail, mend }) => ({ name, state, detail, mend: mend ?? null }));
+  context.show({ object: 'doctor', ok: fails === 0, fail: fails, warn: warnings, checks: data }, () => (context.terminal.width === undefined ? renderTable(checks, COLUMNS, context.terminal) : forPeople(checks, context.terminal.colour)));
+  context.terminal.note(fails + warnings === 0 ? 'Nothing to mend.' : `${fails} to mend, ${warnings} to look at, ${count('ok')} ok.`);
+  if (fails > 0) process.exitCode = EXIT.failed;
+}
+
+const SIGN = { ok: ['✓', '32'], warn: ['!', '33'], fail: ['✗', '31'] } as const;
+
+/** One line a check, and its mend below it: a table would cut both. */
+function forPeople(checks: readonly Check[], colour: boolean): string {
+  const width = Math.max(...checks.map(({ name }) => name.length));
+  return checks
+    .map(({ state, name, detail, mend }) => {
+      const [sign, code] = SIGN[state];
+      const head = `${sign} ${state.padEnd(4)}`;
+      const line = `${colour ? `\x1b[${code}m${head}\x1b[39m` : head}  ${name.padEnd(width)}  ${printable(detail)}`;
+      return mend === undefined ? line : `${line}\n${' '.repeat(10 + width)}mend: ${printable(mend)}`;
+    })
+    .join('\n');
+}

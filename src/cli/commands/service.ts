@@ -1,0 +1,81 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { confirm } from '../ask.ts';
+import type { Call, Noun } from '../command.ts';
+import type { Context } from '../context.ts';
+import { Refusal, wrongUsage } from '../failure.ts';
+import { printable } from '../printable.ts';
+
+export const SERVICE: Noun = {
+  name: 'service',
+  about: 'the daemon as a service of the system',
+  verbs: [
+    {
+      usage: 'install',
+      about: 'write a hardened systemd unit, or a launchd plist on macOS; says the commands that start it, and runs none',
+      options: [
+        { flags: '--system', about: 'for the machine, run by a user of its own (default: for you)' },
+        { flags: '--print', about: 'print the unit and write nothing' },
+        { flags: '--dry-run', about: 'say what would be written and what to run' },
+        { flags: '--kind <kind>', about: 'systemd or launchd (default: that of this machine)', choices: ['systemd', 'launchd'] },
+      ],
+      examples: ['findtoken service install', 'findtoken service install --system --print'],
+      run: install,
+    },
+  ],
+};
+
+interface Plan {
+  readonly file: string;
+  readonly text: string;
+  /** What starts it. */
+  readonly next: readonly string[];
+}
+
+async function install({ context, given }: Call): Promise<void> {
+  if (given.flag('print') && given.flag('dry-run')) throw wrongUsage('--print and --dry-run exclude each other; give one.');
+  const kind = given.text('kind') ?? (process.platform === 'darwin' ? 'launchd' : 'systemd');
+  const plan = await planOf(context, { kind, isSystem: given.flag('system') });
+  const document = { object: 'service', kind, file: plan.file, written: !given.flag('print') && !given.flag('dry-run'), unit: plan.text, next: plan.next };
+  if (given.flag('print')) return context.show(document, () => plan.text.trimEnd());
+  if (given.flag('dry-run')) return context.show(document, () => [`would write ${plan.file}`, ...plan.next.map((line) => `then run     ${line}`)].map(printable).join('\n'));
+  if (existsSync(plan.file) && readFileSync(plan.file, 'utf8') !== plan.text) await confirm(context, `Replace ${plan.file}?`);
+  write(plan);
+  context.show(document, () => printable(plan.file));
+  context.terminal.note(printable(`Next: ${plan.next.join(' && ')}`));
+}
+
+async function planOf(context: Context, { kind, isSystem }: { readonly kind: string; readonly isSystem: boolean }): Promise<Plan> {
+  const { launchdPlist, systemdUnit } = await import('../service/units.ts');
+  const settings = await context.settings();
+  const { home } = context;
+  const keyFile = settings.secrets.masterKey.kind === 'file' ? settings.secrets.masterKey.path : join(home, '.config', 'findtoken', 'master.key');
+  const [, program] = process.argv;
+  if (program === undefined) throw new Refusal('where findtoken is installed is not known; run it by its path.');
+  const data = dirname(settings.database.path);
+  const unit = { node: process.execPath, program: resolve(program), config: settings.file, writes: [...new Set([data, dirname(keyFile)])], home };
+  if (kind === 'launchd') {
+    const file = isSystem ? '/Library/LaunchDaemons/dev.findtoken.plist' : join(home, 'Library', 'LaunchAgents', 'dev.findtoken.plist');
+    return { file, text: launchdPlist(unit), next: [isSystem ? `sudo launchctl bootstrap system ${file}` : `launchctl bootstrap gui/$(id -u) ${file}`] };
+  }
+  if (!isSystem) {
+    const base = context.env['XDG_CONFIG_HOME'] ?? join(home, '.config');
+    return { file: join(base, 'systemd', 'user', 'findtoken.service'), text: systemdUnit(unit, 'user'), next: ['systemctl --user daemon-reload', 'systemctl --user enable --now findtoken', 'loginctl enable-linger'] };
+  }
+  const owners = unit.writes.map((path) => `sudo chown -R findtoken:findtoken ${path}`);
+  return {
+    file: '/etc/systemd/system/findtoken.service',
+    text: systemdUnit(unit, 'system'),
+    next: ['sudo useradd --system --home-dir /var/lib/findtoken --shell /usr/sbin/nologin findtoken', ...owners, 'sudo systemctl daemon-reload', 'sudo systemctl enable --now findtoken'],
+  };
+}
+
+function write({ file, text }: Plan): void {
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text, { mode: 0o644 });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw new Refusal(`${file} cannot be written (${code}); use sudo, or --print and put it there yourself.`);
+  }
+}

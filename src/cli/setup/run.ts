@@ -1,0 +1,103 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import type { Account } from '../../ledger/index.ts';
+import type { UsdE8 } from '../../money/index.ts';
+import type { Settings } from '../../settings/index.ts';
+import type { Vault } from '../../vault/index.ts';
+import type { Books, Context } from '../context.ts';
+import { Refusal } from '../failure.ts';
+import { openVaultOf } from '../secrets.ts';
+import { firstYaml, PROVIDER_VARIABLES } from './yaml.ts';
+
+/** What is wanted of a first run; every field has its default. */
+export interface SetupWish {
+  readonly email: string | undefined;
+  readonly host: string;
+  readonly port: number;
+  /** Undefined: on where no provider has a key. */
+  readonly sandbox: boolean | undefined;
+  /** Given to a new account, never to one that is there. */
+  readonly credits: UsdE8;
+  readonly keyName: string;
+  /** A key is shown or kept somewhere; without that, none is made. */
+  readonly makesKey: boolean;
+  /** Where a key is kept (0600) instead of being shown. */
+  readonly keyFile: string | undefined;
+  /** The file goes into the user's configuration folder, not into this one. */
+  readonly inUserFolder: boolean;
+  readonly provider: { readonly id: string; readonly apiKey: string } | undefined;
+}
+
+/** What a first run left behind. */
+export interface Setup {
+  readonly file: string;
+  readonly fileMade: boolean;
+  readonly settings: Settings;
+  readonly vault: Pick<Vault, 'source' | 'fingerprint'>;
+  readonly account: Account;
+  readonly accountMade: boolean;
+  readonly key: { readonly id: string; readonly name: string; readonly key: string } | undefined;
+  readonly hasKey: boolean;
+  readonly providers: readonly string[];
+  /** A model that will be answered. */
+  readonly model: string;
+}
+
+/** Makes whatever is missing of file, master key, database, account and key, and leaves what is there as it is. */
+export async function setUp(context: Context, wish: SetupWish): Promise<Setup> {
+  const place = settingsPlace(context, wish);
+  const sandbox = wish.sandbox ?? (wish.provider === undefined && PROVIDER_VARIABLES.every((name) => (context.env[name] ?? '') === ''));
+  const fileMade = place.isThere ? false : writeOnce(place.file, firstYaml({ ...wish, sandbox }));
+  const settings = await context.settings();
+  const made = await context.write(async (books) => ({ ...(await fillBooks(context, books, wish)), vault: await openVaultOf(context, books), stored: await storedProviders(context, books, wish) }));
+  if (made.key !== undefined && wish.keyFile !== undefined) writeFileSync(resolve(wish.keyFile), `${made.key.key}\n`, { mode: 0o600 });
+  const providers = [...new Set([...settings.providerKeys.keys(), ...made.stored])];
+  const served = [...settings.catalog.models.values()].find(({ provider }) => providers.includes(provider));
+  return { ...made, file: place.file, fileMade, settings, providers, model: served?.id ?? 'deepseek-chat' };
+}
+
+/** The file that the daemon will find, in the order in which it looks. */
+function settingsPlace(context: Context, wish: SetupWish): { readonly file: string; readonly isThere: boolean } {
+  const named = context.configFile ?? context.env['FINDTOKEN_CONFIG'] ?? '';
+  if (named !== '') return placed(resolve(named.startsWith('~/') ? join(context.home, named.slice(2)) : named));
+  const xdg = context.env['XDG_CONFIG_HOME'] ?? '';
+  const own = join(xdg.startsWith('/') ? xdg : join(context.home, '.config'), 'findtoken', 'findtoken.yaml');
+  const here = resolve('findtoken.yaml');
+  if (existsSync(here)) return placed(here);
+  return existsSync(own) || wish.inUserFolder ? placed(own) : placed(here);
+}
+
+function placed(file: string): { readonly file: string; readonly isThere: boolean } {
+  return { file, isThere: existsSync(file) };
+}
+
+function writeOnce(file: string, text: string): true {
+  try {
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    writeFileSync(file, text, { flag: 'wx', mode: 0o600 });
+    return true;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw new Refusal(`${file} cannot be written (${code}); name another place with --config FILE.`);
+  }
+}
+
+async function fillBooks(context: Context, books: Books, wish: SetupWish): Promise<Pick<Setup, 'account' | 'accountMade' | 'key' | 'hasKey'>> {
+  const { createAccount, createKey, grantCredits, resolveAccount } = await import('../../accounts/index.ts');
+  const { ledger } = books;
+  const email = wish.email ?? context.account;
+  const there = email === undefined ? (await ledger.listAccounts()).find(({ email: known }) => known !== 'sandbox@localhost') : await ledger.findAccount(email);
+  const account = there ?? (await createAccount(books, { email: email ?? 'me@localhost', pending: false }));
+  if (there === undefined && wish.credits > 0n) await grantCredits(books, { accountId: account.id, amount: wish.credits, note: 'first credits, given by init' });
+  const hasKey = (await ledger.listKeys(account.id)).some(({ revokedMs }) => revokedMs === undefined);
+  const key = hasKey || !wish.makesKey ? undefined : await createKey(books, { accountId: account.id, name: wish.keyName });
+  return { account: await resolveAccount(books, account.id), accountMade: there === undefined, key, hasKey };
+}
+
+async function storedProviders(context: Context, books: Books, wish: SetupWish): Promise<readonly string[]> {
+  if (wish.provider !== undefined) {
+    const { setProviderKey } = await import('../../accounts/index.ts');
+    await setProviderKey({ ...books, vault: await openVaultOf(context, books), catalog: books.settings.catalog }, { provider: wish.provider.id, apiKey: wish.provider.apiKey });
+  }
+  return (await books.ledger.listProviderKeys()).map(({ provider }) => provider);
+}
