@@ -1,6 +1,6 @@
 /** Accounts, keys, credits and their shapes in JSON: one implementation for the HTTP API and the command line. */
 export type { AccountParts } from './account.ts';
-export { activateAccount, createAccount, deactivateAccount, resolveAccount, setAccountLimit } from './account.ts';
+export { activateAccount, createAccount, deactivateAccount, readEmail, resolveAccount, setAccountLimit } from './account.ts';
 export type { NewKey } from './keys.ts';
 export { createKey, listKeys, revokeKey } from './keys.ts';
 export { balanceOf, grantCredits, utcMonth } from './credits.ts';

@@ -42,9 +42,19 @@ export function checkHost(req: IncomingMessage, settings: Settings, hosts: Reado
   const { origin } = req.headers;
   if (origin === undefined || settings.server.corsOrigins.includes(origin)) return;
   if (origin === new URL(settings.server.publicUrl).origin) return;
+  if (origin === 'null' && isActivationForm(req)) return;
   // A page of our own, under another of the names that were just checked.
   if (hosts !== undefined && origin === `http://${host}`) return;
   throw new Fault('origin_not_allowed', { fill: { origin: printable(origin) } });
+}
+
+/**
+ * The form of the activation page. The page sends no referrer, and a browser that sends none hides the origin as well. Whoever
+ * posts this form must know its token, and nothing else of the browser's counts there; what a browser calls cross-site is refused.
+ */
+function isActivationForm({ method, url, headers }: IncomingMessage): boolean {
+  const site = headers['sec-fetch-site'];
+  return method === 'POST' && url?.split('?', 1)[0] === '/activate' && (site === undefined || site === 'same-origin');
 }
 
 /** The CORS headers for an origin that the operator listed; nothing for everybody else. */
