@@ -6,11 +6,15 @@ import { describeHealth, healthKey } from '../routing/index.ts';
 import type { Settings } from '../settings/index.ts';
 import type { Upstream } from '../upstream/index.ts';
 import type { DaemonLog } from './log.ts';
+import { openPostJobs } from './post.ts';
 
 const PUBLISH_MS = 1_000;
 const PROBE_TIMEOUT_MS = 10_000;
 /** A payment whose webhook was lost is in the books after at most this long. */
 const PAYMENTS_MS = 600_000;
+const MAIL_MS = 5_000;
+/** Idle accounts are looked at by the hour, so that none waits a day longer than it should. */
+const ACCOUNTS_MS = 3_600_000;
 
 export interface JobParts {
   readonly settings: Settings;
@@ -26,11 +30,21 @@ export interface JobParts {
 
 /** Starts what the daemon does on its own. The returned function stops it and takes back the sign of life. */
 export function startJobs(parts: JobParts): () => Promise<void> {
-  // At the start too: payments may have come while nobody was here.
-  settlePayments(parts).catch((error: unknown) => parts.log.error('job_payments_failed', error));
-  const timers = [every(PUBLISH_MS, 'publish', () => publish(parts), parts.log), every(parts.settings.routing.healthIntervalMs, 'probe', () => probeProviders(parts), parts.log), every(PAYMENTS_MS, 'payments', () => settlePayments(parts), parts.log)];
+  const { settings, log } = parts;
+  const post = openPostJobs(parts);
+  // At the start too: payments may have come while nobody was here, and accounts have been idle for longer.
+  settlePayments(parts).catch((error: unknown) => log.error('job_payments_failed', error));
+  post.lookAfterAccounts().catch((error: unknown) => log.error('job_accounts_failed', error));
+  const timers = [
+    every(PUBLISH_MS, 'publish', () => publish(parts), log),
+    every(settings.routing.healthIntervalMs, 'probe', () => probeProviders(parts), log),
+    every(PAYMENTS_MS, 'payments', () => settlePayments(parts), log),
+    every(MAIL_MS, 'mail', () => post.sendMail(), log),
+    every(ACCOUNTS_MS, 'accounts', () => post.lookAfterAccounts(), log),
+  ];
   return async () => {
     timers.forEach((timer) => clearInterval(timer));
+    await post.close();
     await publish(parts, 0);
   };
 }
