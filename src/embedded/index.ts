@@ -43,8 +43,7 @@ function hashOf(name: string, addons: string): string | undefined {
 function placesOf(env: Readonly<Record<string, string | undefined>>): readonly Place[] {
   const named = env['FINDTOKEN_CACHE_DIR'];
   if (named !== undefined && named !== '') return [{ folder: named }];
-  // The XDG rules have a relative path ignored.
-  const xdg = env['XDG_CACHE_HOME'];
-  const cache = xdg !== undefined && isAbsolute(xdg) ? xdg : join(env['HOME'] ?? homedir(), '.cache');
-  return [{ folder: join(cache, 'findtoken') }, { freshUnder: tmpdir() }];
+  // The XDG rules have a relative path ignored, and a home may be empty.
+  const cache = [env['XDG_CACHE_HOME'], join(env['HOME'] ?? homedir(), '.cache')].find((path) => path !== undefined && isAbsolute(path));
+  return [...(cache === undefined ? [] : [{ folder: join(cache, 'findtoken') }]), { freshUnder: tmpdir() }];
 }

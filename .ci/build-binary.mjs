@@ -1,0 +1,154 @@
+// Makes dist/findtoken: one file with Node, the program, SQLite's native module, the keychain's where it was installed, and config/.
+// Node and the module built for it are kept in a cache folder, so that a second build takes seconds.
+// Source of the form: nodejs.org/docs/latest-v24.x/api/single-executable-applications.html
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { inject } from 'postject';
+import { bundleForBinary } from './binary-bundle.mjs';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const TARGET = join(ROOT, 'dist', 'findtoken');
+const CACHE = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'findtoken-build');
+const PLATFORM = `${process.platform}-${process.arch}`;
+
+/** The supported Node that is embedded, from the package `node-<platform>`, and what its executable hashes to. */
+const NODE = {
+  version: '24.21.0',
+  sha256: {
+    'linux-x64': '7fde7b8afa198da66257f42ee2001d874c7355631e6d1579a5fb5ef1f246df4c',
+    'linux-arm64': '0f8949d1028f6d61506b2d5bc57e7e6fe893d7b1997509b7847294fc9c616584',
+  },
+};
+/** The mark in Node's executable that postject turns; fixed by Node. */
+const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
+
+/** Installs the embedded Node into the cache. @throws Error where it is not the one that was looked at when this was written. */
+function fetchNode() {
+  const expected = NODE.sha256[PLATFORM];
+  if (expected === undefined) throw new Error(`no Node is known for ${PLATFORM}; the binary is made for ${Object.keys(NODE.sha256).join(' and ')}`);
+  const name = `node-${PLATFORM}`;
+  const home = join(CACHE, `${name}-${NODE.version}`);
+  if (!existsSync(home)) {
+    mkdirSync(CACHE, { recursive: true });
+    const stage = mkdtempSync(join(CACHE, '.stage-'));
+    try {
+      npm(['install', '--prefix', stage, '--no-save', '--no-package-lock', '--ignore-scripts', '--no-audit', '--no-fund', `${name}@${NODE.version}`]);
+      moveInto(join(stage, 'node_modules', name), home);
+    } finally {
+      rmSync(stage, { recursive: true, force: true });
+    }
+  }
+  const found = sha256(readFileSync(join(home, 'bin', 'node')));
+  if (found !== expected) throw new Error(`${home}/bin/node hashes to ${found}, not to ${expected}; remove the folder and look at where it came from`);
+  return { home, program: join(home, 'bin', 'node') };
+}
+
+/** Builds better-sqlite3 against the headers of the embedded Node, in a copy of its own, for the checkout's belongs to the Node that runs here. */
+function buildSqlite(node) {
+  const source = join(ROOT, 'node_modules', 'better-sqlite3');
+  const { version } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8'));
+  const built = join(CACHE, `better-sqlite3-${version}-node-${NODE.version}-${PLATFORM}.node`);
+  if (existsSync(built)) return built;
+  console.log(`binary: building better-sqlite3 ${version} for Node ${NODE.version}; minutes without ccache`);
+  const stage = mkdtempSync(join(CACHE, '.stage-'));
+  try {
+    for (const part of ['package.json', 'binding.gyp', 'deps', 'src']) cpSync(join(source, part), join(stage, part), { recursive: true });
+    // The compiler's cache forgets this folder's name.
+    const env = { ...process.env, CCACHE_BASEDIR: stage, CCACHE_NOHASHDIR: '1' };
+    const options = { cwd: stage, env, stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 28 };
+    execFileSync(node.program, [nodeGyp(), 'rebuild', '--release', `--nodedir=${node.home}`], options);
+    moveInto(join(stage, 'build', 'Release', 'better_sqlite3.node'), built);
+  } catch (error) {
+    const said = String(error?.stderr ?? '').split('\n').slice(-15).join('\n');
+    throw new Error(`better-sqlite3 was not built: a C++20 compiler, make and python3 are needed.\n${said}`, { cause: error });
+  } finally {
+    rmSync(stage, { recursive: true, force: true });
+  }
+  return built;
+}
+
+/** npm brings node-gyp and tells its scripts where it is. */
+function nodeGyp() {
+  const told = process.env.npm_config_node_gyp;
+  if (told !== undefined && existsSync(told)) return told;
+  const global = execFileSync('npm', ['root', '--global'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  return join(global, 'npm', 'node_modules', 'node-gyp', 'bin', 'node-gyp.js');
+}
+
+/** keytar speaks Node-API, whose modules fit every Node; where libsecret was missing it was not installed, and is left out. */
+function keychainModule() {
+  const found = join(ROOT, 'node_modules', 'keytar', 'build', 'Release', 'keytar.node');
+  return existsSync(found) ? found : undefined;
+}
+
+/** Everything that the program asks for by name inside the executable; the names are those of the package. */
+function assetsOf({ stage, addons }) {
+  const hashes = Object.fromEntries(Object.entries(addons).map(([name, file]) => [name, sha256(readFileSync(file))]));
+  writeFileSync(join(stage, 'addons.json'), JSON.stringify(hashes));
+  const texts = ['package.json', 'config/models.yaml', 'config/providers.yaml', 'findtoken.example.yaml', 'LICENSE'];
+  return {
+    ...Object.fromEntries(texts.map((name) => [name, join(ROOT, name)])),
+    ...addons,
+    'addons.json': join(stage, 'addons.json'),
+    'ledger-worker.js': join(stage, 'ledger-worker.js'),
+  };
+}
+
+/** The blob with program and assets, made by the Node that will read it: the compiled code it holds fits no other. */
+async function assemble({ stage, node, assets }) {
+  const settings = join(stage, 'sea.json');
+  const blob = join(stage, 'program.blob');
+  writeFileSync(settings, JSON.stringify({ main: join(stage, 'program.cjs'), output: blob, disableExperimentalSEAWarning: true, useCodeCache: true, assets }));
+  execFileSync(node.program, ['--experimental-sea-config', settings], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const executable = join(stage, 'findtoken');
+  copyFileSync(node.program, executable);
+  chmodSync(executable, 0o755);
+  await quietly(() => inject(executable, 'NODE_SEA_BLOB', readFileSync(blob), { sentinelFuse: FUSE }));
+  return executable;
+}
+
+/** postject warns of Node's notes for debuggers, which nothing here needs. */
+async function quietly(work) {
+  const { log, warn } = console;
+  Object.assign(console, { log: () => undefined, warn: () => undefined });
+  try {
+    await work();
+  } finally {
+    Object.assign(console, { log, warn });
+  }
+}
+
+function npm(args) {
+  execFileSync('npm', args, { cwd: tmpdir(), stdio: ['ignore', 'ignore', 'pipe'] });
+}
+
+/** By way of a neighbour, for a rename is atomic only within one file system; who came first is left alone. */
+function moveInto(from, to) {
+  if (existsSync(to)) return;
+  renameSync(from, to);
+}
+
+function sha256(bytes) {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+const startedMs = Date.now();
+const node = fetchNode();
+const sqlite = buildSqlite(node);
+const keychain = keychainModule();
+mkdirSync(dirname(TARGET), { recursive: true });
+const stage = mkdtempSync(join(dirname(TARGET), '.stage-binary-'));
+try {
+  await bundleForBinary({ root: ROOT, outdir: stage });
+  const addons = { 'better_sqlite3.node': sqlite, ...(keychain === undefined ? {} : { 'keytar.node': keychain }) };
+  const executable = await assemble({ stage, node, assets: assetsOf({ stage, addons }) });
+  renameSync(executable, TARGET);
+  const seconds = ((Date.now() - startedMs) / 1_000).toFixed(1);
+  console.log(`binary: dist/findtoken, ${Math.round(statSync(TARGET).size / 1e6)} MB, Node ${NODE.version}, ${keychain === undefined ? 'without' : 'with'} keytar, in ${seconds} s`);
+} finally {
+  rmSync(stage, { recursive: true, force: true });
+}
