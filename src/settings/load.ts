@@ -37,7 +37,7 @@ const CATALOG_SECTIONS = ['providers', 'models', 'equivalents'];
  */
 export function loadSettings(options: LoadOptions): Settings {
   // The XDG rules have a relative path ignored.
-  const env = { ...options.env, XDG_DATA_HOME: absolute(options.env['XDG_DATA_HOME']) };
+  const env = { ...options.env, XDG_DATA_HOME: absolute(options.env['XDG_DATA_HOME']), XDG_STATE_HOME: absolute(options.env['XDG_STATE_HOME']) };
   const found = findFile(options);
   const source = found === undefined ? undefined : readSource(found.name, found.text, env);
   if (source !== undefined) refuseUnknown(source);
@@ -78,8 +78,9 @@ function build(take: Take): Omit<Settings, 'file' | 'catalog' | 'providerKeys' |
       hosts: take('server.hosts'),
       corsOrigins: take('server.cors_origins'),
       drainMs: take('server.drain'),
+      metrics: take('server.metrics'),
     },
-    database: { path: take('database.path') },
+    database: { path: take('database.path'), anchors: take('database.anchors') },
     secrets: { masterKey: take('secrets.master_key') },
     billing: {
       usageFee: take('billing.usage_fee'),
@@ -97,6 +98,10 @@ function build(take: Take): Omit<Settings, 'file' | 'catalog' | 'providerKeys' |
       concurrentRequests: take('limits.concurrent_requests'),
       bodyBytes: take('limits.body_bytes'),
       jsonDepth: take('limits.json_depth'),
+      inFlight: take('limits.in_flight'),
+      loopLagMs: take('limits.loop_lag'),
+      connections: take('limits.connections'),
+      connectionsPerAddress: take('limits.connections_per_address'),
     },
     routing: {
       retries: take('routing.retries'),

@@ -23,8 +23,11 @@ export interface Settings {
     readonly corsOrigins: readonly string[];
     /** How long running requests may take after SIGTERM. */
     readonly drainMs: number;
+    /** Who may read `/metrics`. */
+    readonly metrics: 'loopback' | 'open' | 'off';
   };
-  readonly database: { readonly path: string };
+  /** `anchors`: the folder of the file that notes the head of the books. */
+  readonly database: { readonly path: string; readonly anchors: string };
   readonly secrets: { readonly masterKey: MasterKeySource };
   readonly billing: {
     readonly usageFee: Ppm;
@@ -46,6 +49,12 @@ export interface Settings {
     readonly bodyBytes: number;
     /** Levels of nesting in a request body. */
     readonly jsonDepth: number;
+    /** Over all accounts, at once. */
+    readonly inFlight: number;
+    /** Lag of the event loop beyond which new requests are turned away. */
+    readonly loopLagMs: number;
+    readonly connections: number;
+    readonly connectionsPerAddress: number;
   };
   readonly routing: {
     readonly retries: number;
