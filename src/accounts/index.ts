@@ -27,5 +27,7 @@ export type { ActivationResult, SignUpParts } from './sign-up.ts';
 export { activateByToken, createPendingAccount, isLinkToken, LINK_HOURS, register } from './sign-up.ts';
 export type { DailyParts, DailyWork, IdleStep } from './expiry.ts';
 export { monthsAfter, runDailyJobs, stepFor } from './expiry.ts';
+export type { MailView } from './mail-view.ts';
+export { mailView } from './mail-view.ts';
 export type { MailFailure, PostParts } from './post.ts';
 export { sendDueMail } from './post.ts';

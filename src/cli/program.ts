@@ -17,6 +17,7 @@ import { EXPLAIN } from './commands/explain.ts';
 import { INIT } from './commands/init.ts';
 import { KEYS } from './commands/keys.ts';
 import { LOGS } from './commands/logs.ts';
+import { MAIL } from './commands/mail.ts';
 import { MODELS } from './commands/models.ts';
 import { pageVerbs } from './commands/pages.ts';
 import { PROVIDERS } from './commands/providers.ts';
@@ -34,7 +35,7 @@ export const ABOUT = 'An OpenAI-compatible gateway to several LLM providers, wit
 
 /** The commands, in the order of the help. A noun has verbs; a verb stands alone. */
 export const COMMANDS: readonly (Noun | Verb)[] = [
-  INIT, SERVE, STATUS, CONNECT, EXPLAIN, CHAT, ACCOUNTS, KEYS, BYOK, CREDITS, BALANCE, LOGS, USAGE, MODELS, COST, PROVIDERS, CATALOG,
+  INIT, SERVE, STATUS, CONNECT, EXPLAIN, CHAT, ACCOUNTS, KEYS, BYOK, CREDITS, MAIL, BALANCE, LOGS, USAGE, MODELS, COST, PROVIDERS, CATALOG,
   CONFIG, DOCTOR, AUDIT, BACKUP, RESTORE, ROTATE, SERVICE, ...pageVerbs(() => COMMANDS, ABOUT),
 ];
 

@@ -27,7 +27,7 @@ export const ACCOUNTS: Noun = {
     {
       usage: 'create <email>',
       about: 'open an account',
-      options: [{ flags: '--pending', about: 'it serves nothing until it is activated' }],
+      options: [{ flags: '--pending', about: 'it serves nothing until it is activated; its owner is sent the link' }],
       examples: ['findtoken accounts create ann@example.com'],
       run: create,
     },
@@ -69,10 +69,25 @@ async function changed(call: Call, work: (door: Door, books: Books) => Promise<A
 }
 
 async function create(call: Call): Promise<void> {
-  const [email, pending] = [argument(call, 0), call.given.flag('pending')];
-  await changed(call, ({ createAccount }, books) => createAccount(books, { email, pending }));
-  const next = pending ? `It serves nothing until \`findtoken accounts activate ${email}\`.` : 'Next: `findtoken credits grant AMOUNT --note TEXT` and `findtoken keys create --name NAME`.';
-  call.context.terminal.note(printable(next));
+  const email = argument(call, 0);
+  if (call.given.flag('pending')) return createPending(call.context, email);
+  await changed(call, ({ createAccount }, books) => createAccount(books, { email, pending: false }));
+  call.context.terminal.note('Next: `findtoken credits grant AMOUNT --note TEXT` and `findtoken keys create --name NAME`.');
+}
+
+/** The link is a secret of the account's owner: it is shown only where no SMTP server would bring it. */
+async function createPending(context: Context, email: string): Promise<void> {
+  const { accountView, createPendingAccount } = await import('../../accounts/index.ts');
+  const { account, link, settings } = await context.write(async (books) => (
+    { settings: books.settings, ...(await createPendingAccount({ ...books, publicUrl: books.settings.server.publicUrl }, { email })) }));
+  const view = accountView(account);
+  if (settings.email.smtp !== '') {
+    showAccount(context, view);
+    context.terminal.note('Its activation mail is queued; the daemon sends it. `findtoken mail list` shows how it stands.');
+    return;
+  }
+  showAccount(context, { ...view, activation_link: link });
+  context.terminal.note(printable(`No email.smtp is set: give ${email} the link above. It works once, within 24 hours, while the daemon runs.`));
 }
 
 async function list({ context }: Call): Promise<void> {
@@ -101,7 +116,7 @@ function named(call: Call): string | undefined {
   return email ?? account;
 }
 
-function showAccount(context: Context, account: AccountView): void {
+function showAccount(context: Context, account: AccountView & { readonly activation_link?: string }): void {
   context.show(account, () =>
     renderRecord(
       [
@@ -114,6 +129,7 @@ function showAccount(context: Context, account: AccountView): void {
         ['requests_per_minute', account.requests_per_minute === null ? 'default' : String(account.requests_per_minute)],
         ['created', timeText(account.created)],
         ['last_activity', timeText(account.last_activity)],
+        ...(account.activation_link === undefined ? [] : [['activation_link', account.activation_link] as const]),
       ],
       context.terminal,
     ),
