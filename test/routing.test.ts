@@ -122,6 +122,10 @@ t.test('what bends the table', async (t) => {
     [failed('key'), { elapsedMs: 90_000 }, { do: 'give-up', why: 'deadline' }, 'for every class that would go on'],
     [failed('retry'), { tries: 10, triesHere: 2 }, { do: 'give-up', why: 'attempts' }, 'ten attempts are all'],
     [failed('next'), { tries: 9 }, { do: 'reroute', skip: 0 }, 'nine are not'],
+    [failed('retry'), { tries: 4, triesHere: 4, remaining: Array.from({ length: 9 }, () => near) }, { do: 'reroute', skip: 0 }, 'the first candidate has its retries'],
+    [failed('retry'), { tries: 3, triesHere: 3, remaining: Array.from({ length: 9 }, () => near) }, { do: 'retry', afterMs: 4_000 }, 'all of them, though attempts run short for the last'],
+    [failed('retry'), { tries: 6, triesHere: 2, remaining: [near, near, near] }, { do: 'retry', afterMs: 2_000 }, 'a later one has as many as spare the others: four attempts are left for three'],
+    [failed('retry'), { tries: 7, triesHere: 3, remaining: [near, near, near] }, { do: 'reroute', skip: 0 }, 'three are left for three'],
   ];
   for (const [outcome, at, step, why] of cases) t.strictSame(nextStep(outcome, trail(at), RULES), step, why);
 

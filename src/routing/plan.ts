@@ -29,8 +29,9 @@ const TOKENS_MAX = 100_000_000;
  * Who is asked, in order, and who is not and why.
  *
  * The requested model stands first, its equivalents follow in the catalogue's order; `cheapest` sorts them by expected cost,
- * ties in that order. Whoever is down or resting is left out. If nobody is left, those come after all: the resting ones with
- * their retries, the ones that are down as a trial (one attempt each), for no last candidate is refused on a guess.
+ * ties in that order. Whoever is down or resting is left out. If nobody is left, those come after all, and with `fallback` they
+ * always come, behind the others: the resting ones with their retries, the ones that are down as a trial (one attempt each), for
+ * no last candidate is refused on a guess.
  * What the request needs (tools, pictures, JSON) filters equivalents only: about the requested model its provider decides.
  * An unknown model gives an empty plan. Never throws.
  */
@@ -48,11 +49,10 @@ export function planCandidates(input: PlanInput): Plan {
   const ordered = routing === 'cheapest' ? [...fitting].sort(byCost) : fitting;
 
   const healthy = ordered.filter((one) => unwell(one, input) === undefined);
-  if (healthy.length === 0) return { routing, candidates: ordered.map((one) => asLastResort(one, input)), skipped };
-  for (const one of ordered) {
-    const ill = unwell(one, input);
-    if (ill !== undefined) skipped.push(ill);
-  }
+  if (healthy.length === 0) return { routing, candidates: ordered.map((one) => asLastResort(one, input, 'but nobody else is left')), skipped };
+  const ill = ordered.filter((one) => !healthy.includes(one));
+  if (routing === 'fallback') return { routing, candidates: [...healthy, ...ill.map((one) => asLastResort(one, input, 'asked once all others have failed'))], skipped };
+  skipped.push(...ill.flatMap((one) => unwell(one, input) ?? []));
   return { routing, candidates: healthy, skipped };
 }
 
@@ -123,9 +123,9 @@ function unwell(one: Candidate, input: PlanInput): Skipped | undefined {
   return { model: one.model.id, provider: one.provider, kind: down ? 'down' : 'resting', reason };
 }
 
-function asLastResort(one: Candidate, input: PlanInput): Candidate {
+function asLastResort(one: Candidate, input: PlanInput, why: string): Candidate {
   const ill = unwell(one, input);
-  return { ...one, trial: ill?.kind === 'down', reason: `${one.reason}; ${ill?.reason ?? 'healthy'}, but nobody else is left` };
+  return { ...one, trial: ill?.kind === 'down', reason: `${one.reason}; ${ill?.reason ?? 'healthy'}, ${why}` };
 }
 
 function byCost(a: Candidate, b: Candidate): number {

@@ -33,7 +33,8 @@ const BYOK: Readonly<Record<FailureClass, Row>> = {
  * Decides the next move after an attempt. The caller sleeps, sends and records.
  *
  * The same provider is asked again after `backoffMs[triesHere - 1]`, or after the provider's Retry-After where that is longer,
- * as long as the wait ends before the deadline; else the next candidate is asked. A request that may have been processed is
+ * as long as the wait ends before the deadline; else the next candidate is asked. The first candidate gets all its retries; a
+ * later one none that would leave somebody behind it unasked. A request that may have been processed is
  * never sent to the same provider again, under another model's name neither. A request that may not make another attempt gives
  * up, but a failure that is the client's is always told as the client's.
  * Source: CONTRACT section 1. A first attempt answered 500 is `{ do: 'retry', afterMs: 1000 }`.
@@ -47,7 +48,7 @@ export function nextStep(outcome: Outcome, trail: Trail, rules: RetryRules): Ste
 
   const triesAllowed = 1 + (trail.once || outcome.maybeServed ? 0 : retriesOf(outcome.class, rules));
   const afterMs = Math.max(backoffMs(trail.triesHere, rules), outcome.retryAfterMs ?? 0);
-  if (trail.triesHere < triesAllowed && trail.elapsedMs + afterMs < rules.deadlineMs) return { do: 'retry', afterMs };
+  if (trail.triesHere < triesAllowed && sparesOthers(trail, rules) && trail.elapsedMs + afterMs < rules.deadlineMs) return { do: 'retry', afterMs };
 
   const onward = outcome.maybeServed && row.onward === 'any' ? 'other_provider' : row.onward;
   const skip = trail.remaining.findIndex((next) => (onward === 'larger' ? next.larger : onward === 'any' || !next.sameProvider));
@@ -59,6 +60,11 @@ export function retriesOf(failure: FailureClass, rules: RetryRules): number {
   const { again } = STANDARD[failure];
   if (again === 'never') return 0;
   return again === 'once' ? Math.min(1, rules.retries) : rules.retries;
+}
+
+/** True where the attempts that are left reach every remaining candidate though this one is asked once more. */
+function sparesOthers(trail: Trail, rules: RetryRules): boolean {
+  return trail.tries === trail.triesHere || rules.maxAttempts - trail.tries > trail.remaining.length;
 }
 
 function end(row: Row, why: 'exhausted' | 'attempts' | 'deadline' = 'exhausted'): Step {
