@@ -7,6 +7,7 @@ import { createAccount, createKey, grantCredits, openByok } from '../../src/acco
 import { createGateway, type AccessLine, type Clock, type Credentials, type Gateway, type Timing } from '../../src/gateway/index.ts';
 import { openLedger, type Ledger } from '../../src/ledger/index.ts';
 import { parseUsd } from '../../src/money/index.ts';
+import { choosePayments, type Payments } from '../../src/payments/index.ts';
 import { createSandbox, SANDBOX_CATALOG } from '../../src/sandbox/index.ts';
 import { loadSettings, type Settings } from '../../src/settings/index.ts';
 import { createUpstream } from '../../src/upstream/index.ts';
@@ -17,6 +18,8 @@ export interface House {
   readonly url: string;
   readonly settings: Settings;
   readonly ledger: Ledger;
+  /** By the settings: Stripe where there is a key, else the sandbox's. */
+  readonly payments: Payments | undefined;
   readonly gateway: Gateway;
   readonly accountId: string;
   readonly key: string;
@@ -39,10 +42,14 @@ export interface HouseOptions {
   readonly yaml?: Readonly<Record<string, unknown>>;
   /** Provider id → base URL with the operator's key `good-key`. */
   readonly providers?: Readonly<Record<string, string>>;
+  /** For whom the operator has a key at this moment; by default for all of `providers`. */
+  readonly keyed?: () => ReadonlySet<string>;
   readonly credit?: string;
   readonly sandbox?: boolean;
   readonly clock?: Partial<Clock>;
   readonly timing?: Partial<Timing>;
+  /** Lays itself between the gateway and its books. */
+  readonly betweenBooks?: (ledger: Ledger) => Ledger;
 }
 
 /** Opens a house and closes it when the test ends. */
@@ -59,7 +66,7 @@ export async function openHouse(t: Test, options: HouseOptions = {}): Promise<Ho
   const lines: AccessLine[] = [];
   const logged: string[] = [];
   const credentials: Credentials = {
-    operatorProviders: async () => new Set(settings.providerKeys.keys()),
+    operatorProviders: async () => options.keyed?.() ?? new Set(settings.providerKeys.keys()),
     operator: async (provider) => {
       const apiKey = settings.providerKeys.get(provider);
       const baseUrl = settings.catalog.providers.get(provider)?.baseUrl;
@@ -72,9 +79,12 @@ export async function openHouse(t: Test, options: HouseOptions = {}): Promise<Ho
     source: { kind: 'env', name: 'MASTER_KEY' }, env: { MASTER_KEY: 'ab'.repeat(32) }, home: folder, databasePath: settings.database.path,
     notes: { get: (name) => ledger.note(name), set: (name, value) => ledger.setNote(name, value) }, sealedRowsExist: async () => false,
   }));
+  let url = settings.server.publicUrl;
+  const payments = choosePayments({ ...settings.stripe, sandboxUrl: options.sandbox === true ? () => url : undefined });
   const gateway = createGateway({
     settings,
-    ledger,
+    payments,
+    ledger: options.betweenBooks?.(ledger) ?? ledger,
     upstream,
     sandbox: options.sandbox === true ? createSandbox({ now: clock.nowMs, sleep: clock.sleep }) : undefined,
     credentials,
@@ -89,7 +99,7 @@ export async function openHouse(t: Test, options: HouseOptions = {}): Promise<Ho
     },
   });
   const { port } = await gateway.listen('127.0.0.1', 0);
-  const url = `http://127.0.0.1:${port}`;
+  url = `http://127.0.0.1:${port}`;
   const parts = { ledger, nowMs: clock.nowMs };
   const { id: accountId } = await createAccount(parts, { email: 'ann@example.com', pending: false });
   const { key } = await createKey(parts, { accountId, name: 'test' });
@@ -102,7 +112,7 @@ export async function openHouse(t: Test, options: HouseOptions = {}): Promise<Ho
   });
   const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
   const house: House = {
-    url, settings, ledger, gateway, accountId, key, lines, logged,
+    url, settings, ledger, payments, gateway, accountId, key, lines, logged,
     register: (provider, apiKey) => fetch(`${url}/v1/user/byok/register`, { method: 'POST', headers, body: JSON.stringify({ provider, api_key: apiKey, name: 'mine', verify: false }) }),
     post: (body, more = {}) => fetch(`${url}/v1/chat/completions`, { method: 'POST', headers: { ...headers, ...more }, body: typeof body === 'string' ? body : JSON.stringify(body) }),
     get: (path) => fetch(`${url}${path}`, { headers: { authorization: headers.authorization } }),
