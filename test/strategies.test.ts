@@ -219,6 +219,16 @@ t.test('circuits: opened by spent retries, passed by at once, closed again by a 
   t.equal(asked(), 'qwen×1', 'the following request passes it by');
   t.equal(clock.slept.length, sleptBefore, 'without a wait');
 
+  await t.test('/readyz tells it, and stays ready', async (t) => {
+    const response = await house.get('/readyz');
+    const { providers } = (await response.json()) as { providers: readonly unknown[] };
+    t.equal(response.status, 200, 'one outage is no reason to take this process out of service');
+    t.same(providers.slice(0, 2), [
+      { id: 'deepseek', operator_key: true, health: 'down', ill: ['deepseek-chat'] },
+      { id: 'zhipu', operator_key: false, health: 'up', ill: [] },
+    ]);
+    t.equal(providers.length, 6);
+  });
   await t.test('a probe that fails leaves it out', async (t) => {
     of.deepseek.models(json(503, {}));
     await probe(t);

@@ -1,4 +1,5 @@
-import { healthKey, isOpen, isResting, observe, reserveTrial, type HealthEntry, type HealthEvent } from '../routing/index.ts';
+import type { Catalog } from '../catalog/index.ts';
+import { describeHealth, healthKey, isOpen, isResting, observe, reserveTrial, type HealthEntry, type HealthEvent, type HealthView } from '../routing/index.ts';
 
 /**
  * What the gateway knows of its providers' health: one entry for each provider and model, moved on by `routing`'s reducer.
@@ -37,3 +38,27 @@ export class HealthBook {
     return entry !== undefined && (isOpen(entry, this.#nowMs()) || isResting(entry, this.#nowMs()));
   }
 }
+
+/** A provider as `/readyz` shows it. Why it is ill is for the operator's eyes and stands in `findtoken providers list`. */
+export interface ProviderHealth {
+  readonly id: string;
+  readonly operator_key: boolean;
+  /** The worst of its models; `up` where nothing is known against any. */
+  readonly health: HealthView['state'];
+  /** Models that are not `up`. */
+  readonly ill: readonly string[];
+}
+
+/** Every provider of the catalogue, in its order, with its health at `nowMs`. */
+export function providersHealth(catalog: Catalog, book: HealthBook, operators: ReadonlySet<string>, nowMs: number): readonly ProviderHealth[] {
+  return [...catalog.providers.keys()].map((id) => {
+    const ill = [...catalog.models.values()]
+      .filter(({ provider }) => provider === id)
+      .map((model) => ({ id: model.id, state: describeHealth(book.entries.get(healthKey(id, model.id)), nowMs).state }))
+      .filter(({ state }) => state !== 'up');
+    const worst = BY_WEIGHT.find((state) => ill.some((model) => model.state === state));
+    return { id, operator_key: operators.has(id), health: worst ?? 'up', ill: ill.map((model) => model.id) };
+  });
+}
+
+const BY_WEIGHT: readonly HealthView['state'][] = ['down', 'trying', 'resting'];

@@ -1,3 +1,4 @@
+import { providersHealth } from './health.ts';
 import type { Answer, Call, Running } from './types.ts';
 
 /** `GET /healthz`: the process lives. Asks nothing of anybody. */
@@ -5,7 +6,11 @@ export async function showHealth(running: Running): Promise<Answer> {
   return { status: 200, body: { status: 'ok', version: running.version } };
 }
 
-/** `GET /readyz`: whether to send traffic here. 503 while draining, where the books cannot be read, or where nobody could answer. */
+/**
+ * `GET /readyz`: whether to send traffic here. 503 while draining or where the books cannot be read.
+ * It lists the providers' health as well, but an outage of theirs fails nothing: routing goes round it, and taking this process
+ * out of service would mend nothing.
+ */
 export async function showReadiness(running: Running): Promise<Answer> {
   const { catalog } = running.settings;
   const operators = await running.credentials.operatorProviders();
@@ -19,7 +24,7 @@ export async function showReadiness(running: Running): Promise<Answer> {
   const isReady = checks.every((check) => check.ok);
   return {
     status: isReady ? 200 : 503,
-    body: { status: isReady ? 'ready' : 'not ready', checks },
+    body: { status: isReady ? 'ready' : 'not ready', checks, providers: providersHealth(catalog, running.health, operators, running.clock.nowMs()) },
     ...(isReady ? {} : { headers: { 'retry-after': '5' } }),
   };
 }
