@@ -24,6 +24,7 @@ import { PROVIDERS } from './commands/providers.ts';
 import { ROTATE } from './commands/rotate.ts';
 import { SERVE } from './commands/serve.ts';
 import { SERVICE } from './commands/service.ts';
+import { STATS } from './commands/stats.ts';
 import { STATUS } from './commands/status.ts';
 import { USAGE } from './commands/usage.ts';
 import { wrongUsage } from './failure.ts';
@@ -35,7 +36,7 @@ export const ABOUT = 'An OpenAI-compatible gateway to several LLM providers, wit
 
 /** The commands, in the order of the help. A noun has verbs; a verb stands alone. */
 export const COMMANDS: readonly (Noun | Verb)[] = [
-  INIT, SERVE, STATUS, CONNECT, EXPLAIN, CHAT, ACCOUNTS, KEYS, BYOK, CREDITS, MAIL, BALANCE, LOGS, USAGE, MODELS, COST, PROVIDERS, CATALOG,
+  INIT, SERVE, STATUS, CONNECT, EXPLAIN, CHAT, ACCOUNTS, KEYS, BYOK, CREDITS, MAIL, BALANCE, LOGS, USAGE, STATS, MODELS, COST, PROVIDERS, CATALOG,
   CONFIG, DOCTOR, AUDIT, BACKUP, RESTORE, ROTATE, SERVICE, ...pageVerbs(() => COMMANDS, ABOUT),
 ];
 

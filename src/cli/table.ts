@@ -1,6 +1,9 @@
 import { displayWidth, fitted, printable } from './printable.ts';
 import type { Terminal } from './terminal.ts';
 
+/** What a table needs of the place it is printed on. */
+export type Paper = Pick<Terminal, 'width' | 'colour'>;
+
 /** One column of a table. */
 export interface Column<Row> {
   readonly title: string;
@@ -15,7 +18,7 @@ export interface Column<Row> {
 /** Columns that fit, with their widths. */
 export interface Layout<Row> {
   readonly columns: readonly { readonly column: Column<Row>; readonly width: number }[];
-  readonly terminal: Terminal;
+  readonly terminal: Paper;
 }
 
 const GAP = '  ';
@@ -25,13 +28,13 @@ const CUT_TO_LEAST = 8;
  * A table for a terminal, fitted to its width; in a pipe, tab-separated lines under a line of titles, nothing cut.
  * Every cell is made printable here.
  */
-export function renderTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[], terminal: Terminal): string {
+export function renderTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[], terminal: Paper): string {
   const layout = layOut(rows, columns, terminal);
   return [titleLine(layout), ...rows.map((row) => rowLine(row, layout))].join('\n');
 }
 
 /** Chooses columns and widths for these rows. */
-export function layOut<Row>(rows: readonly Row[], columns: readonly Column<Row>[], terminal: Terminal): Layout<Row> {
+export function layOut<Row>(rows: readonly Row[], columns: readonly Column<Row>[], terminal: Paper): Layout<Row> {
   let kept = columns.map((column) => {
     const widths = rows.map((row) => displayWidth(printable(column.text(row))));
     return { column, width: Math.max(displayWidth(column.title), column.least ?? 0, ...widths) };
@@ -58,7 +61,7 @@ export function rowLine<Row>(row: Row, layout: Layout<Row>): string {
 }
 
 /** One record as `name  value` lines; tab-separated in a pipe. */
-export function renderRecord(fields: readonly (readonly [name: string, value: string])[], terminal: Terminal): string {
+export function renderRecord(fields: readonly (readonly [name: string, value: string])[], terminal: Paper): string {
   if (terminal.width === undefined) return fields.map(([name, value]) => `${name}\t${printable(value)}`).join('\n');
   const width = Math.max(...fields.map(([name]) => name.length));
   return fields
@@ -87,13 +90,13 @@ function totalOf(columns: readonly { readonly width: number }[]): number {
   return columns.reduce((sum, { width }) => sum + width, 0) + GAP.length * (columns.length - 1);
 }
 
-function padded(text: string, width: number, right: boolean, terminal: Terminal): string {
+function padded(text: string, width: number, right: boolean, terminal: Paper): string {
   if (terminal.width === undefined) return text;
   const cell = fitted(text, width);
   const padding = ' '.repeat(Math.max(0, width - displayWidth(cell)));
   return right ? padding + cell : cell + padding;
 }
 
-function joined(cells: readonly string[], terminal: Terminal): string {
+function joined(cells: readonly string[], terminal: Paper): string {
   return terminal.width === undefined ? cells.join('\t') : cells.join(GAP).trimEnd();
 }

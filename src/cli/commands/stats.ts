@@ -1,0 +1,48 @@
+import type { Call, Verb } from '../command.ts';
+import type { Context } from '../context.ts';
+import { wrongUsage } from '../failure.ts';
+
+const ONCE_SIZE = { columns: 80, rows: 40 } as const;
+
+export const STATS: Verb = {
+  usage: 'stats',
+  about: 'the live screen: requests, tokens, spend, errors, latency, health, top models and keys; where there is no terminal, one frame',
+  options: [
+    { flags: '--once', about: 'print one frame and end' },
+    { flags: '--width <n>', about: 'columns of --once (default: those of the terminal, else 80)' },
+  ],
+  examples: ['findtoken stats', 'findtoken stats --once --width 120', 'findtoken stats --json | jq .last_minute'],
+  run: stats,
+};
+
+async function stats({ context, given }: Call): Promise<void> {
+  const once = given.flag('once');
+  const width = given.whole('width', { least: 20, most: 500 });
+  if (width !== undefined && !once) throw wrongUsage('--width goes with --once; the live screen takes the width of the terminal.');
+  const { catalog } = await context.settings();
+  const { StatsReader } = await import('../stats/reader.ts');
+  await context.read(async ({ ledger, nowMs }) => {
+    const reader = new StatsReader({ ledger, catalog, nowMs });
+    if (context.json) {
+      const { statsDocument } = await import('../stats/document.ts');
+      const document = statsDocument(await reader.look());
+      return context.show(document, () => '');
+    }
+    const isLive = !once && context.terminal.asks && process.stdout.isTTY;
+    prepareInk(context, isLive);
+    const { runStats, statsText } = await import('../screens/stats-app.tsx');
+    if (isLive) {
+      context.leaveSignals();
+      return runStats({ look: () => reader.look(), colour: context.terminal.colour });
+    }
+    const columns = width ?? context.terminal.width ?? ONCE_SIZE.columns;
+    const text = statsText(await reader.look(), { columns, rows: ONCE_SIZE.rows, colour: context.terminal.colour });
+    context.terminal.print(text.split('\n').slice(0, -1).map((line) => line.trimEnd()).join('\n').trimEnd());
+  });
+}
+
+/** Ink draws nothing but the last frame where it finds any CI variable, even an empty one: whether it is live is decided here. */
+function prepareInk({ terminal }: Context, isLive: boolean): void {
+  if (isLive) process.env['CI'] = '0';
+  if (!terminal.colour) process.env['FORCE_COLOR'] = '0';
+}

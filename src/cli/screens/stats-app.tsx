@@ -1,0 +1,133 @@
+import { render, renderToString, useApp, useInput, useStdout } from 'ink';
+import { useEffect, useState } from 'react';
+import type { ReactNode } from 'react';
+import type { StatsFrame } from '../stats/figures.ts';
+import { FIRST_VIEW, PANES, StatsView, Waiting } from './stats-view.tsx';
+import type { View } from './stats-view.tsx';
+
+const LOOK_MS = 1_000;
+const SIZE_DEFAULT = { columns: 80, rows: 24 } as const;
+const ALTERNATE = { enter: '\x1b[?1049h\x1b[2J\x1b[H\x1b[?25l', leave: '\x1b[?25h\x1b[?1049l' } as const;
+const SIGNALS = ['SIGTERM', 'SIGHUP', 'SIGINT'] as const;
+
+/** What one key does to the view; undefined leaves the screen. Pure, so that a test can type. */
+export function pressed(view: View, input: string, key: Readonly<Partial<Record<'tab' | 'shift' | 'escape' | 'return' | 'backspace' | 'delete' | 'upArrow' | 'downArrow' | 'leftArrow' | 'rightArrow' | 'ctrl', boolean>>>): View | undefined {
+  if (key.ctrl === true && input === 'c') return undefined;
+  if (view.typing) {
+    if (key.escape === true) return { ...view, typing: false, filter: '' };
+    if (key.return === true) return { ...view, typing: false };
+    if (key.backspace === true || key.delete === true) return { ...view, filter: [...view.filter].slice(0, -1).join('') };
+    const typed = key.ctrl === true ? '' : input.replace(/\p{Cc}/gu, '');
+    return { ...view, filter: `${view.filter}${typed}`, skip: 0 };
+  }
+  const turn = (by: number): View => ({ ...view, skip: 0, help: false, pane: PANES[(PANES.indexOf(view.pane) + by + PANES.length) % PANES.length] ?? view.pane });
+  if (key.tab === true) return turn(key.shift === true ? -1 : 1);
+  if (key.rightArrow === true) return turn(1);
+  if (key.leftArrow === true) return turn(-1);
+  if (key.downArrow === true) return { ...view, skip: view.skip + 1 };
+  if (key.upArrow === true) return { ...view, skip: Math.max(0, view.skip - 1) };
+  if (key.escape === true) return { ...view, help: false, filter: '' };
+  if (input === 'q') return undefined;
+  if (input === 'p') return { ...view, paused: !view.paused };
+  if (input === '?') return { ...view, help: !view.help };
+  if (input === '/') return { ...view, typing: true };
+  const pane = /^[1-9]$/.test(input) ? PANES[Number(input) - 1] : undefined;
+  return pane === undefined ? view : { ...view, pane, skip: 0, help: false };
+}
+
+/** One frame as text: `stats --once`, and the tests. A line ends where its text does. */
+export function statsText(frame: StatsFrame, size: { readonly columns: number; readonly rows: number; readonly colour: boolean; readonly view?: Partial<View> }): string {
+  const { columns, rows, colour, view } = size;
+  return renderToString(<StatsView frame={frame} view={{ ...FIRST_VIEW, ...view }} columns={columns} rows={rows} colour={colour} />, { columns });
+}
+
+/**
+ * The live screen on the terminal's other page, which is left by hand whatever ends it: a key, a signal, an error, an exit.
+ * @returns when the person has left
+ * @throws what a look throws, after the terminal is as it was
+ */
+export async function runStats(parts: { readonly look: () => Promise<StatsFrame>; readonly colour: boolean }): Promise<void> {
+  const { stdout } = process;
+  let isAway = false;
+  const restore = (): void => {
+    if (!isAway) stdout.write(ALTERNATE.leave);
+    isAway = true;
+  };
+  stdout.write(ALTERNATE.enter);
+  process.once('exit', restore);
+  let failure: { readonly error: unknown } | undefined;
+  const onFailure = (error: unknown): void => {
+    failure ??= { error };
+    app.unmount();
+  };
+  const app = render(<StatsApp look={parts.look} colour={parts.colour} onFailure={onFailure} />, { exitOnCtrlC: false, patchConsole: false, incrementalRendering: true });
+  const leave = (): void => app.unmount();
+  for (const signal of SIGNALS) process.once(signal, leave);
+  try {
+    await app.waitUntilExit();
+  } finally {
+    restore();
+    process.off('exit', restore);
+    for (const signal of SIGNALS) process.off(signal, leave);
+  }
+  if (failure !== undefined) throw failure.error;
+}
+
+function StatsApp({ look, colour, onFailure }: { readonly look: () => Promise<StatsFrame>; readonly colour: boolean; readonly onFailure: (error: unknown) => void }): ReactNode {
+  const { exit } = useApp();
+  const { columns, rows } = useSize();
+  const [view, setView] = useState<View>(FIRST_VIEW);
+  const latest = useFrames(look, onFailure);
+  const [held, setHeld] = useState<StatsFrame>();
+  useInput((input, key) => {
+    const next = pressed(view, input, key);
+    if (next === undefined) return exit();
+    if (next.paused && !view.paused) setHeld(latest);
+    setView(next);
+  });
+  const frame = view.paused ? (held ?? latest) : latest;
+  if (frame === undefined) return <Waiting />;
+  // One row less than there are: a full page would make Ink clear it at every frame.
+  return <StatsView frame={frame} view={view} columns={columns} rows={Math.max(1, rows - 1)} colour={colour} />;
+}
+
+/** Looks once a second, one look at a time. */
+function useFrames(look: () => Promise<StatsFrame>, onFailure: (error: unknown) => void): StatsFrame | undefined {
+  const [latest, setLatest] = useState<StatsFrame>();
+  useEffect(() => {
+    let isLooking = false;
+    const turn = (): void => {
+      if (isLooking) return;
+      isLooking = true;
+      look()
+        .then(setLatest)
+        .catch(onFailure)
+        .finally(() => {
+          isLooking = false;
+        });
+    };
+    turn();
+    const timer = setInterval(turn, LOOK_MS);
+    return () => clearInterval(timer);
+  }, [look, onFailure]);
+  return latest;
+}
+
+function useSize(): { readonly columns: number; readonly rows: number } {
+  const { stdout } = useStdout();
+  const [size, setSize] = useState(() => sizeOf(stdout));
+  useEffect(() => {
+    const onResize = (): void => {
+      // What a wider page left behind is not part of the new one.
+      stdout.write('\x1b[2J\x1b[H');
+      setSize(sizeOf(stdout));
+    };
+    stdout.on('resize', onResize);
+    return () => void stdout.off('resize', onResize);
+  }, [stdout]);
+  return size;
+}
+
+function sizeOf({ columns, rows }: Pick<NodeJS.WriteStream, 'columns' | 'rows'>): { readonly columns: number; readonly rows: number } {
+  return { columns: columns ?? SIZE_DEFAULT.columns, rows: rows ?? SIZE_DEFAULT.rows };
+}

@@ -1,0 +1,46 @@
+import { Box, Text } from 'ink';
+import type { ReactNode } from 'react';
+
+/** What a text means; colour only repeats what sign and word say. */
+export type Tone = 'plain' | 'strong' | 'dim' | 'accent' | 'good' | 'warn' | 'bad';
+
+const COLOURS: Partial<Record<Tone, string>> = { accent: 'cyan', good: 'green', warn: 'yellow', bad: 'red' };
+
+/** A line of text with a meaning, cut where it is too long. Without colour it is plain. */
+export function Toned({ tone, colour, children }: { readonly tone: Tone; readonly colour: boolean; readonly children: ReactNode }): ReactNode {
+  const shade = COLOURS[tone];
+  return (
+    <Text wrap="truncate" bold={tone === 'strong'} dimColor={colour && tone === 'dim'} {...(colour && shade !== undefined ? { color: shade } : {})}>
+      {children}
+    </Text>
+  );
+}
+
+/** A frame with a title on its first line and one value on its right. */
+export function Card(props: { readonly width: number; readonly title: string; readonly value: string; readonly note: string; readonly line: string; readonly tone: Tone; readonly colour: boolean }): ReactNode {
+  const { width, title, value, note, line, tone, colour } = props;
+  return (
+    <Box width={width} height={4} borderStyle="round" flexDirection="column" paddingX={1} {...(colour ? { borderColor: 'gray' } : {})}>
+      <Box justifyContent="space-between">
+        <Toned tone="dim" colour={colour}>{title}</Toned>
+        <Box gap={1}>
+          <Toned tone="strong" colour={colour}>{value}</Toned>
+          {note === '' ? undefined : <Toned tone="dim" colour={colour}>{note}</Toned>}
+        </Box>
+      </Box>
+      <Toned tone={tone} colour={colour}>{line}</Toned>
+    </Box>
+  );
+}
+
+/** Lines under a title, exactly so many rows high and so many columns wide. */
+export function Sheet(props: { readonly width: number; readonly height: number; readonly title: string; readonly rows: readonly { readonly text: string; readonly tone: Tone }[]; readonly colour: boolean }): ReactNode {
+  const { width, height, title, rows, colour } = props;
+  const rule = `── ${title} ${'─'.repeat(Math.max(0, width - title.length - 4))}`;
+  return (
+    <Box width={width} height={height} flexDirection="column" overflow="hidden">
+      <Toned tone="dim" colour={colour}>{rule}</Toned>
+      {rows.slice(0, Math.max(0, height - 1)).map(({ text, tone }, index) => <Toned key={index} tone={tone} colour={colour}>{text === '' ? ' ' : text}</Toned>)}
+    </Box>
+  );
+}
