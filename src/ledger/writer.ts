@@ -7,6 +7,9 @@ import { pack, unpackTold, type Sent, type Told } from './packing.ts';
 /** A larger batch would keep the command line waiting for the write lock. */
 const BATCH_MAX = 512;
 
+/** How long writes may gather while every turn of the event loop brings more. */
+const GATHER_MS = 5;
+
 export interface WriterOptions {
   readonly path: string;
   readonly boot: string;
@@ -100,14 +103,26 @@ class Queue {
     await this.#exited;
   }
 
-  /** After everything that this turn of the event loop has read: a batch of one would make all others wait for its fsync. */
+  /**
+   * Sends when a turn of the event loop has brought nothing new, or after `GATHER_MS`. A batch of one would make all others
+   * wait for its fsync, and where the threads share a core it would take the time in which the others could have come.
+   */
   #sendSoon(): void {
     if (this.#sendDue || this.#inFlight.length > 0) return;
     this.#sendDue = true;
-    setImmediate(() => {
+    const untilMs = performance.now() + GATHER_MS;
+    let before = 0;
+    const look = (): void => {
+      const { length } = this.#waiting;
+      if (length > before && length < BATCH_MAX && performance.now() < untilMs) {
+        before = length;
+        setImmediate(look);
+        return;
+      }
       this.#sendDue = false;
       this.#send();
-    });
+    };
+    setImmediate(look);
   }
 
   #send(): void {
