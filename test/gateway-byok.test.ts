@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
+import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { byokFee, parsePrice, parseRate } from '../src/money/index.ts';
 import { openHouse, type House } from './support/house.ts';
-import { json, pause, sse, startProvider, textChunks, type FakeProvider } from './support/provider.ts';
+import { json, sse, startProvider, textChunks, type FakeProvider } from './support/provider.ts';
 
 const HELLO = { model: 'deepseek-chat', messages: [{ role: 'user', content: 'Hello!' }] };
 const HEAD = { id: 'chatcmpl-fake', created: 1_700_000_000, model: 'deepseek-flash' };
@@ -118,20 +119,6 @@ t.test('beyond the free requests of the month the fee is charged; on the 1st, 00
   t.same((await house.ledger.audit()).findings, []);
 });
 
-t.test('with a hundred in flight at the border exactly the free number is free', async (t) => {
-  const deepseek = await provider(t);
-  deepseek.always(sse([...textChunks(HEAD, 'one two'), { ...HEAD, object: 'chat.completion.chunk', choices: [], usage: { prompt_tokens: 1_000, completion_tokens: 100 } }], { gapMs: 5 }));
-  const house = await byokHouse(t, deepseek, { credit: '5', free: 10 });
-  await house.register('deepseek', CANARY);
-  await Promise.all(Array.from({ length: 100 }, async () => (await house.post({ ...HELLO, stream: true, max_tokens: 200 })).text()));
-  await pause(10);
-  await house.lastRow();
-  const { rows } = await house.ledger.listRequests({ accountId: house.accountId }, { limit: 100 });
-  t.equal(rows.filter((row) => row.cost === 0n).length, 10);
-  t.equal(rows.filter((row) => row.cost === 840n).length, 90, '(1,000 × $0.14 + 100 × $0.28) / 1M × 5 %');
-  t.same((await house.ledger.audit()).findings, []);
-});
-
 t.test('without credits a request beyond the free ones is refused with how to pay', async (t) => {
   const deepseek = await provider(t);
   const house = await byokHouse(t, deepseek, { free: 0 });
@@ -142,3 +129,55 @@ t.test('without credits a request beyond the free ones is refused with how to pa
   t.equal(deepseek.requests.length, 0);
   t.match(await (await house.get('/v1/user/balance')).json(), { byok: { requests: 0 } }, 'a refused request is not counted');
 });
+
+t.test('the millionth request of a month is free, the next one bears the fee, and the 1st at 00:00:00 UTC is new', async (t) => {
+  let nowMs = Date.UTC(2026, 11, 1) - 1;
+  const deepseek = await provider(t);
+  deepseek.usage = { prompt_tokens: 1_000_000, completion_tokens: 1_000 };
+  const house = await byokHouse(t, deepseek, { credit: '1', startMs: () => nowMs });
+  await house.register('deepseek', CANARY);
+  presetCounter(house, '2026-11', 999_999);
+  const ask = async () => (await house.post(HELLO)).headers.get('x-findtoken-cost');
+  t.match(await (await house.get('/v1/user/balance')).json(), { byok: { requests: 999_999, remaining_free: 1 } });
+  t.equal(await ask(), '0.00', 'request 1,000,000');
+  t.match(await (await house.get('/v1/user/balance')).json(), { byok: { requests: 1_000_000, remaining_free: 0 } });
+  // (1,000,000 × 0.14 + 1,000 × 0.28) / 1,000,000 = $0.14028; × 5 % = $0.007014
+  t.equal(await ask(), '0.007014', 'request 1,000,001');
+  t.equal(await house.balance(), 100_000_000n - 701_400n);
+  nowMs += 1;
+  t.equal(await ask(), '0.00', 'the first of December');
+  t.match(await (await house.get('/v1/user/balance')).json(), { byok: { month: '2026-12', requests: 1, remaining_free: 999_999 } });
+  t.same((await house.ledger.audit()).findings.map(({ rule }) => rule), ['byok_counter'], 'the books notice the preset counter, and nothing else');
+});
+
+t.test('with a hundred in flight at the millionth exactly the free number is free', async (t) => {
+  const nowMs = Date.UTC(2026, 10, 23);
+  const deepseek = await provider(t);
+  deepseek.always(sse([...textChunks(HEAD, 'one two'), { ...HEAD, object: 'chat.completion.chunk', choices: [], usage: { prompt_tokens: 1_000, completion_tokens: 100 } }], { gapMs: 20 }));
+  const house = await byokHouse(t, deepseek, { credit: '5', startMs: () => nowMs });
+  await house.register('deepseek', CANARY);
+  presetCounter(house, '2026-11', 999_963);
+  let most = 0;
+  const statuses = await Promise.all(Array.from({ length: 100 }, async () => {
+    const response = await house.post({ ...HELLO, stream: true, max_tokens: 200 });
+    most = Math.max(most, house.gateway.inFlight);
+    await response.text();
+    return response.status;
+  }));
+  t.same([...new Set(statuses)], [200]);
+  t.ok(most > 50, `they were in flight together (${most})`);
+  await house.lastRow();
+  const { rows } = await house.ledger.listRequests({ accountId: house.accountId }, { limit: 100 });
+  t.equal(rows.filter((row) => row.cost === 0n).length, 37, '999,964 to 1,000,000');
+  t.equal(rows.filter((row) => row.cost === 840n).length, 63, '(1,000 × $0.14 + 100 × $0.28) / 1M × 5 %');
+  t.equal(await house.balance(), 500_000_000n - 63n * 840n);
+  t.equal(await house.ledger.byokCount(house.accountId, '2026-11'), 1_000_063);
+});
+
+/** As if the account had made this many BYOK requests in the month already. */
+function presetCounter(house: House, month: string, requests: number): void {
+  const db = new Database(house.settings.database.path);
+  const made = db.prepare('INSERT INTO byok_counters (account, month, requests) SELECT no, ?, ? FROM accounts WHERE id = ?').run(month, requests, house.accountId);
+  db.close();
+  if (made.changes !== 1) throw new Error('the counter was not set');
+}
