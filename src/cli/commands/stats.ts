@@ -1,5 +1,4 @@
 import type { Call, Verb } from '../command.ts';
-import type { Context } from '../context.ts';
 import { wrongUsage } from '../failure.ts';
 
 const ONCE_SIZE = { columns: 80, rows: 40 } as const;
@@ -29,7 +28,8 @@ async function stats({ context, given }: Call): Promise<void> {
       return context.show(document, () => '');
     }
     const isLive = !once && context.terminal.asks && process.stdout.isTTY;
-    prepareInk(context, isLive);
+    // Ink's colours go by this variable alone, and NO_COLOR is none of its business.
+    if (!context.terminal.colour) process.env['FORCE_COLOR'] = '0';
     const { runStats, statsText } = await import('../screens/stats-app.tsx');
     if (isLive) {
       context.leaveSignals();
@@ -39,10 +39,4 @@ async function stats({ context, given }: Call): Promise<void> {
     const text = statsText(await reader.look(), { columns, rows: ONCE_SIZE.rows, colour: context.terminal.colour });
     context.terminal.print(text.split('\n').slice(0, -1).map((line) => line.trimEnd()).join('\n').trimEnd());
   });
-}
-
-/** Ink draws nothing but the last frame where it finds any CI variable, even an empty one: whether it is live is decided here. */
-function prepareInk({ terminal }: Context, isLive: boolean): void {
-  if (isLive) process.env['CI'] = '0';
-  if (!terminal.colour) process.env['FORCE_COLOR'] = '0';
 }

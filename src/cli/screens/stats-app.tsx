@@ -1,13 +1,13 @@
-import { render, renderToString, useApp, useInput, useStdout } from 'ink';
+import { render, renderToString, useApp, useInput } from 'ink';
 import { useEffect, useState } from 'react';
 import type { ReactNode } from 'react';
 import type { StatsFrame } from '../stats/figures.ts';
+import { openPage } from './page.ts';
 import { FIRST_VIEW, PANES, StatsView, Waiting } from './stats-view.tsx';
 import type { View } from './stats-view.tsx';
 
 const LOOK_MS = 1_000;
 const SIZE_DEFAULT = { columns: 80, rows: 24 } as const;
-const ALTERNATE = { enter: '\x1b[?1049h\x1b[2J\x1b[H\x1b[?25l', leave: '\x1b[?25h\x1b[?1049l' } as const;
 const SIGNALS = ['SIGTERM', 'SIGHUP', 'SIGINT'] as const;
 
 /** What one key does to the view; undefined leaves the screen. Pure, so that a test can type. */
@@ -48,19 +48,21 @@ export function statsText(frame: StatsFrame, size: { readonly columns: number; r
  */
 export async function runStats(parts: { readonly look: () => Promise<StatsFrame>; readonly colour: boolean }): Promise<void> {
   const { stdout } = process;
-  let isAway = false;
-  const restore = (): void => {
-    if (!isAway) stdout.write(ALTERNATE.leave);
-    isAway = true;
-  };
-  stdout.write(ALTERNATE.enter);
+  const page = openPage(stdout);
+  const restore = (): void => page.leave();
   process.once('exit', restore);
   let failure: { readonly error: unknown } | undefined;
   const onFailure = (error: unknown): void => {
     failure ??= { error };
     app.unmount();
   };
-  const app = render(<StatsApp look={parts.look} colour={parts.colour} onFailure={onFailure} />, { exitOnCtrlC: false, patchConsole: false, incrementalRendering: true });
+  const app = render(<StatsApp look={parts.look} colour={parts.colour} onFailure={onFailure} terminal={stdout} onResize={page.forget} />, {
+    stdout: page.stdout,
+    // Each frame is written whole; the page paints what has changed.
+    debug: true,
+    exitOnCtrlC: false,
+    patchConsole: false,
+  });
   const leave = (): void => app.unmount();
   for (const signal of SIGNALS) process.once(signal, leave);
   try {
@@ -73,9 +75,12 @@ export async function runStats(parts: { readonly look: () => Promise<StatsFrame>
   if (failure !== undefined) throw failure.error;
 }
 
-function StatsApp({ look, colour, onFailure }: { readonly look: () => Promise<StatsFrame>; readonly colour: boolean; readonly onFailure: (error: unknown) => void }): ReactNode {
+type Size = Pick<NodeJS.WriteStream, 'columns' | 'rows'>;
+type Sized = Size & Pick<NodeJS.WriteStream, 'on' | 'off'>;
+
+function StatsApp({ look, colour, onFailure, terminal, onResize }: { readonly look: () => Promise<StatsFrame>; readonly colour: boolean; readonly onFailure: (error: unknown) => void; readonly terminal: Sized; readonly onResize: () => void }): ReactNode {
   const { exit } = useApp();
-  const { columns, rows } = useSize();
+  const { columns, rows } = useSize(terminal, onResize);
   const [view, setView] = useState<View>(FIRST_VIEW);
   const latest = useFrames(look, onFailure);
   const [held, setHeld] = useState<StatsFrame>();
@@ -87,8 +92,7 @@ function StatsApp({ look, colour, onFailure }: { readonly look: () => Promise<St
   });
   const frame = view.paused ? (held ?? latest) : latest;
   if (frame === undefined) return <Waiting />;
-  // One row less than there are: a full page would make Ink clear it at every frame.
-  return <StatsView frame={frame} view={view} columns={columns} rows={Math.max(1, rows - 1)} colour={colour} />;
+  return <StatsView frame={frame} view={view} columns={columns} rows={rows} colour={colour} />;
 }
 
 /** Looks once a second, one look at a time. */
@@ -113,21 +117,19 @@ function useFrames(look: () => Promise<StatsFrame>, onFailure: (error: unknown) 
   return latest;
 }
 
-function useSize(): { readonly columns: number; readonly rows: number } {
-  const { stdout } = useStdout();
-  const [size, setSize] = useState(() => sizeOf(stdout));
+function useSize(terminal: Sized, onResize: () => void): Size {
+  const [size, setSize] = useState(() => sizeOf(terminal));
   useEffect(() => {
-    const onResize = (): void => {
-      // What a wider page left behind is not part of the new one.
-      stdout.write('\x1b[2J\x1b[H');
-      setSize(sizeOf(stdout));
+    const change = (): void => {
+      onResize();
+      setSize(sizeOf(terminal));
     };
-    stdout.on('resize', onResize);
-    return () => void stdout.off('resize', onResize);
-  }, [stdout]);
+    terminal.on('resize', change);
+    return () => void terminal.off('resize', change);
+  }, [terminal, onResize]);
   return size;
 }
 
-function sizeOf({ columns, rows }: Pick<NodeJS.WriteStream, 'columns' | 'rows'>): { readonly columns: number; readonly rows: number } {
-  return { columns: columns ?? SIZE_DEFAULT.columns, rows: rows ?? SIZE_DEFAULT.rows };
+function sizeOf({ columns, rows }: Size): Size {
+  return { columns: columns > 0 ? columns : SIZE_DEFAULT.columns, rows: rows > 0 ? rows : SIZE_DEFAULT.rows };
 }

@@ -3,7 +3,7 @@ import type { ReactNode } from 'react';
 import { spanText } from '../format.ts';
 import { formatUsd } from '../../money/index.ts';
 import { printable } from '../printable.ts';
-import { errorShare, short, shortMs, sparkline, sumOf } from '../stats/figures.ts';
+import { errorShare, short, shortMs, sumOf } from '../stats/figures.ts';
 import type { StatsFrame } from '../stats/figures.ts';
 import { callLines, providerLines, totalLines } from './stats-tables.ts';
 import type { Line } from './stats-tables.ts';
@@ -30,6 +30,10 @@ export const FIRST_VIEW: View = { pane: 'overview', filter: '', typing: false, p
 const ROOMY = { columns: 80, rows: 20 } as const;
 const WIDE_COLUMNS = 150;
 const MINUTE = 60;
+/** A rate is told of so many seconds: one alone would jump. */
+const RATE_SECONDS = 10;
+/** Below this only the pane that is shown bears its name. */
+const NAMED_TABS_COLUMNS = 72;
 const CARD_ROWS = 4;
 
 const HELP = [
@@ -71,15 +75,19 @@ function Header({ frame, view, columns, colour }: { readonly frame: StatsFrame; 
   const about = daemon === undefined ? 'start it with findtoken serve' : `${daemon.version}, up ${spanText(daemon.upMs)}${daemon.sandbox ? ', sandbox' : ''}  ${printable(daemon.url)}`;
   return (
     <Box width={columns} height={1} justifyContent="space-between">
-      <Box gap={2}>
-        <Toned tone="strong" colour={colour}>findtoken</Toned>
-        <Toned tone={state[1]} colour={colour}>{state[0]}</Toned>
-        {flight === '' ? undefined : <Toned tone="strong" colour={colour}>{flight}</Toned>}
+      <Box gap={2} flexShrink={1} overflow="hidden">
+        <Fixed><Toned tone="strong" colour={colour}>findtoken</Toned></Fixed>
+        <Fixed><Toned tone={state[1]} colour={colour}>{state[0]}</Toned></Fixed>
+        {flight === '' ? undefined : <Fixed><Toned tone="strong" colour={colour}>{flight}</Toned></Fixed>}
         <Toned tone="dim" colour={colour}>{about}</Toned>
       </Box>
-      <Toned tone={view.paused ? 'warn' : 'dim'} colour={colour}>{`${view.paused ? 'PAUSED ' : ''}${new Date(frame.atMs).toISOString().slice(11, 19)}Z`}</Toned>
+      <Fixed><Toned tone={view.paused ? 'warn' : 'dim'} colour={colour}>{` ${view.paused ? 'PAUSED ' : ''}${new Date(frame.atMs).toISOString().slice(11, 19)}Z`}</Toned></Fixed>
     </Box>
   );
+}
+
+function Fixed({ children }: { readonly children: ReactNode }): ReactNode {
+  return <Box flexShrink={0}>{children}</Box>;
 }
 
 function Tabs({ view, columns, colour }: { readonly view: View; readonly columns: number; readonly colour: boolean }): ReactNode {
@@ -87,7 +95,7 @@ function Tabs({ view, columns, colour }: { readonly view: View; readonly columns
     <Box width={columns} height={1} gap={1}>
       {PANES.map((pane, index) => {
         const isHere = pane === view.pane;
-        return <Toned key={pane} tone={isHere ? 'accent' : 'dim'} colour={colour}>{isHere ? `[${index + 1} ${pane}]` : ` ${index + 1} ${pane} `}</Toned>;
+        return <Toned key={pane} tone={isHere ? 'accent' : 'dim'} colour={colour}>{isHere ? `[${index + 1} ${pane}]` : columns < NAMED_TABS_COLUMNS ? ` ${index + 1} ` : ` ${index + 1} ${pane} `}</Toned>;
       })}
     </Box>
   );
@@ -103,11 +111,12 @@ interface CardFacts {
 
 function cardsOf({ samples, timing, today, latencyMs, firstByteMs }: StatsFrame): readonly CardFacts[] {
   const minute = sumOf(samples.slice(-MINUTE));
+  const lately = sumOf(samples.slice(-RATE_SECONDS));
   return [
-    { title: 'requests', value: `${short(minute.requests / MINUTE)}/s`, note: `${short(today.requests)} today`, values: samples.map(({ requests }) => requests), tone: 'accent' },
-    { title: 'tokens', value: `${short(minute.tokens / MINUTE)}/s`, note: `${short(today.tokens)} today`, values: samples.map(({ tokens }) => tokens), tone: 'accent' },
+    { title: 'requests', value: `${short(lately.requests / RATE_SECONDS)}/s`, note: `${short(today.requests)} today`, values: samples.map(({ requests }) => requests), tone: 'accent' },
+    { title: 'tokens', value: `${short(lately.tokens / RATE_SECONDS)}/s`, note: `${short(today.tokens)} today`, values: samples.map(({ tokens }) => tokens), tone: 'accent' },
     // The heights of a curve are no money; the amounts beside it are exact.
-    { title: 'spend', value: `$${formatUsd(minute.cost)}/m`, note: `$${cents(today.cost)}`, values: samples.map(({ cost }) => Number(cost)), tone: 'good' },
+    { title: 'spend', value: `$${formatUsd(minute.cost)}/m`, note: `$${cents(today.cost)} today`, values: samples.map(({ cost }) => Number(cost)), tone: 'good' },
     { title: 'errors', value: errorShare(minute), note: `${short(today.errors)} today`, values: samples.map(({ errors }) => errors), tone: 'bad' },
     { title: 'latency', value: shortMs(timing.p50Ms), note: `p95 ${shortMs(timing.p95Ms)}`, values: latencyMs, tone: 'warn' },
     { title: 'first token', value: shortMs(timing.firstByteP50Ms), note: `p95 ${shortMs(timing.firstByteP95Ms)}`, values: firstByteMs, tone: 'warn' },
@@ -121,7 +130,7 @@ function Cards({ cards, columns, perRow, colour }: { readonly cards: readonly Ca
       {cards.map(({ title, value, note, values, tone }, index) => {
         // What the division leaves goes to the last card of a row.
         const own = index % perRow === perRow - 1 ? columns - width * (perRow - 1) : width;
-        return <Card key={title} width={own} title={title} value={value} note={note} line={sparkline(values, own - 4)} tone={tone} colour={colour} />;
+        return <Card key={title} width={own} title={title} value={value} note={note} values={values} tone={tone} colour={colour} />;
       })}
     </Box>
   );

@@ -1,5 +1,6 @@
 import { Box, Text } from 'ink';
 import type { ReactNode } from 'react';
+import { sparkline } from '../stats/figures.ts';
 
 /** What a text means; colour only repeats what sign and word say. */
 export type Tone = 'plain' | 'strong' | 'dim' | 'accent' | 'good' | 'warn' | 'bad';
@@ -16,19 +17,22 @@ export function Toned({ tone, colour, children }: { readonly tone: Tone; readonl
   );
 }
 
-/** A frame with a title on its first line and one value on its right. */
-export function Card(props: { readonly width: number; readonly title: string; readonly value: string; readonly note: string; readonly line: string; readonly tone: Tone; readonly colour: boolean }): ReactNode {
-  const { width, title, value, note, line, tone, colour } = props;
+function Pair({ left, right, tone, colour }: { readonly left: string; readonly right: string; readonly tone: Tone; readonly colour: boolean }): ReactNode {
+  return (
+    <Box justifyContent="space-between" gap={1}>
+      <Toned tone="dim" colour={colour}>{left}</Toned>
+      <Box flexShrink={0}><Toned tone={tone} colour={colour}>{right}</Toned></Box>
+    </Box>
+  );
+}
+
+/** A frame with a title, its value now, a note and the curve of its values. */
+export function Card(props: { readonly width: number; readonly title: string; readonly value: string; readonly note: string; readonly values: readonly number[]; readonly tone: Tone; readonly colour: boolean }): ReactNode {
+  const { width, title, value, note, values, tone, colour } = props;
   return (
     <Box width={width} height={4} borderStyle="round" flexDirection="column" paddingX={1} {...(colour ? { borderColor: 'gray' } : {})}>
-      <Box justifyContent="space-between">
-        <Toned tone="dim" colour={colour}>{title}</Toned>
-        <Box gap={1}>
-          <Toned tone="strong" colour={colour}>{value}</Toned>
-          {note === '' ? undefined : <Toned tone="dim" colour={colour}>{note}</Toned>}
-        </Box>
-      </Box>
-      <Toned tone={tone} colour={colour}>{line}</Toned>
+      <Pair left={title} right={value} tone="strong" colour={colour} />
+      <Pair left={note} right={sparkline(values, width - 5 - note.length)} tone={tone} colour={colour} />
     </Box>
   );
 }

@@ -83,6 +83,7 @@ const BARS = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'] as const;
  * `sparkline([0, 1, 2], 4)` is `"  ▄█"`.
  */
 export function sparkline(values: readonly number[], width: number): string {
+  if (width <= 0) return '';
   const shown = values.slice(-width);
   const top = Math.max(...shown, 0);
   const bars = shown.map((value) => (value <= 0 || top === 0 ? ' ' : (BARS[Math.min(BARS.length - 1, Math.ceil((value / top) * BARS.length) - 1)] ?? ' ')));
