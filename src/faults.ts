@@ -25,6 +25,7 @@ export const FAULTS = {
   request_timeout: { status: 408, type: 'invalid_request_error', text: 'The request body did not arrive in time. Send it whole, within {seconds} s.' },
   request_too_large: { status: 413, type: 'invalid_request_error', text: 'The request body is larger than {limit} bytes. Send less, or raise limits.body_bytes.' },
   unsupported_media_type: { status: 415, type: 'invalid_request_error', text: '{detail}' },
+  expectation_failed: { status: 417, type: 'invalid_request_error', text: 'The header Expect: {expect} cannot be met. Leave it out, or send 100-continue.' },
   misdirected_request: { status: 421, type: 'invalid_request_error', text: 'The Host header {host} is not one of this server. Use server.public_url, or list the name in server.hosts.' },
   idempotency_conflict: { status: 422, type: 'invalid_request_error', text: '{detail}' },
   rate_limit_exceeded: { status: 429, type: 'rate_limit_error', text: '{detail}' },

@@ -24,6 +24,7 @@ const table: readonly (readonly [FaultCode, number, string, string])[] = [
   ['request_timeout', 408, 'invalid_request_error', 'a body that does not arrive'],
   ['request_too_large', 413, 'invalid_request_error', 'a body past limits.body_bytes'],
   ['unsupported_media_type', 415, 'invalid_request_error', 'a body that does not say it is JSON'],
+  ['expectation_failed', 417, 'invalid_request_error', 'a wish of the client that we do not know'],
   ['misdirected_request', 421, 'invalid_request_error', 'a Host that is not ours'],
   ['idempotency_conflict', 422, 'invalid_request_error', 'never 409: the SDKs would retry it'],
   ['rate_limit_exceeded', 429, 'rate_limit_error', "the account's own limit"],

@@ -226,7 +226,7 @@ t.test('credits bound what may be asked for', async (t) => {
 
 t.test('a thousand parallel requests against one cent', async (t) => {
   const deepseek = await provider(t);
-  const house = await openHouse(t, { providers: { deepseek: deepseek.url }, credit: '0.01', yaml: { limits: { requests_per_minute: 100_000, concurrent_requests: 2_000 } } });
+  const house = await openHouse(t, { providers: { deepseek: deepseek.url }, credit: '0.01', yaml: { limits: { requests_per_minute: 100_000, concurrent_requests: 2_000, connections_per_address: 2_000 } } });
   deepseek.usage = { prompt_tokens: 20, completion_tokens: 90 };
   let lowest = 1n;
   let isRunning = true;

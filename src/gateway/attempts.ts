@@ -62,6 +62,7 @@ export async function askProviders(asking: Asking): Promise<Asked> {
     observeFailure(booked, candidate, attempted.failure, { step, trail, rules });
     if (step.do === 'retry') {
       await running.clock.sleep(step.afterMs, call.signal);
+      call.waits.ms += step.afterMs;
       if (call.signal.aborted) return { kind: 'hung-up', candidate, traces, inFlight: false };
     } else if (step.do === 'reroute') {
       at += 1 + step.skip;
@@ -92,6 +93,7 @@ async function attempt(asking: Asking, candidate: Candidate, leftMs: number): Pr
   const { body } = toUpstream(request, { model: candidate.model, dialect, maxTokens });
   const sender = candidate.provider === 'sandbox' ? running.sandbox : running.upstream;
   if (sender === undefined) return { kind: 'failed', failure: NO_KEY };
+  const sentMs = running.clock.monotonicMs();
   const reply = await sender.send(
     {
       ...credential,
@@ -105,6 +107,7 @@ async function attempt(asking: Asking, candidate: Candidate, leftMs: number): Pr
     },
     call.signal,
   );
+  call.waits.ms += running.clock.monotonicMs() - sentMs;
   return readReply(asking, candidate, dialect, reply);
 }
 
@@ -126,7 +129,11 @@ async function readReply(asking: Asking, candidate: Candidate, dialect: string, 
     reply.stream.abort();
     return { kind: 'failed', failure: UNASKED_STREAM };
   }
-  return firstWords(reply.stream, openAnswer(target));
+  const { clock } = booked.running;
+  const openedMs = clock.monotonicMs();
+  const words = await firstWords(reply.stream, openAnswer(target));
+  booked.call.waits.ms += clock.monotonicMs() - openedMs;
+  return words;
 }
 
 /** Reads a stream until something of the answer has come: until then another provider may still take over. */

@@ -24,6 +24,7 @@ export async function serveChat(running: Running, call: Call, owner: KeyOwner): 
   const { settings } = running;
   let billing: Billing = { mode: 'standard', cost: 0n, balance: owner.balance };
   let lease: Lease | undefined;
+  let isStream = false;
   try {
     const body = await readJson(call.req, settings.limits, call.body);
     const request = readChatRequest(body, { pictureTokens: settings.billing.pictureTokens, routingHeader: header(call, 'x-findtoken-routing') });
@@ -52,12 +53,18 @@ export async function serveChat(running: Running, call: Call, owner: KeyOwner): 
       clientRetries: Number(header(call, 'x-stainless-retry-count') ?? 0) > 0,
       traceparent: header(call, 'traceparent'),
     };
+    if (request.stream) {
+      isStream = true;
+      running.metrics.streams += 1;
+    }
     const asked = await guarded(booked, mouth, () => askProviders(asking));
+    running.metrics.attempted(asked.traces);
     return await guarded(booked, mouth, () => conclude(asking, asked, billing, lease, used.secret));
   } catch (cause) {
     if (!(cause instanceof Fault)) running.log.error('chat_failed', cause);
     return chatFault(call, cause, billing, lease);
   } finally {
+    if (isStream) running.metrics.streams -= 1;
     lease?.leave();
   }
 }
@@ -69,6 +76,7 @@ async function conclude(asking: Asking, asked: Asked, billing: Billing, lease: L
   const served: Served = { candidate: asked.candidate, attempts: asked.traces.length, firstByteMs: mouth?.firstByteMs };
   if (asked.kind === 'stream' && mouth !== undefined) {
     const ended = await relayStream(booked, request, asked, mouth);
+    if (mouth.firstByteMs !== undefined) booked.running.metrics.added(mouth.firstByteMs - call.startedMs - call.waits.ms, true);
     return { streamed: true, status: 200, chat: chatLine(asking, served, ended, mouth.firstByteMs) };
   }
   if (asked.kind === 'hung-up') {
@@ -80,6 +88,7 @@ async function conclude(asking: Asking, asked: Asked, billing: Billing, lease: L
     const usage = asked.answer.usage ?? estimated(request, asked.answer.completionEstimate);
     const receipt = await settle(booked, served, usage, call.signal.aborted ? 'aborted' : 'ok');
     booked.running.health.observe(asked.candidate.provider, asked.candidate.model.id, { kind: 'answered' });
+    booked.running.metrics.added(booked.running.clock.monotonicMs() - call.startedMs - call.waits.ms, false);
     return {
       status: 200,
       body: { ...asked.answer.body, usage: { ...writeUsage(usage), cost: usdNumber(receipt.cost) } },

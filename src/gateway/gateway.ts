@@ -1,6 +1,9 @@
 import { HealthBook } from './health.ts';
 import { KeyedRuns } from './idempotency.ts';
 import { Limits } from './limits.ts';
+import { Load } from './load.ts';
+import { Metrics } from './metrics.ts';
+import { timedLedger } from './timed-ledger.ts';
 import { createHttpSide } from './server.ts';
 import { SignUpLimits } from './sign-up-limits.ts';
 import type { GatewayParts, Running, Timing } from './types.ts';
@@ -23,6 +26,7 @@ export interface Gateway {
 /** Builds the gateway of its parts. Nothing listens, nothing ticks before `listen`. */
 export function createGateway(parts: GatewayParts): Gateway {
   let isDraining = false;
+  const metrics = new Metrics();
   const running: Running = {
     ...parts,
     timing: { ...TIMING, ...parts.timing },
@@ -30,6 +34,9 @@ export function createGateway(parts: GatewayParts): Gateway {
     limits: new Limits(parts.settings.limits, () => parts.clock.monotonicMs()),
     signUps: new SignUpLimits(() => parts.clock.monotonicMs()),
     keyed: new KeyedRuns(),
+    load: new Load(parts.settings.limits),
+    metrics,
+    ledger: timedLedger(parts.ledger, metrics, () => parts.clock.monotonicMs()),
     isDraining: () => isDraining,
   };
   const http = createHttpSide(running);
@@ -42,12 +49,15 @@ export function createGateway(parts: GatewayParts): Gateway {
     drain: (limitMs) => {
       isDraining = true;
       const limit = setTimeout(() => running.keyed.cutOff(), limitMs);
-      return http.drain(limitMs).finally(() => clearTimeout(limit));
+      return http.drain(limitMs).finally(() => {
+        clearTimeout(limit);
+        running.load.stop();
+      });
     },
     stop: () => {
       isDraining = true;
       running.keyed.cutOff();
-      return http.cutOff();
+      return http.cutOff().finally(() => running.load.stop());
     },
   };
 }

@@ -1,3 +1,5 @@
+import { Fault } from '../faults.ts';
+import { isLoopback } from './door.ts';
 import { providersHealth } from './health.ts';
 import type { Answer, Call, Running } from './types.ts';
 
@@ -27,6 +29,23 @@ export async function showReadiness(running: Running): Promise<Answer> {
     body: { status: isReady ? 'ready' : 'not ready', checks, providers: providersHealth(catalog, running.health, operators, running.clock.nowMs()) },
     ...(isReady ? {} : { headers: { 'retry-after': '5' } }),
   };
+}
+
+/**
+ * `GET /metrics`: Prometheus text, without a key. By default only this machine may read it, and no proxy may stand in between: a
+ * proxy's own address is a loopback one, and whoever it asks for is not.
+ * @throws Fault `not_found` (404) to everybody else.
+ */
+export async function showMetrics(running: Running, call: Call): Promise<Answer> {
+  const { metrics: readers } = running.settings.server;
+  const { socket, headers } = call.req;
+  const isHere = isLoopback((socket.remoteAddress ?? '').replace(/^::ffff:/, '')) && headers['x-forwarded-for'] === undefined && headers['forwarded'] === undefined;
+  if (readers === 'off' || (readers === 'loopback' && !isHere)) {
+    throw new Fault('not_found', { fill: { detail: 'Metrics are not served to this address; the operator opens them with server.metrics.' } });
+  }
+  const health = [...running.health.entries].map(([key, { state }]) => ({ provider: key.slice(0, key.indexOf('/')), state }));
+  const { load, metrics, version } = running;
+  return { status: 200, body: metrics.text({ version, inFlight: load.inFlight, loopLagMs: load.lagMs, health }), headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } };
 }
 
 /** `GET /`: a line for humans. */

@@ -6,7 +6,7 @@ import { paySandboxCheckout, showPaid, showSandboxCheckout, showUnpaid } from '.
 import { showModel, showModels } from './models.ts';
 import { receiveEvent, showRecharges, startCredits } from './recharges.ts';
 import { dropKey, makeKey, showBalance, showBillingLogs, showKeys } from './user.ts';
-import { showHealth, showReadiness, showWelcome } from './open.ts';
+import { showHealth, showMetrics, showReadiness, showWelcome } from './open.ts';
 import { activate, showActivation, signUp } from './sign-up.ts';
 import type { Answer, Call, Handler, Running, Streamed } from './types.ts';
 
@@ -41,6 +41,7 @@ export const ROUTES: readonly Route[] = [
   { method: 'POST', path: '/activate', needsKey: false, serve: activate },
   { method: 'GET', path: '/healthz', needsKey: false, serve: showHealth },
   { method: 'GET', path: '/readyz', needsKey: false, serve: showReadiness },
+  { method: 'GET', path: '/metrics', needsKey: false, serve: showMetrics },
   { method: 'GET', path: '/', needsKey: false, serve: showWelcome },
 ];
 

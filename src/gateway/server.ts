@@ -1,18 +1,19 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { Fault, toEnvelope } from '../faults.ts';
+import { Fault } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
 import { mintId } from '../vault/index.ts';
 import { ClientGone } from './body.ts';
+import { checkWishes, flushed, guardConnections, HEADER_BYTES } from './connections.ts';
 import { authenticate, checkHost, corsHeaders, knownHosts } from './door.ts';
 import { findRoute, serveRoute } from './routes.ts';
 import { answerFault, sendAnswer, STOPPING } from './send.ts';
-import type { Answer, Billing, Call, Running, Streamed } from './types.ts';
+import type { AccessLine, Answer, Billing, Call, Running, Streamed } from './types.ts';
 
-const HEADER_BYTES = 16_384;
 const HEADERS_MAX = 100;
 const KEEP_ALIVE_MS = 75_000;
+/** What a slow reader may leave unread before we wait for it. */
+const BUFFER_BYTES = 65_536;
 
 /** The HTTP side: connections, limits at the door, and one answer for every request whatever it is. */
 export interface HttpSide {
@@ -29,20 +30,23 @@ export interface HttpSide {
 export function createHttpSide(running: Running): HttpSide {
   const calls = new Map<Promise<void>, AbortController>();
   const hosts = knownHosts(running.settings);
+  const take = (req: IncomingMessage, res: ServerResponse) => {
+    const controller = new AbortController();
+    const work = serve(running, hosts, req, res, controller)
+      .catch((error: unknown) => {
+        running.log.error('answer_failed', error);
+        res.destroy();
+      })
+      .finally(() => calls.delete(work));
+    calls.set(work, controller);
+  };
   const server = createServer(
-    { maxHeaderSize: HEADER_BYTES, headersTimeout: 10_000, requestTimeout: running.timing.bodyMs, keepAliveTimeout: KEEP_ALIVE_MS, connectionsCheckingInterval: 1_000, requireHostHeader: false },
-    (req, res) => {
-      const controller = new AbortController();
-      const work = serve(running, hosts, req, res, controller)
-        .catch((error: unknown) => {
-          running.log.error('answer_failed', error);
-          res.destroy();
-        })
-        .finally(() => calls.delete(work));
-      calls.set(work, controller);
-    },
+    { maxHeaderSize: HEADER_BYTES, highWaterMark: BUFFER_BYTES, headersTimeout: 10_000, requestTimeout: running.timing.bodyMs, keepAliveTimeout: KEEP_ALIVE_MS, connectionsCheckingInterval: 1_000, requireHostHeader: false },
+    take,
   );
-  server.on('clientError', (error, socket) => refuseRaw(running, error, socket));
+  server.on('checkExpectation', take);
+  guardConnections(running, server);
+  running.load.watch(calls);
   return {
     listen: (host, port) => listen(server, host, port),
     get inFlight() {
@@ -66,6 +70,7 @@ async function serve(running: Running, hosts: ReadonlySet<string> | undefined, r
     query: new URLSearchParams(cut === -1 ? '' : url.slice(cut + 1)),
     startedMs: running.clock.monotonicMs(),
     signal: controller.signal,
+    waits: { ms: 0 },
   };
   res.on('close', () => {
     if (!res.writableFinished) controller.abort();
@@ -75,8 +80,10 @@ async function serve(running: Running, hosts: ReadonlySet<string> | undefined, r
   try {
     checkHost(req, running.settings, hosts);
     if (req.rawHeaders.length > 2 * HEADERS_MAX) throw new Fault('headers_too_large', { fill: { limit: `${HEADERS_MAX} headers` } });
+    checkWishes(req);
     const preflight = preflightAnswer(running, call);
     const route = preflight === undefined ? findRoute(call.method, call.path) : undefined;
+    if (route?.needsKey === true) running.load.admit();
     if (route?.needsKey === true) owner = await authenticate(req, running.ledger, route);
     answer = preflight ?? (route === undefined ? refusedRoute() : await serveRoute(route, running, call, owner));
   } catch (cause) {
@@ -88,6 +95,7 @@ async function serve(running: Running, hosts: ReadonlySet<string> | undefined, r
   }
   if (!('streamed' in answer)) await deliver(running, call, answer);
   logAccess(running, call, answer, owner);
+  await flushed(res, running.timing.writeStallMs);
 }
 
 /** Sends an answer whose request may not have been read to its end; then the connection cannot be used again. */
@@ -114,7 +122,7 @@ function standardBilling(call: Call, owner: KeyOwner | undefined): Billing | und
 }
 
 function logAccess(running: Running, call: Call, answer: Answer | Streamed, owner: KeyOwner | undefined): void {
-  running.log.access({
+  const line: AccessLine = {
     req_id: call.id,
     method: call.method,
     path: call.path,
@@ -122,26 +130,9 @@ function logAccess(running: Running, call: Call, answer: Answer | Streamed, owne
     dur_ms: Math.round(running.clock.monotonicMs() - call.startedMs),
     ...(owner === undefined ? {} : { account_id: owner.accountId, key_id: owner.keyId }),
     ...(answer.chat === undefined ? {} : { chat: answer.chat }),
-  });
-}
-
-/** What the parser refuses never becomes a request; it still gets an answer in our form. */
-function refuseRaw(running: Running, error: Error & { readonly code?: string }, socket: Duplex): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy();
-    return;
-  }
-  const fault =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? new Fault('headers_too_large', { fill: { limit: `${HEADER_BYTES} bytes` } })
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? new Fault('request_timeout', { fill: { seconds: Math.round(running.timing.bodyMs / 1000) } })
-        : new Fault('invalid_request', { fill: { detail: 'This is not a valid HTTP/1.1 request.' } });
-  const id = mintId('req', running.clock.nowMs());
-  const body = JSON.stringify(toEnvelope(fault, id));
-  socket.end(
-    `HTTP/1.1 ${fault.status} Refused\r\ncontent-type: application/json; charset=utf-8\r\nx-request-id: ${id}\r\ncache-control: no-store\r\nconnection: close\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
+  };
+  running.log.access(line);
+  running.metrics.ended(line);
 }
 
 async function listen(server: Server, host: string, port: number): Promise<{ readonly port: number }> {

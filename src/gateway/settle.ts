@@ -39,7 +39,12 @@ export function settlementOf(booked: Booked, served: Served, usage: Usage, statu
 
 /** Closes the books of an answered or hung-up call; durable when it resolves. */
 export async function settle(booked: Booked, served: Served, usage: Usage, status: 'ok' | 'aborted'): Promise<Receipt> {
-  const receipt = await booked.running.ledger.settle(settlementOf(booked, served, usage, status));
+  const settlement = settlementOf(booked, served, usage, status);
+  const receipt = await booked.running.ledger.settle(settlement);
+  if (receipt.first) {
+    const { provider, model } = served.candidate;
+    booked.running.metrics.charged({ mode: booked.byok ? 'byok' : 'standard', provider, model: model.id, cost: receipt.cost, providerCost: settlement.charge.provider });
+  }
   if (receipt.shortfall > 0n) {
     booked.running.log.warn('shortfall', { req_id: booked.call.id, shortfall_e8: receipt.shortfall.toString() });
   }

@@ -8,6 +8,8 @@ import type { Vault } from '../vault/index.ts';
 import type { HealthBook } from './health.ts';
 import type { KeyedRuns } from './idempotency.ts';
 import type { Limits } from './limits.ts';
+import type { Load } from './load.ts';
+import type { Metrics } from './metrics.ts';
 import type { SignUpLimits } from './sign-up-limits.ts';
 
 /** Time as the gateway is given it: tests drive it by hand. */
@@ -77,6 +79,8 @@ export interface Running extends GatewayParts {
   readonly limits: Limits;
   readonly signUps: SignUpLimits;
   readonly keyed: KeyedRuns;
+  readonly load: Load;
+  readonly metrics: Metrics;
   /** True from the first moment of a drain. */
   isDraining(): boolean;
 }
@@ -131,6 +135,8 @@ export interface Call {
   readonly signal: AbortSignal;
   /** The request's body, where it has been read and checked already. */
   readonly body?: Buffer;
+  /** What the call has spent waiting for providers, up to the first words of its answer: not our doing. */
+  readonly waits: { ms: number };
 }
 
 /** Where an answer is written: a client's response, or the tape of a call that others may join. */

@@ -1,0 +1,83 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { Fault, toEnvelope } from '../faults.ts';
+import { mintId } from '../vault/index.ts';
+import { printable } from './body.ts';
+import type { Running } from './types.ts';
+
+export const HEADER_BYTES = 16_384;
+/** A reader that takes less than this of what is left to send has stalled. */
+const LEAST_BYTES_A_SECOND = 4_096;
+
+/** What a server does with connections and bytes that never become a request of ours: each is refused in our form. */
+export function guardConnections(running: Running, server: Server): void {
+  const { connections, connectionsPerAddress } = running.settings.limits;
+  const open = new Map<string, number>();
+  server.maxConnections = connections;
+  server.on('connection', (socket: Socket) => {
+    const address = socket.remoteAddress ?? '';
+    const count = (open.get(address) ?? 0) + 1;
+    open.set(address, count);
+    socket.on('close', () => {
+      const left = (open.get(address) ?? 1) - 1;
+      if (left === 0) open.delete(address);
+      else open.set(address, left);
+    });
+    if (count > connectionsPerAddress) {
+      refuse(running, socket, new Fault('overloaded', { fill: { detail: `There are ${connectionsPerAddress} connections from your address already, the limit. Use them again, or close some.` }, retryAfterS: 5 }));
+    }
+  });
+  server.on('clientError', (error: Error & { readonly code?: string }, socket) => {
+    if (!socket.writable || error.code === 'ECONNRESET') socket.destroy();
+    else refuse(running, socket, parserFault(running, error.code));
+  });
+  server.on('connect', (_req: IncomingMessage, socket: Duplex) => {
+    refuse(running, socket, new Fault('method_not_allowed', { fill: { method: 'CONNECT', allow: 'GET, HEAD, POST, DELETE' }, headers: { allow: 'GET, HEAD, POST, DELETE' } }));
+  });
+}
+
+/**
+ * Refuses what a request asks of the connection itself. `Upgrade: h2c` is passed over, as HTTP allows: some clients ask it of everybody.
+ * @throws Fault 417 (`Expect`), 400 (`Upgrade`)
+ */
+export function checkWishes({ headers }: IncomingMessage): void {
+  const { expect, upgrade } = headers;
+  if (expect !== undefined && expect.toLowerCase() !== '100-continue') throw new Fault('expectation_failed', { fill: { expect: printable(expect) } });
+  if (upgrade !== undefined && upgrade.toLowerCase() !== 'h2c') {
+    throw new Fault('invalid_request', { fill: { detail: `An upgrade to ${printable(upgrade)} is not possible; plain HTTP/1.1 is spoken here.` } });
+  }
+}
+
+/** Waits until the system has taken an ended answer; a reader that stalls over its rest is dropped. */
+export async function flushed(res: ServerResponse, stallMs: number): Promise<void> {
+  if (res.writableFinished || res.destroyed || !res.writableEnded) return;
+  const limitMs = stallMs + ((res.socket?.writableLength ?? 0) / LEAST_BYTES_A_SECOND) * 1_000;
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => res.destroy(), limitMs);
+    const done = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    res.on('finish', done);
+    res.on('close', done);
+  });
+}
+
+function parserFault(running: Running, code: string | undefined): Fault {
+  if (code === 'HPE_HEADER_OVERFLOW') return new Fault('headers_too_large', { fill: { limit: `${HEADER_BYTES} bytes` } });
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Fault('request_timeout', { fill: { seconds: Math.round(running.timing.bodyMs / 1000) } });
+  return new Fault('invalid_request', { fill: { detail: 'This is not a valid HTTP/1.1 request.' } });
+}
+
+/** Writes a refusal without a response object, and ends the connection. */
+function refuse(running: Running, socket: Duplex, fault: Fault): void {
+  const id = mintId('req', running.clock.nowMs());
+  const body = JSON.stringify(toEnvelope(fault, id));
+  const headers = Object.entries(fault.headers).map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  socket.on('error', () => socket.destroy());
+  socket.end(
+    `HTTP/1.1 ${fault.status} Refused\r\ncontent-type: application/json; charset=utf-8\r\nx-request-id: ${id}\r\ncache-control: no-store\r\n${headers}connection: close\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
+}

@@ -1,0 +1,89 @@
+import { formatUsdExact } from '../money/index.ts';
+
+export type Labels = Readonly<Record<string, string>>;
+
+interface Series {
+  readonly labels: string;
+  /** A bigint is money, in 1e-8 USD. */
+  value: number | bigint;
+  /** Histograms: how many fell into each bucket, the last one without a bound. */
+  readonly buckets: number[];
+}
+
+/** One metric with its series. The labels of a series are written once, when it is first seen. */
+export class Family {
+  readonly kind: 'counter' | 'gauge' | 'histogram';
+  readonly name: string;
+  readonly help: string;
+  readonly #bounds: readonly number[];
+  readonly #series = new Map<string, Series>();
+
+  /** @param bounds upper bounds of a histogram's buckets, rising */
+  constructor(kind: 'counter' | 'gauge' | 'histogram', name: string, help: string, bounds: readonly number[] = []) {
+    this.kind = kind;
+    this.name = name;
+    this.help = help;
+    this.#bounds = bounds;
+  }
+
+  /** Adds to a counter, or sets a new gauge. All values of a family are of one type. */
+  add(labels: Labels, amount: number | bigint): void {
+    const series = this.#seriesOf(labels, typeof amount === 'bigint' ? 0n : 0);
+    series.value = typeof amount === 'bigint' && typeof series.value === 'bigint' ? series.value + amount : Number(series.value) + Number(amount);
+  }
+
+  observe(labels: Labels, value: number): void {
+    const series = this.#seriesOf(labels, 0);
+    series.value = Number(series.value) + value;
+    let at = 0;
+    while (at < this.#bounds.length && value > (this.#bounds[at] ?? Infinity)) at += 1;
+    series.buckets[at] = (series.buckets[at] ?? 0) + 1;
+  }
+
+  lines(): readonly string[] {
+    const lines = [`# HELP ${this.name} ${this.help}`, `# TYPE ${this.name} ${this.kind}`];
+    for (const series of this.#series.values()) {
+      if (this.kind === 'histogram') lines.push(...this.#histogram(series));
+      else lines.push(`${this.name}${braced(series.labels)} ${shown(series.value)}`);
+    }
+    return lines;
+  }
+
+  #seriesOf(labels: Labels, zero: number | bigint): Series {
+    let name = '';
+    for (const key in labels) name += `\u0000${labels[key] ?? ''}`;
+    let series = this.#series.get(name);
+    if (series === undefined) {
+      series = { labels: Object.entries(labels).map(([key, value]) => `${key}="${escaped(value)}"`).join(','), value: zero, buckets: Array.from({ length: this.#bounds.length + 1 }, () => 0) };
+      this.#series.set(name, series);
+    }
+    return series;
+  }
+
+  #histogram({ labels, value, buckets }: Series): readonly string[] {
+    let count = 0;
+    const prefix = labels === '' ? '' : `${labels},`;
+    const lines = buckets.map((fallen, at) => {
+      count += fallen;
+      return `${this.name}_bucket{${prefix}le="${at < this.#bounds.length ? this.#bounds[at] : '+Inf'}"} ${count}`;
+    });
+    return [...lines, `${this.name}_sum${braced(labels)} ${shown(value)}`, `${this.name}_count${braced(labels)} ${count}`];
+  }
+}
+
+/** The whole text, every line with its end. */
+export function exposition(families: readonly Family[]): string {
+  return `${families.flatMap((family) => family.lines()).join('\n')}\n`;
+}
+
+function shown(value: number | bigint): string {
+  return typeof value === 'bigint' ? formatUsdExact(value) : String(value);
+}
+
+function braced(labels: string): string {
+  return labels === '' ? '' : `{${labels}}`;
+}
+
+function escaped(value: string): string {
+  return value.replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`));
+}

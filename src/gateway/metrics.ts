@@ -1,0 +1,121 @@
+import { FAULTS, type AttemptTrace, type FaultCode } from '../faults.ts';
+import type { Mode } from '../ledger/index.ts';
+import type { UsdE8 } from '../money/index.ts';
+import { exposition, Family, type Labels } from './exposition.ts';
+import type { AccessLine } from './types.ts';
+
+/** Bounds of OpenTelemetry's GenAI conventions; those of the first token reach 60 s further, for some models think that long. */
+const DURATION_S = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+const FIRST_TOKEN_S = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 30, 60];
+const TOKENS = [1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216, 67_108_864];
+const ADDED_S = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+const WRITE_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
+
+const STATES = { closed: 0, 'half-open': 1, open: 2 } as const;
+const CHAT_PATH = '/v1/chat/completions';
+
+/** What is only known at the moment of asking. */
+export interface Gauges {
+  readonly version: string;
+  readonly inFlight: number;
+  readonly loopLagMs: number;
+  /** Provider and state of each provider's model that is known. */
+  readonly health: readonly { readonly provider: string; readonly state: keyof typeof STATES }[];
+}
+
+/**
+ * What `/metrics` tells. Names follow the OpenTelemetry GenAI conventions (semantic-conventions 1.41) where there is one.
+ * No label names an account or a key: questions about those go to the books, and a label's values stay as few as the catalogue's.
+ */
+export class Metrics {
+  /** Streams under way. */
+  streams = 0;
+  readonly #requests = new Family('counter', 'findtoken_requests_total', 'Chat requests by how they ended; 499: the client hung up.');
+  readonly #attempts = new Family('counter', 'findtoken_upstream_attempts_total', 'Attempts at providers by their outcome.');
+  readonly #failovers = new Family('counter', 'findtoken_failovers_total', 'Moves from one provider and model to the next, by the failure that caused them.');
+  readonly #cost = new Family('counter', 'findtoken_cost_usd_total', 'What requests cost their accounts.');
+  readonly #fees = new Family('counter', 'findtoken_fees_usd_total', 'The part of that which is ours.');
+  readonly #duration = new Family('histogram', 'gen_ai_server_request_duration_seconds', 'From the head of a chat request to the end of its answer.', DURATION_S);
+  readonly #firstToken = new Family('histogram', 'gen_ai_server_time_to_first_token_seconds', 'From the head of a streaming request to its first words.', FIRST_TOKEN_S);
+  readonly #tokens = new Family('histogram', 'gen_ai_client_token_usage', 'Tokens of a request, by type.', TOKENS);
+  readonly #added = new Family('histogram', 'findtoken_overhead_seconds', 'What findtoken itself adds: to the end of a whole answer or the first words of a stream, less the time spent waiting for providers.', ADDED_S);
+  readonly #writes = new Family('histogram', 'findtoken_db_write_seconds', 'Until a write is durable.', WRITE_S);
+
+  /** Counts an ended call by its access line; calls other than chat calls are passed over. */
+  ended(line: AccessLine): void {
+    if (line.path !== CHAT_PATH) return;
+    const { chat } = line;
+    const served = { provider: chat?.provider ?? '', model: chat?.model_used ?? '' };
+    this.#requests.add({ ...served, mode: chat?.mode ?? '', status: String(statusOf(line)), stream: chat === undefined ? '' : String(chat.stream) }, 1);
+    if (chat === undefined) return;
+    const labels = genAi(served);
+    this.#duration.observe(labels, line.dur_ms / 1_000);
+    if (chat.ttft_ms !== undefined) this.#firstToken.observe(labels, chat.ttft_ms / 1_000);
+    for (const [type, count] of [['input', chat.in_tok], ['cached_input', chat.cached_tok], ['output', chat.out_tok]] as const) {
+      if (count > 0) this.#tokens.observe({ ...labels, gen_ai_token_type: type }, count);
+    }
+  }
+
+  /** Counts the attempts of one request, in order, and the moves between them. */
+  attempted(traces: readonly AttemptTrace[]): void {
+    traces.forEach(({ provider, model, class: outcome }, at) => {
+      this.#attempts.add({ provider, model, outcome }, 1);
+      const next = traces[at + 1];
+      if (next !== undefined && (next.provider !== provider || next.model !== model)) {
+        this.#failovers.add({ from: `${provider}/${model}`, to: `${next.provider}/${next.model}`, reason: outcome }, 1);
+      }
+    });
+  }
+
+  /** Counts what a request was charged; the provider's part is paid first, the rest is fee. */
+  charged(charge: { readonly mode: Mode; readonly provider: string; readonly model: string; readonly cost: UsdE8; readonly providerCost: UsdE8 }): void {
+    const { mode, provider, model, cost, providerCost } = charge;
+    this.#cost.add({ mode, provider, model }, cost);
+    const fee = cost > providerCost ? cost - providerCost : 0n;
+    if (fee > 0n) this.#fees.add({ kind: mode === 'byok' ? 'byok_fee' : 'usage_fee' }, fee);
+  }
+
+  /** @param ms the request's time so far, less what was spent waiting for providers */
+  added(ms: number, stream: boolean): void {
+    this.#added.observe({ stream: String(stream) }, Math.max(0, ms) / 1_000);
+  }
+
+  wrote(operation: string, ms: number): void {
+    this.#writes.observe({ operation }, ms / 1_000);
+  }
+
+  /** The Prometheus text exposition, format 0.0.4. */
+  text(gauges: Gauges): string {
+    const states = new Map<string, number>();
+    for (const { provider, state } of gauges.health) states.set(provider, Math.max(states.get(provider) ?? 0, STATES[state]));
+    const gauge = (name: string, help: string, values: readonly (readonly [Labels, number])[]) => {
+      const family = new Family('gauge', name, help);
+      for (const [labels, value] of values) family.add(labels, value);
+      return family;
+    };
+    return exposition([
+      this.#requests, this.#attempts, this.#failovers, this.#cost, this.#fees, this.#duration, this.#firstToken, this.#tokens, this.#added, this.#writes,
+      gauge('findtoken_provider_state', 'A provider by the worst of its models: 0 asked, 1 tried again, 2 passed over.', [...states].map(([provider, state]) => [{ provider }, state])),
+      gauge('findtoken_inflight_requests', 'Calls under way.', [[{}, gauges.inFlight]]),
+      gauge('findtoken_inflight_streams', 'Streams under way.', [[{}, this.streams]]),
+      gauge('findtoken_event_loop_lag_seconds', 'How late the process is with its own work.', [[{}, gauges.loopLagMs / 1_000]]),
+      gauge('process_resident_memory_bytes', 'Memory held by the process.', [[{}, process.memoryUsage.rss()]]),
+      gauge('findtoken_build_info', 'The program.', [[{ version: gauges.version, node: process.versions.node }, 1]]),
+    ]);
+  }
+}
+
+/** A stream that failed in-band left as a 200; here it counts as what it was. */
+function statusOf({ status, chat }: AccessLine): number {
+  if (chat === undefined || status !== 200 || chat.end === 'ok') return status;
+  if (chat.end === 'aborted') return 499;
+  return isFaultCode(chat.end) ? FAULTS[chat.end].status : 500;
+}
+
+function isFaultCode(code: string): code is FaultCode {
+  return code in FAULTS;
+}
+
+function genAi({ provider, model }: { readonly provider: string; readonly model: string }): Labels {
+  return { gen_ai_operation_name: 'chat', gen_ai_provider_name: provider, gen_ai_response_model: model };
+}

@@ -1,0 +1,18 @@
+import type { Ledger } from '../ledger/index.ts';
+import type { Metrics } from './metrics.ts';
+
+/** The same books, with the time told that the three writes of a request's way take. */
+export function timedLedger(ledger: Ledger, metrics: Metrics, nowMs: () => number): Ledger {
+  const timed = async <T>(operation: string, write: () => Promise<T>): Promise<T> => {
+    const startedMs = nowMs();
+    const result = await write();
+    metrics.wrote(operation, nowMs() - startedMs);
+    return result;
+  };
+  return {
+    ...ledger,
+    hold: (request) => timed('hold', () => ledger.hold(request)),
+    settle: (settlement) => timed('settle', () => ledger.settle(settlement)),
+    release: (end) => timed('release', () => ledger.release(end)),
+  };
+}

@@ -1,0 +1,113 @@
+import t from 'tap';
+import { openHouse, readStream, type House } from './support/house.ts';
+import { json, pause, sse, startProvider, textChunks } from './support/provider.ts';
+
+const HELLO = { model: 'deepseek-chat', messages: [{ role: 'user', content: 'Hello!' }] };
+const HEAD = { id: 'chatcmpl-fake', created: 1_700_000_000, model: 'deepseek-flash' };
+
+/** `name{labels}` → value. */
+function read(text: string): Map<string, number> {
+  return new Map(text.split('\n').filter((line) => line !== '' && !line.startsWith('#')).map((line) => {
+    const cut = line.lastIndexOf(' ');
+    return [line.slice(0, cut), Number(line.slice(cut + 1))];
+  }));
+}
+
+t.test('the metrics tell what happened, and agree with the books', async (t) => {
+  const deepseek = await startProvider();
+  const qwen = await startProvider();
+  t.teardown(async () => Promise.all([deepseek.close(), qwen.close()]));
+  const house = await openHouse(t, { providers: { deepseek: deepseek.url, qwen: qwen.url }, clock: { sleep: async () => undefined } });
+  const metrics = async () => (await fetch(`${house.url}/metrics`)).text();
+
+  deepseek.usage = { prompt_tokens: 1_000, completion_tokens: 100, prompt_tokens_details: { cached_tokens: 400 } };
+  await (await house.post(HELLO)).text();
+  await readStream(await house.post({ ...HELLO, stream: true }));
+  deepseek.always(json(500, { error: { message: 'down' } }));
+  qwen.usage = { prompt_tokens: 50, completion_tokens: 5 };
+  await (await house.post(HELLO)).text();
+  await (await house.post({ model: 'deepseek-chat' })).text();
+  await house.lastRow();
+
+  const text = await metrics();
+  const found = read(text);
+  const is = (name: string, value: number, why: string) => t.equal(found.get(name), value, `${name}: ${why}`);
+  is('findtoken_requests_total{provider="deepseek",model="deepseek-chat",mode="standard",status="200",stream="false"}', 1, 'a whole answer');
+  is('findtoken_requests_total{provider="deepseek",model="deepseek-chat",mode="standard",status="200",stream="true"}', 1, 'a stream');
+  is('findtoken_requests_total{provider="qwen",model="qwen-max",mode="standard",status="200",stream="false"}', 1, 'who served, not who was asked');
+  is('findtoken_requests_total{provider="",model="",mode="",status="400",stream=""}', 1, 'refused before a provider was chosen');
+  is('findtoken_upstream_attempts_total{provider="deepseek",model="deepseek-chat",outcome="answered"}', 2, 'attempts by outcome');
+  is('findtoken_failovers_total{from="deepseek/deepseek-chat",to="qwen/qwen-max",reason="retry"}', 1, 'one move, however many retries');
+  is('findtoken_provider_state{provider="deepseek"}', 2, 'passed over after its retries');
+  is('findtoken_provider_state{provider="qwen"}', 0, 'asked');
+  is('gen_ai_client_token_usage_sum{gen_ai_operation_name="chat",gen_ai_provider_name="deepseek",gen_ai_response_model="deepseek-chat",gen_ai_token_type="input"}', 2_000, 'tokens');
+  is('gen_ai_client_token_usage_sum{gen_ai_operation_name="chat",gen_ai_provider_name="deepseek",gen_ai_response_model="deepseek-chat",gen_ai_token_type="cached_input"}', 800, 'tokens from the cache');
+  is('gen_ai_server_request_duration_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="deepseek",gen_ai_response_model="deepseek-chat"}', 2, 'durations');
+  is('gen_ai_server_time_to_first_token_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="deepseek",gen_ai_response_model="deepseek-chat"}', 1, 'first tokens of streams alone');
+  is('findtoken_overhead_seconds_count{stream="false"}', 2, 'what we add to answers');
+  is('findtoken_overhead_seconds_count{stream="true"}', 1, 'and to first words');
+  is('findtoken_db_write_seconds_count{operation="hold"}', 3, 'writes');
+  is('findtoken_inflight_streams', 0, 'none runs');
+  is('findtoken_inflight_requests', 0, 'and nobody else asks');
+  t.match(text, /^findtoken_build_info\{version="0\.0\.0-test",node="\d+\./m);
+
+  const { rows } = await house.ledger.listRequests({}, { limit: 100 });
+  const sum = (name: string) => [...found].filter(([series]) => series.startsWith(`${name}{`)).reduce((total, [, value]) => total + Math.round(value * 1e8), 0);
+  t.equal(sum('findtoken_cost_usd_total'), Number(rows.reduce((total, row) => total + row.cost, 0n)), 'every cent of the books');
+  t.equal(sum('findtoken_fees_usd_total'), Number(rows.reduce((total, row) => total + row.fee, 0n)));
+  t.notMatch(text, /acct_|key_|ann@example|sk-ft/, 'no account, no key');
+});
+
+t.test('the text is well formed: every family once, buckets that only grow, a sum and a count', async (t) => {
+  const house = await openHouse(t, { sandbox: true });
+  await (await house.post({ ...HELLO, model: 'sandbox-chat' })).text();
+  const response = await fetch(`${house.url}/metrics`);
+  t.equal(response.headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8');
+  const text = await response.text();
+  const families = [...text.matchAll(/^# TYPE (\S+) (counter|gauge|histogram)$/gm)].map(([, name]) => name);
+  t.equal(new Set(families).size, families.length);
+  t.ok(text.endsWith('\n'));
+  for (const line of text.split('\n')) t.match(line, /^$|^# (HELP|TYPE) \S+ .+$|^[a-z_]+(\{([a-z_]+="[^"]*",?)*\})? [0-9.e+-]+$/);
+  const last = new Map<string, number>();
+  for (const [series, value] of read(text)) {
+    const bucket = /^(.*_bucket\{.*)le="/.exec(series)?.[1];
+    if (bucket === undefined) continue;
+    t.ok(value >= (last.get(bucket) ?? 0), series);
+    last.set(bucket, value);
+  }
+  t.ok(last.size > 0);
+});
+
+t.test('time at the provider is not ours, neither a retry\'s wait', async (t) => {
+  const deepseek = await startProvider();
+  t.teardown(() => deepseek.close());
+  const house = await openHouse(t, { providers: { deepseek: deepseek.url }, yaml: { routing: { backoff: ['200ms'] } } });
+  deepseek.next(json(500, {}), async (request, response) => {
+    await pause(300);
+    await json(200, { ...HEAD, object: 'chat.completion', choices: [{ index: 0, message: { role: 'assistant', content: 'one' }, finish_reason: 'stop' }], usage: { prompt_tokens: 1, completion_tokens: 1 } })(request, response);
+  });
+  await (await house.post(HELLO)).text();
+  deepseek.next(sse(textChunks(HEAD, 'one two'), { delayMs: 300, gapMs: 100 }));
+  await readStream(await house.post({ ...HELLO, stream: true }));
+  await house.lastRow();
+  const found = read(await (await fetch(`${house.url}/metrics`)).text());
+  for (const stream of ['true', 'false']) t.ok((found.get(`findtoken_overhead_seconds_sum{stream="${stream}"}`) ?? 9) < 0.2, `stream ${stream}`);
+  t.ok((found.get('gen_ai_server_request_duration_seconds_sum{gen_ai_operation_name="chat",gen_ai_provider_name="deepseek",gen_ai_response_model="deepseek-chat"}') ?? 0) > 1, 'while the whole took its time');
+});
+
+t.test('only who may read them does', async (t) => {
+  const byProxy = [{ 'x-forwarded-for': '203.0.113.7' }, { forwarded: 'for=203.0.113.7' }];
+  const cases = [
+    ['loopback', {}, 200, 'this machine'],
+    ['loopback', byProxy[0], 404, 'somebody behind a proxy of this machine'],
+    ['loopback', byProxy[1], 404, 'likewise'],
+    ['open', byProxy[0], 200, 'opened by the operator'],
+    ['off', {}, 404, 'closed to all'],
+  ] as const;
+  const houses = new Map<string, House>();
+  for (const [setting, headers = {}, status, why] of cases) {
+    const house = houses.get(setting) ?? await openHouse(t, { sandbox: true, yaml: { server: { port: 0, metrics: setting } } });
+    houses.set(setting, house);
+    t.equal((await fetch(`${house.url}/metrics`, { headers })).status, status, why);
+  }
+});
