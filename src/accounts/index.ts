@@ -19,7 +19,7 @@ export { rotateMasterKey } from './rotate.ts';
 export type { RechargeParts, RechargePreview, Synced } from './recharges.ts';
 export { isOwn, landMessage, previewRecharge, settleOne, startRecharge, syncRecharges } from './recharges.ts';
 export type { RefundPlan } from './refunds.ts';
-export { planRefund, refundRecharge } from './refunds.ts';
+export { planRefund, refundRecharge, syncRefunds } from './refunds.ts';
 export { readReturnUrl } from './return-url.ts';
 export type { RechargeView } from './recharge-view.ts';
 export { rechargeView } from './recharge-view.ts';

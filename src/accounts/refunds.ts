@@ -7,6 +7,7 @@ import { isOwn, landMessage } from './recharges.ts';
 import type { RechargeParts } from './recharges.ts';
 
 const DAY_MS = 86_400_000;
+const PAGE = 100;
 
 export interface RefundPlan {
   readonly recharge: Recharge;
@@ -35,6 +36,28 @@ export async function planRefund(parts: Pick<RechargeParts, 'ledger' | 'nowMs' |
   const amount = floorToCents(left < available ? left : available);
   if (amount <= 0n) throw refusal(`Nothing of the recharge ${id} is unused: $${formatUsd(left)} of it are not refunded, $${formatUsd(available)} are available.`);
   return { recharge, account, amount };
+}
+
+/**
+ * Asks how much has been paid back of every payment since a time, for who has no webhook to be told by. Newest first.
+ * @returns the recharges that changed
+ * @throws Fault overloaded (503) where the payment service does not answer.
+ */
+export async function syncRefunds(parts: Omit<RechargeParts, 'settings'>, filter: { readonly accountId?: string; readonly sinceMs: number }): Promise<readonly Recharge[]> {
+  const { sinceMs, ...whose } = filter;
+  const changed: Recharge[] = [];
+  let after: string | undefined;
+  do {
+    const page = await parts.ledger.listRecharges(whose, { limit: PAGE, ...(after === undefined ? {} : { after }) });
+    for (const recharge of page.rows) {
+      if (recharge.createdMs < sinceMs) return changed;
+      if (recharge.paymentIntent === '' || recharge.status === 'refunded' || !isOwn(parts.payments, recharge)) continue;
+      const landing = await landMessage(parts, await parts.payments.pollRefunds(recharge.paymentIntent));
+      if (landing.kind === 'done') changed.push(landing.recharge);
+    }
+    after = page.next;
+  } while (after !== undefined);
+  return changed;
 }
 
 /**

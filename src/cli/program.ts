@@ -21,6 +21,8 @@ import { MAIL } from './commands/mail.ts';
 import { MODELS } from './commands/models.ts';
 import { pageVerbs } from './commands/pages.ts';
 import { PROVIDERS } from './commands/providers.ts';
+import { RECHARGE } from './commands/recharge.ts';
+import { RECHARGES } from './commands/recharges.ts';
 import { ROTATE } from './commands/rotate.ts';
 import { SERVE } from './commands/serve.ts';
 import { SERVICE } from './commands/service.ts';
@@ -36,7 +38,7 @@ export const ABOUT = 'An OpenAI-compatible gateway to several LLM providers, wit
 
 /** The commands, in the order of the help. A noun has verbs; a verb stands alone. */
 export const COMMANDS: readonly (Noun | Verb)[] = [
-  INIT, SERVE, STATUS, CONNECT, EXPLAIN, CHAT, ACCOUNTS, KEYS, BYOK, CREDITS, MAIL, BALANCE, LOGS, USAGE, STATS, MODELS, COST, PROVIDERS, CATALOG,
+  INIT, SERVE, STATUS, CONNECT, EXPLAIN, CHAT, ACCOUNTS, KEYS, BYOK, CREDITS, RECHARGE, RECHARGES, MAIL, BALANCE, LOGS, USAGE, STATS, MODELS, COST, PROVIDERS, CATALOG,
   CONFIG, DOCTOR, AUDIT, BACKUP, RESTORE, ROTATE, SERVICE, ...pageVerbs(() => COMMANDS, ABOUT),
 ];
 

@@ -37,7 +37,7 @@ export async function readWebhook(request: WebhookRequest): Promise<WebhookEvent
   const { readSigned } = await import('./stripe.ts');
   const event = fieldsOf(readSigned(request.body, { signature, secret, toleranceS: TOLERANCE_S, nowMs }));
   const { id, type, livemode, data } = event;
-  if (typeof id !== 'string' || typeof type !== 'string') throw refused('The signature does not fit the body. Check stripe.webhook_secret, and that nothing between Stripe and here rewrites the body.');
+  if (typeof id !== 'string' || id === '' || typeof type !== 'string') throw refused('The signature does not fit the body. Check stripe.webhook_secret, and that nothing between Stripe and here rewrites the body.');
   if (livemode !== request.isLive) {
     throw refused(`This is an event of Stripe's ${livemode === true ? 'live' : 'test'} mode, and the secret key is of the ${request.isLive ? 'live' : 'test'} mode.`);
   }
