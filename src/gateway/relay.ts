@@ -98,9 +98,11 @@ async function lastRead(asked: Streaming, graceMs: number): Promise<StreamRead> 
 }
 
 function brokenOff(provider: string, failure: Failure, traces: readonly AttemptTrace[]): Fault {
-  const how = failure.providerCode === '' ? failure.class : failure.providerCode;
+  const how = OUR_WORDS.has(failure.providerCode) ? failure.providerCode : failure.class;
   return new Fault('provider_failed', { fill: { provider, detail: `the stream broke off (${how})` }, attempts: traces });
 }
 
+/** What clients are told of a broken stream in so many words. A code of the provider's own may hold anything, the key included: it is told as its class. */
+const OUR_WORDS: ReadonlySet<string> = new Set(['truncated_stream', 'timeout', 'reset', 'too_large', 'error_event', 'invalid_json', 'network_error', 'insufficient_system_resource']);
 /** The connection ended in good order, but the answer did not. */
 const TRUNCATED: Failure = { kind: 'failed', class: 'next', status: 502, providerCode: 'truncated_stream', message: '', retryAfterMs: undefined, maybeServed: true };
