@@ -125,7 +125,8 @@ function logAccess(running: Running, call: Call, answer: Answer | Streamed, owne
   const line: AccessLine = {
     req_id: call.id,
     method: call.method,
-    path: call.path,
+    // A key that somebody put into a path is no less a key.
+    path: call.path.replace(/sk-[\w-]{8,}/g, 'sk-…'),
     status: answer.status,
     dur_ms: Math.round(running.clock.monotonicMs() - call.startedMs),
     ...(owner === undefined ? {} : { account_id: owner.accountId, key_id: owner.keyId }),
