@@ -1,7 +1,9 @@
 import { MailError } from './error.ts';
 import type { Transport } from './smtp.ts';
-import type { Mail, Mailer, OpenMailer } from './types.ts';
+import type { Mailer, OpenMailer } from './types.ts';
 
+/** The SMTP package reads a text as a list of addresses: what could quote, separate or bracket one is refused. */
+const ONE_ADDRESS = /^[^\s\p{Cc}@<>()[\]\\,;:"]+@[^\s\p{Cc}@<>()[\]\\,;:"]+$/u;
 /** One mail takes no longer; the lease under which it is taken is several times that. */
 const SEND_LIMIT_MS = 60_000;
 
@@ -14,8 +16,9 @@ export function openMailer({ from, smtp, log }: OpenMailer): Mailer {
   const transport = () => (opened ??= import('./smtp.ts').then(({ openTransport }) => openTransport({ from, smtp })));
   return {
     async send(mail) {
-      assertHeader('recipient', mail.recipient);
-      assertHeader('subject', mail.subject);
+      if (!ONE_ADDRESS.test(mail.recipient)) throw new RangeError('the recipient of a mail is not one plain address');
+      // A line break would let a header's value become further headers.
+      if (/\p{Cc}/u.test(mail.subject)) throw new RangeError('a control character in the subject of a mail');
       if (smtp === '') {
         log(mail);
         return 'logged';
@@ -37,9 +40,4 @@ async function withinLimit(sending: Promise<void>): Promise<void> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** A line break would let a header's value become further headers. */
-function assertHeader(name: keyof Mail, value: string): void {
-  if (/\p{Cc}/u.test(value)) throw new RangeError(`a control character in the ${name} of a mail`);
 }

@@ -27,7 +27,6 @@ export function openTransport({ from, smtp }: { readonly from: string; readonly 
       try {
         await transport.sendMail({
           from,
-          // As an object it is one address, whatever commas and brackets stand in it.
           to: { name: '', address: recipient },
           envelope: { from: sender, to: [recipient] },
           subject,

@@ -16,7 +16,8 @@ export interface Mail extends Letter {
 export interface Mailer {
   /**
    * Resolves when the server has taken the mail, or its text is in the log.
-   * @throws MailError where the server could not be reached or refused it; RangeError on a line break in a header: a bug.
+   * @throws MailError where the server could not be reached or refused it; RangeError on a recipient that is
+   * not one plain address, or a line break in the subject: a bug of the caller.
    */
   send(mail: Mail): Promise<'sent' | 'logged'>;
   close(): Promise<void>;
