@@ -20,7 +20,7 @@ const BANNER = `'use strict';const __require=require,__url=require('node:url').p
 const __resolve=()=>{throw new Error('the single executable has no modules to resolve')};(async()=>{`;
 const FOOTER = `})().catch((error)=>{process.stderr.write(\`findtoken: \${error?.stack??error}\\n\`);process.exitCode=1});`;
 
-/** Writes program.cjs and ledger-worker.js into `outdir`. */
+/** Writes findtoken.cjs and ledger-worker.js into `outdir`. */
 export async function bundleForBinary({ root, outdir }) {
   const common = {
     absWorkingDir: root,
@@ -30,7 +30,6 @@ export async function bundleForBinary({ root, outdir }) {
     target: 'node24',
     jsx: 'automatic',
     legalComments: 'none',
-    keepNames: false,
     plugins: [selfContained()],
     define: { 'import.meta.url': '__url', 'import.meta.resolve': '__resolve', 'process.env.NODE_ENV': '"production"', 'process.env.DEV': '"false"' },
     banner: { js: BANNER },
@@ -38,7 +37,7 @@ export async function bundleForBinary({ root, outdir }) {
     logLevel: 'warning',
   };
   await Promise.all([
-    build({ ...common, stdin: { contents: ENTRY, resolveDir: root, sourcefile: 'findtoken.js' }, outfile: join(outdir, 'program.cjs') }),
+    build({ ...common, stdin: { contents: ENTRY, resolveDir: root, sourcefile: 'entry.js' }, outfile: join(outdir, 'findtoken.cjs') }),
     build({ ...common, entryPoints: ['src/ledger/worker.ts'], outfile: join(outdir, 'ledger-worker.js') }),
   ]);
 }

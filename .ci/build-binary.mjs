@@ -51,17 +51,25 @@ function fetchNode() {
 function buildSqlite(node) {
   const source = join(ROOT, 'node_modules', 'better-sqlite3');
   const { version } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8'));
-  const built = join(CACHE, `better-sqlite3-${version}-node-${NODE.version}-${PLATFORM}.node`);
+  // Another recipe, another file: this script is part of what makes it.
+  const recipe = sha256(readFileSync(fileURLToPath(import.meta.url))).slice(0, 8);
+  const built = join(CACHE, `better-sqlite3-${version}-node-${NODE.version}-${PLATFORM}-${recipe}.node`);
   if (existsSync(built)) return built;
   console.log(`binary: building better-sqlite3 ${version} for Node ${NODE.version}; minutes without ccache`);
   const stage = mkdtempSync(join(CACHE, '.stage-'));
   try {
     for (const part of ['package.json', 'binding.gyp', 'deps', 'src']) cpSync(join(source, part), join(stage, part), { recursive: true });
+    cpSync(join(node.home, 'include'), join(stage, 'headers', 'include'), { recursive: true });
+    mendObjectWrap(join(stage, 'headers', 'include', 'node', 'node_object_wrap.h'));
+    // What npm is told by its user, such as other headers, would win over what node-gyp is told here.
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
     // The compiler's cache forgets this folder's name.
-    const env = { ...process.env, CCACHE_BASEDIR: stage, CCACHE_NOHASHDIR: '1' };
+    Object.assign(env, { CCACHE_BASEDIR: stage, CCACHE_NOHASHDIR: '1' });
     const options = { cwd: stage, env, stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 1 << 28 };
-    execFileSync(node.program, [nodeGyp(), 'rebuild', '--release', `--nodedir=${node.home}`], options);
-    moveInto(join(stage, 'build', 'Release', 'better_sqlite3.node'), built);
+    execFileSync(node.program, [nodeGyp(), 'rebuild', '--release', `--nodedir=${join(stage, 'headers')}`], options);
+    const module = join(stage, 'build', 'Release', 'better_sqlite3.node');
+    execFileSync(node.program, ['-e', `require(${JSON.stringify(module)})`], options);
+    moveInto(module, built);
   } catch (error) {
     const said = String(error?.stderr ?? '').split('\n').slice(-15).join('\n');
     throw new Error(`better-sqlite3 was not built: a C++20 compiler, make and python3 are needed.\n${said}`, { cause: error });
@@ -69,6 +77,20 @@ function buildSqlite(node) {
     rmSync(stage, { recursive: true, force: true });
   }
   return built;
+}
+
+/**
+ * From 24.19 on the header makes every wrapped object take back a hook when it is collected, and Node ends the process where that
+ * happens outside of JavaScript. The calls are left out, as they were before; better-sqlite3 cleans up by a hook of its own.
+ * Source: nodejs/node issue 65446.
+ */
+function mendObjectWrap(header) {
+  const text = readFileSync(header, 'utf8');
+  const mended = text.replace(/^ +(Add|Remove)CleanupHook\(\);\n/gm, '');
+  if (text.length - mended.length !== '    AddCleanupHook();\n    RemoveCleanupHook();\n'.length) {
+    throw new Error(`node_object_wrap.h of Node ${NODE.version} is not the one that is known to need a mend; see nodejs/node issue 65446`);
+  }
+  writeFileSync(header, mended);
 }
 
 /** npm brings node-gyp and tells its scripts where it is. */
@@ -100,14 +122,13 @@ function assetsOf({ stage, addons }) {
 
 /** The blob with program and assets, made by the Node that will read it: the compiled code it holds fits no other. */
 async function assemble({ stage, node, assets }) {
-  const settings = join(stage, 'sea.json');
-  const blob = join(stage, 'program.blob');
-  writeFileSync(settings, JSON.stringify({ main: join(stage, 'program.cjs'), output: blob, disableExperimentalSEAWarning: true, useCodeCache: true, assets }));
-  execFileSync(node.program, ['--experimental-sea-config', settings], { stdio: ['ignore', 'ignore', 'pipe'] });
+  // Names without a folder: stack traces and the executable itself do not tell where it was built.
+  writeFileSync(join(stage, 'sea.json'), JSON.stringify({ main: 'findtoken.cjs', output: 'findtoken.blob', disableExperimentalSEAWarning: true, useCodeCache: true, assets }));
+  execFileSync(node.program, ['--experimental-sea-config', 'sea.json'], { cwd: stage, stdio: ['ignore', 'ignore', 'pipe'] });
   const executable = join(stage, 'findtoken');
   copyFileSync(node.program, executable);
   chmodSync(executable, 0o755);
-  await quietly(() => inject(executable, 'NODE_SEA_BLOB', readFileSync(blob), { sentinelFuse: FUSE }));
+  await quietly(() => inject(executable, 'NODE_SEA_BLOB', readFileSync(join(stage, 'findtoken.blob')), { sentinelFuse: FUSE }));
   return executable;
 }
 

@@ -10,6 +10,8 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DIST = join(ROOT, 'dist');
 /** Beside the files it replaces, for a rename is atomic only within one file system. */
 const STAGE = join(DIST, `.stage-${process.pid}`);
+/** What .ci/build-binary.mjs makes stays; it is no part of this build. */
+const BINARY = 'findtoken';
 const ENTRIES = { cli: 'src/cli/index.ts', 'ledger-worker': 'src/ledger/worker.ts' };
 /** A process started from the build before may still load one of its chunks. */
 const STALE_AFTER_MS = 10 * 60_000;
@@ -62,7 +64,7 @@ async function publish() {
     await rename(join(STAGE, name), join(DIST, name));
   }
   for (const name of await readdir(DIST)) {
-    if (built.includes(name)) continue;
+    if (name === BINARY || built.includes(name)) continue;
     const found = await stat(join(DIST, name)).catch(() => undefined);
     if (found !== undefined && Date.now() - found.mtimeMs > STALE_AFTER_MS) await rm(join(DIST, name), { recursive: true, force: true });
   }

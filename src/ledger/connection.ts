@@ -102,8 +102,11 @@ function openFile({ path, readonly }: ConnectionOptions): Connection {
   return new Database(path, withBinding({ readonly, fileMustExist: true, timeout: BUSY_TIMEOUT_MS }));
 }
 
-/** The package's types know the native module's path only; it takes the loaded module as well. */
-function withBinding(options: Database.Options): Database.Options {
+/**
+ * Options for every database that is opened: in the single executable they bear the native module. The package's types know the
+ * module's path only; it takes the loaded module as well.
+ */
+export function withBinding(options: Database.Options): Database.Options {
   const nativeBinding = embeddedSqlite();
   return nativeBinding === undefined ? options : Object.assign(options, { nativeBinding });
 }

@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { openConnection, storageTrouble, takeDaemonLock } from './connection.ts';
+import { openConnection, storageTrouble, takeDaemonLock, withBinding } from './connection.ts';
 import { LedgerError } from './errors.ts';
 import { MIGRATIONS } from './schema.ts';
 
@@ -58,7 +58,7 @@ export function inspectLedger({ path, folder, deep }: { readonly path: string; r
 
 /** Loads the native module and asks it for its version. @throws what the loader says where it was built for another machine */
 export function sqliteVersion(): string {
-  const db = new Database(':memory:');
+  const db = new Database(':memory:', withBinding({}));
   try {
     return String(db.prepare('SELECT sqlite_version()').pluck().get());
   } finally {
