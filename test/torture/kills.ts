@@ -154,7 +154,7 @@ export async function runOtherKills(program: Program, wish: { readonly rounds: n
     const before = readBooks(home.database).wallets.get(home.accountId)?.balance ?? 0n;
     const child = startCommand(program, home, ['credits', 'grant', '1', '--note', 'torture']);
     const ended = new Promise((resolve) => child.on('exit', resolve));
-    await wait(90 + dice.below(160));
+    await wait(120 + dice.below(400));
     child.kill('SIGKILL');
     await ended;
     amounts.push((readBooks(home.database).wallets.get(home.accountId)?.balance ?? 0n) - before);

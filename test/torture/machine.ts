@@ -76,7 +76,7 @@ export async function furnish(wish: HomeWish): Promise<Home> {
   const yaml = {
     server: { port: 0, drain: '20s' }, database: { path: database }, secrets: { master_key: 'env:FINDTOKEN_MASTER_KEY' }, log: { level: 'warn', format: 'json' },
     ...wish.yaml,
-    limits: { requests_per_minute: 1_000_000, concurrent_requests: 100_000, ...recordOf(wish.yaml['limits']) },
+    limits: { requests_per_minute: 1_000_000, concurrent_requests: 100_000, connections_per_address: 100_000, loop_lag: '60s', ...recordOf(wish.yaml['limits']) },
   };
   mkdirSync(join(folder, 'books'), { mode: 0o700 });
   writeFileSync(join(folder, 'findtoken.yaml'), JSON.stringify(yaml));
