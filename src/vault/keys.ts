@@ -5,7 +5,8 @@ const BEARER = /^bearer[ \t]+/i;
 /** Crockford's base 32 in lower case: its letters sort as their values do. */
 const BASE32 = '0123456789abcdefghjkmnpqrstvwxyz';
 const TIME_CHARS = 10;
-const RANDOM_CHARS = 16;
+/** 40 random bits. Twice that is an id's chance. */
+const HALF_CHARS = 8;
 /** Below it, four shown characters would be too much of a secret. */
 const MASKABLE_LENGTH = 12;
 
@@ -57,10 +58,17 @@ export function fingerprint(parts: readonly (string | Uint8Array)[]): Uint8Array
  */
 export function mintId(prefix: string, nowMs: number): string {
   if (!Number.isInteger(nowMs) || nowMs < 0 || nowMs >= 2 ** 50) throw new RangeError(`not a time in milliseconds: ${nowMs}`);
-  let time = '';
-  for (let rest = nowMs; time.length < TIME_CHARS; rest = Math.floor(rest / 32)) time = BASE32.charAt(rest % 32) + time;
-  const chance = Array.from(crypto.randomBytes(RANDOM_CHARS), (byte) => BASE32.charAt(byte % 32)).join('');
-  return `${prefix}_${time}${chance}`;
+  // The system's random bytes, of which this draws a stock at once: asking for 16 bytes each time costs ten times as much.
+  const chance = crypto.randomUUID();
+  const first = Number.parseInt(chance.slice(0, 8) + chance.slice(11, 13), 16);
+  const second = Number.parseInt(chance.slice(24, 34), 16);
+  return `${prefix}_${base32(nowMs, TIME_CHARS)}${base32(first, HALF_CHARS)}${base32(second, HALF_CHARS)}`;
+}
+
+function base32(value: number, chars: number): string {
+  let written = '';
+  for (let rest = value; written.length < chars; rest = Math.floor(rest / 32)) written = BASE32.charAt(rest % 32) + written;
+  return written;
 }
 
 /** A secret as lists show it: `sk-…1234`, or `…1234` for keys of another form; a short secret shows nothing at all (`…`). */
