@@ -4,6 +4,9 @@ import type { Ledger } from '../ledger/index.ts';
 import type { Settings } from '../settings/index.ts';
 import type { Vault } from '../vault/index.ts';
 
+/** A key that was looked at so short a time ago is not looked at again in the same request. */
+const LOOK_MS = 250;
+
 /**
  * Finds provider keys: the operator's from the books (`providers set-key`), else from the configuration; an account's own from
  * the books. The books are read at every call, so that a key set by the command line counts at the next request; what was
@@ -12,9 +15,11 @@ import type { Vault } from '../vault/index.ts';
 export function createCredentials(parts: { readonly settings: Settings; readonly ledger: Ledger; readonly vault: () => Promise<Vault> }): Credentials {
   const { settings, ledger } = parts;
   let stamp = '';
+  let lookedMs = Number.NEGATIVE_INFINITY;
   let opened: ReadonlyMap<string, string> = new Map();
   const stored = async (): Promise<ReadonlyMap<string, string>> => {
     const rows = await ledger.listProviderKeys();
+    lookedMs = performance.now();
     const newest = rows.map(({ provider, updatedMs }) => `${provider}@${updatedMs}`).join(' ');
     if (newest !== stamp) {
       opened = rows.length === 0 ? new Map() : await openProviderKeys({ ledger, vault: await parts.vault() });
@@ -22,10 +27,12 @@ export function createCredentials(parts: { readonly settings: Settings; readonly
     }
     return opened;
   };
+  /** Every request asks for the providers before it asks for one's key: it needs no second look. */
+  const recent = async (): Promise<ReadonlyMap<string, string>> => (performance.now() - lookedMs < LOOK_MS ? opened : stored());
   return {
     operatorProviders: async () => new Set([...settings.providerKeys.keys(), ...(await stored()).keys()]),
     operator: async (provider): Promise<Credential | undefined> => {
-      const apiKey = (await stored()).get(provider) ?? settings.providerKeys.get(provider);
+      const apiKey = (await recent()).get(provider) ?? settings.providerKeys.get(provider);
       const baseUrl = settings.catalog.providers.get(provider)?.baseUrl;
       return apiKey === undefined || baseUrl === undefined ? undefined : { provider, baseUrl, apiKey };
     },

@@ -2,6 +2,10 @@ import { pino } from 'pino';
 import type { AccessLine, Log } from '../gateway/index.ts';
 import type { Settings } from '../settings/index.ts';
 
+/** So many characters of log are written at once, or what there is of them after so long; a warning does not wait. */
+const BUFFER_CHARS = 4_096;
+const FLUSH_MS = 1_000;
+
 /** The daemon's log, and its end: what is buffered is written before the process goes. */
 export interface DaemonLog extends Log {
   info(event: string, detail: Readonly<Record<string, string | number>>): void;
@@ -14,7 +18,8 @@ export interface DaemonLog extends Log {
  */
 export function openLog(settings: Settings['log'], isTerminal: boolean): DaemonLog {
   const isPretty = settings.format === 'pretty' || (settings.format === 'auto' && isTerminal);
-  const destination = pino.destination({ dest: 2, sync: isPretty, minLength: 0 });
+  const destination = pino.destination({ dest: 2, sync: isPretty, minLength: isPretty ? 0 : BUFFER_CHARS });
+  if (!isPretty) setInterval(() => destination.flush(), FLUSH_MS).unref();
   let isGone = false;
   destination.on('error', () => {
     isGone = true;
@@ -26,8 +31,7 @@ export function openLog(settings: Settings['log'], isTerminal: boolean): DaemonL
   return {
     access: (line) => {
       if (!tells('info')) return;
-      const { chat, ...rest } = line;
-      if (short === undefined) logger.info({ ...rest, ...chat }, 'request');
+      if (short === undefined) destination.write(accessLine(line));
       else short(shortAccess(line));
     },
     info: (event, detail) => {
@@ -35,18 +39,27 @@ export function openLog(settings: Settings['log'], isTerminal: boolean): DaemonL
       else if (tells('info')) short(`${clock()} ${event} ${pairs(detail)}`);
     },
     warn: (event, detail) => {
-      if (short === undefined) logger.warn(detail, event);
-      else if (tells('warn')) short(`${clock()} warning: ${event} ${pairs(detail)}`);
+      if (short === undefined) {
+        logger.warn(detail, event);
+        destination.flush();
+      } else if (tells('warn')) short(`${clock()} warning: ${event} ${pairs(detail)}`);
     },
     error: (event, error) => {
       const { name, stack } = error instanceof Error ? error : { name: 'unknown', stack: String(error) };
-      if (short === undefined) logger.error({ error: name, stack }, event);
-      else if (tells('error')) short(`${clock()} error: ${event} ${stack ?? name}`);
+      if (short === undefined) {
+        logger.error({ error: name, stack }, event);
+        destination.flush();
+      } else if (tells('error')) short(`${clock()} error: ${event} ${stack ?? name}`);
     },
     flush: () => {
       if (!isGone) destination.flushSync();
     },
   };
+}
+
+/** One line in the form of the logger's own, written directly: it is by far the most frequent. */
+function accessLine({ chat, ...line }: AccessLine): string {
+  return `${JSON.stringify({ level: 'info', time: new Date().toISOString(), ...line, ...chat, msg: 'request' })}\n`;
 }
 
 function shortAccess(line: AccessLine): string {

@@ -37,8 +37,7 @@ export function checkHost(req: IncomingMessage, settings: Settings, hosts: Reado
   if (hostHeaders > 1 || (hostHeaders === 0 && req.httpVersion === '1.1')) throw new Fault('invalid_request', { fill: { detail: 'Send one Host header.' } });
   if (!req.url?.startsWith('/')) throw new Fault('invalid_request', { fill: { detail: 'Send the path alone as the request target, such as /v1/models.' } });
   const host = req.headers.host ?? '';
-  const name = host.replace(/:\d*$/, '').toLowerCase();
-  if (hosts !== undefined && hostHeaders === 1 && !hosts.has(name)) throw new Fault('misdirected_request', { fill: { host: printable(host) } });
+  if (hosts !== undefined && hostHeaders === 1 && !hosts.has(host.replace(/:\d*$/, '').toLowerCase())) throw new Fault('misdirected_request', { fill: { host: printable(host) } });
   const { origin } = req.headers;
   if (origin === undefined || settings.server.corsOrigins.includes(origin)) return;
   if (origin === new URL(settings.server.publicUrl).origin) return;
@@ -76,5 +75,10 @@ export function isLoopback(host: string): boolean {
 }
 
 function countOf(rawHeaders: readonly string[], name: string): number {
-  return rawHeaders.filter((value, at) => at % 2 === 0 && value.toLowerCase() === name).length;
+  let count = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const header = rawHeaders[at] ?? '';
+    if (header.length === name.length && header.toLowerCase() === name) count += 1;
+  }
+  return count;
 }

@@ -45,6 +45,9 @@ export const ROUTES: readonly Route[] = [
   { method: 'GET', path: '/', needsKey: false, serve: showWelcome },
 ];
 
+/** Routes without a hole, by method and path: most requests need no search. */
+const EXACT: ReadonlyMap<string, Route> = new Map(ROUTES.filter(({ path }) => !path.includes('{')).map((route) => [`${route.method} ${route.path}`, route]));
+
 /** OpenAI paths that findtoken does not serve, and what to use instead. */
 const UNSERVED: readonly (readonly [prefix: string, mend: string])[] = [
   ['/v1/completions', 'Use POST /v1/chat/completions with messages instead of a prompt.'],
@@ -60,6 +63,8 @@ const UNSERVED: readonly (readonly [prefix: string, mend: string])[] = [
  * @throws Fault `not_found` (404) that names the path to use where one is known; `method_not_allowed` (405) with `Allow`.
  */
 export function findRoute(method: string, path: string): Route {
+  const exact = EXACT.get(`${method} ${path}`);
+  if (exact !== undefined) return exact;
   const here = ROUTES.filter((route) => matches(route.path, path));
   const asked = method === 'HEAD' ? 'GET' : method;
   const route = here.find((candidate) => candidate.method === asked);

@@ -22,17 +22,25 @@ export function sendAnswer(call: Call, answer: Answer): void {
   const { res } = call;
   if (res.destroyed || res.headersSent) return;
   const { body: content } = answer;
-  const body = Buffer.from(typeof content === 'string' ? content : JSON.stringify(content));
-  const headers: Record<string, string | number> = {
-    'content-type': typeof content === 'string' ? 'text/plain; charset=utf-8' : 'application/json; charset=utf-8',
-    ...commonHeaders(call),
-    ...(answer.billing === undefined ? {} : billingHeaders(answer.billing)),
-    ...answer.headers,
-    'content-length': body.length,
-  };
+  const isText = typeof content === 'string';
+  // Text goes into the same write as the head; bytes would be a write of their own.
+  const body = isText ? content : JSON.stringify(content);
+  const headers: Record<string, string | number> = { 'content-type': isText ? 'text/plain; charset=utf-8' : 'application/json; charset=utf-8' };
+  setHeaders(headers, commonHeaders(call));
+  if (answer.billing !== undefined) setHeaders(headers, billingHeaders(answer.billing));
+  if (answer.headers !== undefined) setHeaders(headers, answer.headers);
+  headers['content-length'] = Buffer.byteLength(body);
   if (answer.close === true) headers['connection'] = 'close';
   res.writeHead(answer.status, headers);
   res.end(call.method === 'HEAD' ? undefined : body);
+}
+
+/** One by one: joining objects of so many names with spreads takes several times as long. */
+function setHeaders(all: Record<string, string | number>, headers: Readonly<Record<string, string>>): void {
+  for (const name in headers) {
+    const value = headers[name];
+    if (value !== undefined) all[name] = value;
+  }
 }
 
 /** The answer that tells a refusal. Anything that is no `Fault` is a bug: the caller learns only that it happened. */

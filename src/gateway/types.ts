@@ -99,9 +99,9 @@ export interface AccessLine {
   readonly path: string;
   readonly status: number;
   readonly dur_ms: number;
-  readonly account_id?: string;
-  readonly key_id?: string;
-  readonly chat?: ChatLine;
+  readonly account_id?: string | undefined;
+  readonly key_id?: string | undefined;
+  readonly chat?: ChatLine | undefined;
 }
 
 /** What a chat call adds to its access line. */
@@ -149,7 +149,7 @@ export interface Outlet {
   /** False when no more should be written before `drain`. */
   write(text: string): boolean;
   addTrailers(trailers: OutgoingHttpHeaders): void;
-  end(body?: Buffer): unknown;
+  end(body?: string): unknown;
   on(event: 'drain', listener: () => void): unknown;
   off(event: 'drain', listener: () => void): unknown;
 }

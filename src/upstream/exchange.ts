@@ -109,7 +109,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
       return;
     }
     this.#release();
-    this.#settle({ kind: 'whole', status: this.#status, headers: this.#headers, text: Buffer.concat(this.#chunks).toString('utf8') });
+    this.#settle({ kind: 'whole', status: this.#status, headers: this.#headers, text: this.#text() });
     this.#chunks = [];
   }
 
@@ -132,6 +132,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
 
   drop(): void {
     this.#fail('aborted');
+  }
+
+  #text(): string {
+    const [only] = this.#chunks;
+    return (this.#chunks.length === 1 && only !== undefined ? only : Buffer.concat(this.#chunks)).toString('utf8');
   }
 
   #takeEvents(stream: EventQueue, chunk: Buffer): void {
@@ -184,7 +189,8 @@ function isEventStream(headers: Readonly<Record<string, string>>): boolean {
 /** Repeated headers joined by a comma, as RFC 9110 section 5.3 allows. */
 function flat(head: Head): Readonly<Record<string, string>> {
   const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(head)) {
+  for (const name in head) {
+    const value = head[name];
     if (name === '__proto__' || value === undefined) continue;
     headers[name] = typeof value === 'string' ? value : value.join(', ');
   }

@@ -28,7 +28,8 @@ interface Call {
   readonly method: 'GET' | 'POST';
   readonly baseUrl: string;
   readonly path: string;
-  readonly headers: Readonly<Record<string, string>>;
+  /** Names and values in turn: undici takes an object apart into this. */
+  readonly headers: string[];
   readonly body: string | null;
 }
 
@@ -74,7 +75,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     ),
     listModels: async ({ baseUrl, apiKey, timeoutMs }) => {
       const reply = await run(
-        { method: 'GET', baseUrl, path: '/models', headers: { ...commonHeaders(apiKey, userAgent), accept: 'application/json' }, body: null },
+        { method: 'GET', baseUrl, path: '/models', headers: [...commonHeaders(apiKey, userAgent), 'accept', 'application/json'], body: null },
         { timeoutMs, idleMs: timeoutMs, maxBodyBytes, maxEventChars, streams: false, signal: undefined },
       );
       if (reply.kind === 'stream') throw new Error('a list of models was taken for a stream');
@@ -89,16 +90,14 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   };
 }
 
-function commonHeaders(apiKey: string, userAgent: string): Readonly<Record<string, string>> {
-  return { authorization: `Bearer ${apiKey}`, 'user-agent': userAgent, 'accept-encoding': 'identity' };
+function commonHeaders(apiKey: string, userAgent: string): string[] {
+  return ['authorization', `Bearer ${apiKey}`, 'user-agent', userAgent, 'accept-encoding', 'identity'];
 }
 
-function chatHeaders(attempt: Attempt, userAgent: string): Readonly<Record<string, string>> {
+function chatHeaders(attempt: Attempt, userAgent: string): string[] {
   const { traceparent } = attempt;
-  return {
-    ...commonHeaders(attempt.apiKey, userAgent),
-    'content-type': 'application/json',
-    accept: attempt.stream ? 'text/event-stream, application/json' : 'application/json',
-    ...(traceparent !== undefined && TRACEPARENT.test(traceparent) ? { traceparent } : {}),
-  };
+  const headers = commonHeaders(attempt.apiKey, userAgent);
+  headers.push('content-type', 'application/json', 'accept', attempt.stream ? 'text/event-stream, application/json' : 'application/json');
+  if (traceparent !== undefined && TRACEPARENT.test(traceparent)) headers.push('traceparent', traceparent);
+  return headers;
 }

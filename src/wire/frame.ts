@@ -30,9 +30,7 @@ export interface FrameChoice {
 
 /** The fields around the choices of a chunk: OpenAI's, under our name for the model, less usage. */
 export function shapeEnvelope(frame: JsonObject, names: FrameNames, quirks: AnswerQuirks): JsonObject {
-  const envelope = withoutExtras(frame, quirks);
-  delete envelope['usage'];
-  delete envelope['choices'];
+  const envelope = withoutExtras(frame, quirks, ['usage', 'choices']);
   return {
     ...envelope,
     id: textOf(frame['id']) ?? names.id,

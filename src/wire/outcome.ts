@@ -59,8 +59,7 @@ function readAnswer(body: JsonObject, target: WholeTarget): WholeOutcome {
   // A picture of a refused prompt or answer: 200, no code, no text.
   if (!written && (body['input_sensitive'] === true || body['output_sensitive'] === true)) return { ...brokenAnswer('sensitive', 'policy'), maybeServed: false };
   const usage = readUsage(body['usage'], fieldsOf(list[0])['usage']);
-  const answer = withoutExtras(body, quirks);
-  delete answer['usage'];
+  const answer = withoutExtras(body, quirks, ['usage']);
   return {
     kind: 'answered',
     answer: {
@@ -86,7 +85,7 @@ function shapeChoice(choice: JsonObject, at: number, quirks: AnswerQuirks): { re
   if (finish.failed) return { ...brokenAnswer(finish.reason, finish.class), maybeServed: false };
   const shaped: JsonObject = { ...shapeMessage(message, quirks), role: 'assistant', content: message['content'] ?? null };
   const kept: Record<string, Json> = { ...choice };
-  delete kept['usage'];
+  if ('usage' in kept) delete kept['usage'];
   const calls = message['tool_calls'];
   const reason = finish.reason ?? (Array.isArray(calls) && calls.length > 0 ? 'tool_calls' : 'stop');
   const index = typeof choice['index'] === 'number' ? choice['index'] : at;

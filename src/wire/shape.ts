@@ -26,10 +26,15 @@ export function readFinish(value: Json | undefined): Finish {
   return (Object.hasOwn(FINISHES, reason) ? FINISHES[reason] : undefined) ?? { failed: false, reason };
 }
 
-/** The body's fields less the provider's own extras. */
-export function withoutExtras(body: JsonObject, quirks: AnswerQuirks): Record<string, Json> {
-  const kept: Record<string, Json> = { ...body };
-  for (const name of quirks.extras?.body ?? []) delete kept[name];
+/** The body's fields less the provider's own extras and the fields named. */
+export function withoutExtras(body: JsonObject, quirks: AnswerQuirks, names?: readonly string[]): Record<string, Json> {
+  const extras = quirks.extras?.body;
+  const kept: Record<string, Json> = {};
+  // Not a copy with deletions: an object that lost a field is slow ever after.
+  for (const [name, value] of Object.entries(body)) {
+    if (extras?.includes(name) === true || names?.includes(name) === true || name === '__proto__') continue;
+    kept[name] = value;
+  }
   return kept;
 }
 
@@ -39,7 +44,7 @@ export function withoutExtras(body: JsonObject, quirks: AnswerQuirks): Record<st
  */
 export function shapeMessage(message: JsonObject, quirks: AnswerQuirks): Record<string, Json> {
   const shaped: Record<string, Json> = { ...message };
-  for (const name of quirks.extras?.message ?? []) delete shaped[name];
+  for (const name of quirks.extras?.message ?? []) if (name in shaped) delete shaped[name];
   if ('role' in shaped) {
     if (textOf(shaped['role']) === undefined) delete shaped['role'];
     else shaped['role'] = 'assistant';
