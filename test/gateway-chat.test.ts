@@ -260,6 +260,13 @@ t.test('a silent provider is bridged with comments, and a stream that stalls is 
   const bridged = await readStream(await house.post({ ...HELLO, stream: true }));
   t.match(bridged.text, /^: keep-alive\n\n/);
   t.equal(bridged.events.at(-1), '[DONE]');
+  deepseek.always(async (request, response) => {
+    await pause(80);
+    await json(400, { error: { message: 'bad tool_choice', type: 'invalid_request_error' } })(request, response);
+  });
+  const refused = await readStream(await house.post({ ...HELLO, stream: true }));
+  t.match(refused.text, /^: keep-alive\n\n/);
+  t.match(refused.events.at(-1), { error: { code: 'invalid_request' } }, "the client's own fault is told as that, in-band too");
   deepseek.always(hang());
   const stalled = await readStream(await house.post({ ...HELLO, stream: true }));
   t.match(stalled.events.at(-1), { error: { code: 'providers_unavailable' } });

@@ -58,7 +58,9 @@ export async function askProviders(asking: Asking): Promise<Asked> {
     if (attempted.kind !== 'failed') return { ...attempted, candidate, traces };
 
     const trail = trailOf(asking, at, triesHere, traces.length, running.clock.monotonicMs() - startedMs);
-    const step: Step = mouth?.isOpen === true ? { do: 'give-up', why: 'exhausted' } : nextStep(attempted.failure, trail, rules);
+    const next = nextStep(attempted.failure, trail, rules);
+    // With a head out nobody is asked again, but what is the client's own fault is told as that.
+    const step: Step = mouth?.isOpen === true && next.do !== 'refuse' ? { do: 'give-up', why: 'exhausted' } : next;
     observeFailure(booked, candidate, attempted.failure, { step, trail, rules });
     if (step.do === 'retry') {
       await running.clock.sleep(step.afterMs, call.signal);
