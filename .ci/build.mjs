@@ -13,8 +13,8 @@ const STAGE = join(DIST, `.stage-${process.pid}`);
 /** What .ci/build-binary.mjs makes stays; it is no part of this build. */
 const BINARY = 'findtoken';
 const ENTRIES = { cli: 'src/cli/index.ts', 'ledger-worker': 'src/ledger/worker.ts' };
-/** A process started from the build before may still load one of its chunks. */
-const STALE_AFTER_MS = 10 * 60_000;
+/** A process started from the build before may still load one of its chunks; a package takes none of them along. */
+const STALE_AFTER_MS = ['pack', 'publish'].includes(process.env.npm_command) ? -1 : 10 * 60_000;
 
 /** esbuild's settings; the output goes to `outdir`. */
 function settings(outdir) {
