@@ -23,6 +23,7 @@ import { pageVerbs } from './commands/pages.ts';
 import { PROVIDERS } from './commands/providers.ts';
 import { RECHARGE } from './commands/recharge.ts';
 import { RECHARGES } from './commands/recharges.ts';
+import { RELOAD } from './commands/reload.ts';
 import { ROTATE } from './commands/rotate.ts';
 import { SERVE } from './commands/serve.ts';
 import { SERVICE } from './commands/service.ts';
@@ -38,7 +39,7 @@ export const ABOUT = 'An OpenAI-compatible gateway to several LLM providers, wit
 
 /** The commands, in the order of the help. A noun has verbs; a verb stands alone. */
 export const COMMANDS: readonly (Noun | Verb)[] = [
-  INIT, SERVE, STATUS, CONNECT, EXPLAIN, CHAT, ACCOUNTS, KEYS, BYOK, CREDITS, RECHARGE, RECHARGES, MAIL, BALANCE, LOGS, USAGE, STATS, MODELS, COST, PROVIDERS, CATALOG,
+  INIT, SERVE, RELOAD, STATUS, CONNECT, EXPLAIN, CHAT, ACCOUNTS, KEYS, BYOK, CREDITS, RECHARGE, RECHARGES, MAIL, BALANCE, LOGS, USAGE, STATS, MODELS, COST, PROVIDERS, CATALOG,
   CONFIG, DOCTOR, AUDIT, BACKUP, RESTORE, ROTATE, SERVICE, ...pageVerbs(() => COMMANDS, ABOUT),
 ];
 

@@ -6,6 +6,7 @@ import { describeHealth, healthKey } from '../routing/index.ts';
 import type { Settings } from '../settings/index.ts';
 import type { Upstream } from '../upstream/index.ts';
 import type { DaemonLog } from './log.ts';
+import type { ReloadNews } from './reload.ts';
 import { openPostJobs } from './post.ts';
 
 const PUBLISH_MS = 1_000;
@@ -25,6 +26,8 @@ export interface JobParts {
   readonly payments: Payments | undefined;
   readonly log: DaemonLog;
   readonly nowMs: () => number;
+  /** What became of the last SIGHUP. */
+  readonly lastReload?: () => ReloadNews | undefined;
   readonly about: { readonly version: string; readonly url: string; readonly startedMs: number };
 }
 
@@ -63,7 +66,7 @@ export async function publish(parts: JobParts, beatMs = parts.nowMs()): Promise<
   const { gateway, ledger, about } = parts;
   const nowMs = parts.nowMs();
   const health = [...gateway.health.entries].map(([key, entry]) => ({ key, ...describeHealth(entry, nowMs), entry }));
-  const detail = JSON.stringify({ in_flight: gateway.inFlight, sandbox: parts.settings.sandbox, health });
+  const detail = JSON.stringify({ in_flight: gateway.inFlight, sandbox: parts.settings.sandbox, health, reload: parts.lastReload?.() ?? null });
   await ledger.publish({ pid: process.pid, ...about, beatMs, detail });
 }
 

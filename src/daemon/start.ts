@@ -7,7 +7,9 @@ import { createUpstream } from '../upstream/index.ts';
 import { openVault, type Vault } from '../vault/index.ts';
 import { createCredentials } from './credentials.ts';
 import { startJobs } from './jobs.ts';
+import { liveSettings } from './live-settings.ts';
 import { openLog, type DaemonLog } from './log.ts';
+import { reloadOnSignal } from './reload.ts';
 import { prepareSandbox, welcomeLines } from './welcome.ts';
 
 /** Exit codes of the daemon, after sysexits: 0 stopped as asked, 70 a bug, 74 the books failed. */
@@ -18,6 +20,8 @@ export interface StartDaemon {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;
   readonly version: string;
+  /** Reads the settings again, at a SIGHUP; without it, that signal is ignored. */
+  readonly reload?: () => Promise<Settings>;
   /** Says something to people, in one write: standard output. */
   readonly print: (text: string) => void;
 }
@@ -33,11 +37,13 @@ export interface Daemon {
 
 /**
  * Starts the daemon: opens the books, closes what a dead process left open in them, then listens.
- * SIGTERM and SIGINT drain; a second one cuts off at once, and still every hold is closed.
+ * SIGTERM and SIGINT drain; a second one cuts off at once, and still every hold is closed. SIGHUP reads the settings again.
  * @throws what the parts throw, each with its mend: another daemon on the database, a port in use, a wrong master key.
  */
 export async function startDaemon(options: StartDaemon): Promise<Daemon> {
-  const { settings, version } = options;
+  const { version } = options;
+  const live = liveSettings(options.settings);
+  const { settings } = live;
   const log = openLog(settings.log, process.stderr.isTTY);
   const ledger = await openLedger({ path: settings.database.path, as: 'daemon' });
   try {
@@ -53,8 +59,10 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     const { host } = settings.server;
     const { port } = await gateway.listen(host, settings.server.port);
     url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-    const stopJobs = startJobs({ settings, ledger, upstream, gateway, credentials, payments, log, nowMs: CLOCK.nowMs, about: { version, url, startedMs: CLOCK.nowMs() } });
+    const reloads = reloadOnSignal({ live, read: options.reload ?? (async () => options.settings), log, nowMs: CLOCK.nowMs });
+    const stopJobs = startJobs({ settings, lastReload: reloads.last, ledger, upstream, gateway, credentials, payments, log, nowMs: CLOCK.nowMs, about: { version, url, startedMs: CLOCK.nowMs() } });
     const close = async () => {
+      reloads.stop();
       await stopJobs().catch((error: unknown) => log.error('last_beat_failed', error));
       await upstream.close();
       await sandbox?.close();
@@ -114,7 +122,17 @@ async function vaultFor(options: StartDaemon, ledger: Ledger, log: DaemonLog): P
     for (const notice of vault.notices) log.warn('master_key', { notice });
     return vault;
   };
-  const lazily = () => (opened ??= open());
+  let record: string | undefined;
+  const lazily = async () => {
+    // After a change of the master key the rows are sealed with one that this vault has never seen.
+    const now = await ledger.note('master_key');
+    if (opened === undefined || now !== record) {
+      opened = open();
+      await opened;
+      record = await ledger.note('master_key');
+    }
+    return opened;
+  };
   if (await sealedRowsExist()) await lazily();
   return lazily;
 }

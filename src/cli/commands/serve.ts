@@ -23,11 +23,13 @@ export const SERVE: Verb = {
   async run({ context, given }) {
     const host = given.text('host');
     const port = given.whole('port', { least: 0, most: PORT_MAX });
-    const settings = await context.settings({ host, port, sandbox: given.flag('sandbox') ? true : undefined });
+    // Of its own each time: what a reload reads must be read anew.
+    const read = () => context.settings({ host, port, sandbox: given.flag('sandbox') ? true : undefined });
+    const settings = await read();
     const { startDaemon } = await import('../../daemon/index.ts');
     context.leaveSignals();
     const { env, home, terminal } = context;
-    const daemon = await startDaemon({ settings, env, home, version: packageVersion(), print: (line) => terminal.print(line) }).catch((error: unknown) => {
+    const daemon = await startDaemon({ settings, reload: read, env, home, version: packageVersion(), print: (line) => terminal.print(line) }).catch((error: unknown) => {
       throw cannotListen(error, settings.server);
     });
     const exitCode = await daemon.stopped;

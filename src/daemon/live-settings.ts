@@ -1,0 +1,69 @@
+import { checkSettings } from '../settings/index.ts';
+import type { Settings } from '../settings/index.ts';
+
+/** What became of a wish to read the settings again. */
+export interface Reloaded {
+  /** Settings in force since now. */
+  readonly applied: readonly string[];
+  /** Settings that are different in the file and count from the next start. */
+  readonly waiting: readonly string[];
+}
+
+/** Settings that a running daemon can change. */
+export interface LiveSettings {
+  /** Always the same object; what it says of billing, limits, routing, registration, models and provider keys is what was read last. */
+  readonly settings: Settings;
+  /** @throws SettingsError where the new ones are wrong; then nothing has changed. */
+  replace(next: Settings): Reloaded;
+}
+
+/** Read where they are used, at every use. Everything else is built into parts at the start. */
+const LIVE = /^(billing|limits|routing|registration|providers)\./;
+/** These are built into parts as well: a timer, and the sizes of the gates at the door. */
+const BUILT_IN = new Set(['routing.health_interval', 'limits.connections', 'limits.connections_per_address']);
+
+/** Settings behind which newer ones can be put. A call under way may see the old ones in one step and the new ones in the next. */
+export function liveSettings(first: Settings): LiveSettings {
+  let current = first;
+  const section = <K extends 'billing' | 'limits' | 'routing' | 'registration'>(name: K): Settings[K] =>
+    new Proxy({ ...first[name] }, { get: (_, field) => Reflect.get(current[name], field) });
+  const { file, server, database, secrets, stripe, email, sandbox, log } = first;
+  const settings: Settings = {
+    file, server, database, secrets, stripe, email, sandbox, log,
+    billing: section('billing'),
+    limits: section('limits'),
+    routing: section('routing'),
+    registration: section('registration'),
+    get catalog() {
+      return current.catalog;
+    },
+    get providerKeys() {
+      return current.providerKeys;
+    },
+    get origins() {
+      return current.origins ?? [];
+    },
+  };
+  return {
+    settings,
+    replace: (next) => {
+      checkSettings(next);
+      const changed = changedPaths(current, next);
+      const isLive = (path: string) => LIVE.test(path) && !BUILT_IN.has(path);
+      const catalog = catalogText(current) === catalogText(next) ? [] : ['models'];
+      current = next;
+      return { applied: [...changed.filter(isLive), ...catalog], waiting: changed.filter((path) => !isLive(path)) };
+    },
+  };
+}
+
+function changedPaths(before: Settings, after: Settings): readonly string[] {
+  const values = (settings: Settings) => new Map((settings.origins ?? []).map(({ path, value }) => [path, value]));
+  const [old, young] = [values(before), values(after)];
+  return [...new Set([...old.keys(), ...young.keys()])].filter((path) => old.get(path) !== young.get(path));
+}
+
+function catalogText({ catalog }: Settings): string {
+  const whole = [[...catalog.models], [...catalog.providers], [...catalog.equivalents]];
+  return JSON.stringify(whole, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
+}
