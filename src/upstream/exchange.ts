@@ -35,6 +35,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
   readonly #terms: Terms;
   readonly #settle: (reply: Reply) => void;
   readonly #expired = (): void => this.#fail('timeout');
+  readonly #takeRead = (): void => {
+    if (this.#stream === undefined || this.#chunks.length === 0) return;
+    const bytes = this.#joined();
+    if (!this.#over) this.#takeEvents(this.#stream, bytes);
+  };
   #controller: Dispatcher.DispatchController | undefined;
   #timer: NodeJS.Timeout | undefined;
   #sent = false;
@@ -64,6 +69,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
 
   /** The signal's listener: an object instead of a closure a request. */
   handleEvent(): void {
+    this.#chunks = [];
     this.#stream?.discard();
     this.#fail('aborted');
   }
@@ -93,7 +99,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#over) return;
     if (this.#stream !== undefined) {
-      this.#takeEvents(this.#stream, chunk);
+      // One socket read brings many chunks: they are joined and decoded at once, after the last of them.
+      if (this.#chunks.length === 0) queueMicrotask(this.#takeRead);
+      this.#chunks.push(chunk);
       return;
     }
     this.#bytes += chunk.length;
@@ -104,13 +112,13 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
   onResponseEnd(): void {
     if (this.#over) return;
     if (this.#stream !== undefined) {
-      if (!this.#withinCap(this.#stream, undefined)) return;
+      this.#takeRead();
+      if (this.#over || !this.#withinCap(this.#stream, undefined)) return;
       this.#release();
       return;
     }
     this.#release();
-    this.#settle({ kind: 'whole', status: this.#status, headers: this.#headers, text: this.#text() });
-    this.#chunks = [];
+    this.#settle({ kind: 'whole', status: this.#status, headers: this.#headers, text: this.#joined().toString('utf8') });
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
@@ -131,12 +139,16 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
   }
 
   drop(): void {
+    this.#chunks = [];
     this.#fail('aborted');
   }
 
-  #text(): string {
-    const [only] = this.#chunks;
-    return (this.#chunks.length === 1 && only !== undefined ? only : Buffer.concat(this.#chunks)).toString('utf8');
+  /** What has come and was not taken yet. */
+  #joined(): Buffer {
+    const chunks = this.#chunks;
+    const [only] = chunks;
+    this.#chunks = [];
+    return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
   }
 
   #takeEvents(stream: EventQueue, chunk: Buffer): void {
@@ -173,6 +185,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
   }
 
   #fail(failure: TransportFailure): void {
+    if (this.#over) return;
+    // What came before the failure is still delivered; it may itself be a worse one.
+    this.#takeRead();
     if (this.#over) return;
     this.#release();
     this.#chunks = [];

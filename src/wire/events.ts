@@ -2,6 +2,7 @@ import type { SseEvent } from './types.ts';
 
 const EVENT_CHARS_MAX = 8 * 1024 * 1024;
 const BYTE_ORDER_MARK = 0xfeff;
+const LINE_FEED = 0x0a;
 
 export interface ScannerOptions {
   /** UTF-16 units that one event may hold, its unfinished line included; 8 Mi by default. */
@@ -45,6 +46,10 @@ export class EventScanner {
     const events: SseEvent[] = [];
     let lineFeed = text.indexOf('\n', from);
     let carriageReturn = text.indexOf('\r', from);
+    if (carriageReturn === -1) {
+      from = this.#pushPlain(text, from, events);
+      lineFeed = text.indexOf('\n', from);
+    }
     while (lineFeed !== -1 || carriageReturn !== -1) {
       const atReturn = carriageReturn !== -1 && (lineFeed === -1 || carriageReturn < lineFeed);
       const end = atReturn ? carriageReturn : lineFeed;
@@ -59,6 +64,20 @@ export class EventScanner {
     if (from < text.length) this.#line += text.slice(from);
     this.#refuseOver(this.#line.length);
     return events;
+  }
+
+  /** Events of one `data: ` line each, as nearly all are, without looking at their fields one by one; returns where something else begins. */
+  #pushPlain(text: string, start: number, events: SseEvent[]): number {
+    let from = start;
+    if (this.#line !== '' || this.#data !== undefined || this.#name !== '') return from;
+    while (text.startsWith('data: ', from)) {
+      const end = text.indexOf('\n', from);
+      if (end === -1 || text.charCodeAt(end + 1) !== LINE_FEED) break;
+      this.#refuseOver(end - from);
+      events.push({ data: text.slice(from + 6, end), name: '' });
+      from = end + 2;
+    }
+    return from;
   }
 
   /** The event that the end of input cut off before its blank line, if there is one. */
