@@ -1,4 +1,5 @@
 import { createServer, type AddressInfo } from 'node:net';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SMTPServer } from 'smtp-server';
 import t, { type Test } from 'tap';
@@ -9,6 +10,7 @@ import { activationMail, deactivationMail, escapeHtml, expiryMail, MailError, op
 import type { Mail, Mailer } from '../src/mail/index.ts';
 import { USD } from '../src/money/index.ts';
 import { openDesk } from './support/command-line.ts';
+import { runCommand, startServe } from './support/process.ts';
 
 const START = Date.UTC(2026, 10, 23, 12);
 const MINUTE = 60_000;
@@ -317,4 +319,29 @@ t.test('the command line lists the mails and hands the operator a link', async (
   const smtp = await desk.run(['accounts', 'create', 'eve@example.com', '--pending'], { env: { FINDTOKEN_SMTP_URL: 'smtp://mail.example.com' } });
   t.match(smtp, { code: 0, err: /activation mail is queued/ });
   t.notMatch(smtp.out + smtp.err, /token=/, 'with a mail server the link is between it and its reader');
+});
+
+t.test('the daemon sends what waits when it starts, and looks after idle accounts', async (t) => {
+  const office = await postOffice(t);
+  const home = t.testdir({});
+  const path = join(home, 'findtoken.db');
+  writeFileSync(join(home, 'findtoken.yaml'), JSON.stringify({ server: { port: 0 }, database: { path }, email: { from: 'billing@example.com', smtp: office.url } }));
+  t.equal(runCommand(home, ['accounts', 'create', 'ann@example.com', '--pending']).code, 0);
+  const before = await openLedger({ path, as: 'cli' });
+  await createAccount({ ledger: before, nowMs: () => Date.now() - 400 * DAY }, { email: 'idle@example.com', pending: false });
+  await before.close();
+
+  const daemon = await startServe(home);
+  t.teardown(() => daemon.end('SIGKILL'));
+  while (office.delivered.length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+  t.same(office.delivered.map(({ to, headers }) => [to, headers.get('subject')?.[0]]), [
+    [['ann@example.com'], 'Activate your findtoken account'],
+    [['idle@example.com'], 'Your findtoken account was deactivated'],
+  ]);
+  t.equal(await daemon.end('SIGTERM'), 0);
+  t.notMatch(daemon.output(), /token=/, 'a link that was sent is in no log');
+  const after = await openLedger({ path, as: 'read' });
+  t.teardown(() => after.close());
+  t.same((await after.listMail({ limit: 5 })).rows.map(({ state }) => state), ['sent', 'sent']);
+  t.equal((await after.findAccount('idle@example.com'))?.status, 'deactivated');
 });

@@ -35,9 +35,11 @@ export interface JobParts {
 export function startJobs(parts: JobParts): () => Promise<void> {
   const { settings, log } = parts;
   const post = openPostJobs(parts);
+  // A command that follows the welcome finds the daemon.
+  publish(parts).catch((error: unknown) => log.error('job_publish_failed', error));
   // At the start too: payments may have come while nobody was here, and accounts have been idle for longer.
   settlePayments(parts).catch((error: unknown) => log.error('job_payments_failed', error));
-  post.lookAfterAccounts().catch((error: unknown) => log.error('job_accounts_failed', error));
+  post.lookAfterAccounts().then(() => post.sendMail()).catch((error: unknown) => log.error('job_accounts_failed', error));
   const timers = [
     every(PUBLISH_MS, 'publish', () => publish(parts), log),
     every(settings.routing.healthIntervalMs, 'probe', () => probeProviders(parts), log),
