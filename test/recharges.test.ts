@@ -1,0 +1,353 @@
+import Database from 'better-sqlite3';
+import t from 'tap';
+import type { Test } from 'tap';
+import { landMessage, planRefund, previewRecharge, readReturnUrl, refundRecharge, syncRecharges, syncRefunds } from '../src/accounts/index.ts';
+import { Fault } from '../src/faults.ts';
+import { openLedger } from '../src/ledger/index.ts';
+import { parseUsd } from '../src/money/index.ts';
+import { openDesk } from './support/command-line.ts';
+import { openHouse } from './support/house.ts';
+import { startServe } from './support/process.ts';
+import { openShop, type Shop } from './support/shop.ts';
+
+const usd = parseUsd;
+const DAY_MS = 86_400_000;
+const BILLING = { minimumRecharge: usd('10'), rechargeFee: 55_000n };
+
+const partsOf = ({ house }: Shop, nowMs = () => Date.now()) => {
+  if (house.payments === undefined) throw new Error('a house without payments');
+  return { ledger: house.ledger, payments: house.payments, settings: house.settings, nowMs };
+};
+
+async function stands(t: Test, shop: Shop, balance: string, why: string): Promise<void> {
+  t.equal((await shop.account()).balance, usd(balance), `${why}: ${balance}`);
+  t.same(await shop.audit(), [], `${why}: the audit finds nothing`);
+}
+
+t.test('what a payment gives', async (t) => {
+  const cases = [
+    // pay, fee, credits, why
+    ['10', '0.55', '9.45', "the service's own example"],
+    ['20', '1.10', '18.90', 'twice of it'],
+    ['25.50', '1.4025', '24.0975', 'cents'],
+    ['10.01', '0.55055', '9.45945', 'nothing is rounded to cents'],
+    ['999999.99', '54999.99945', '944999.99055', 'the most'],
+  ] as const;
+  for (const [amount, fee, credits, why] of cases) t.same(previewRecharge(usd(amount), BILLING), { amount: usd(amount), fee: usd(fee), credits: usd(credits) }, `$${amount}: ${why}`);
+  for (const [amount, why] of [['9.99', 'below the minimum'], ['0', 'nothing'], ['-10', 'less than nothing'], ['10.001', 'a tenth of a cent'], ['1000000', 'more than one payment can be']] as const) {
+    t.throws(() => previewRecharge(usd(amount), BILLING), { code: 'invalid_request', param: 'amount' }, why);
+  }
+});
+
+t.test('where a payer may be sent afterwards', async (t) => {
+  const allowed = { publicUrl: 'https://gate.example.com/llm', returnUrls: ['https://shop.example.com/account/', 'http://intranet:8080'] };
+  const cases = [
+    ['http://localhost/done', true, 'localhost'],
+    ['http://localhost:3000/', true, 'at any port'],
+    ['https://127.0.0.1:8443/x?y=1#z', true, 'by number'],
+    ['http://[::1]/', true, 'IPv6'],
+    ['https://gate.example.com/llm', true, 'the public URL itself'],
+    ['https://gate.example.com/llm/done?a=b', true, 'below it'],
+    ['https://GATE.example.com:443/llm/x', true, 'written otherwise'],
+    ['https://shop.example.com/account/thanks', true, 'a return URL of the operator'],
+    ['https://shop.example.com/account', true, 'without its last stroke'],
+    ['http://intranet:8080/anything', true, 'a whole origin'],
+    ['https://shop.example.com/account/x?session={CHECKOUT_SESSION_ID}', true, "Stripe's own hole stays"],
+    ['https://gate.example.com/llmx', false, 'a neighbour by name'],
+    ['https://gate.example.com/', false, 'above it'],
+    ['https://gate.example.com/llm/../admin', false, 'out of it by dots'],
+    ['https://gate.example.com/llm/%2e%2e/admin', false, 'by dots in disguise'],
+    ['http://gate.example.com/llm', false, 'another scheme'],
+    ['https://gate.example.com:8443/llm', false, 'another port'],
+    ['https://evil.example.com/llm', false, 'another host'],
+    ['https://gate.example.com.evil.com/llm', false, 'a host that begins like ours'],
+    ['https://gate.example.com@evil.com/llm', false, 'a user that looks like our host'],
+    ['https://user:pw@gate.example.com/llm', false, 'credentials'],
+    ['http://localhost.evil.com/', false, 'not localhost'],
+    ['http://127.0.0.1.evil.com/', false, 'not a number'],
+    ['https:\\\\evil.com\\llm', false, 'strokes the other way'],
+    ['//evil.com/llm', false, 'no scheme'],
+    ['/llm', false, 'no host'],
+    ['javascript:alert(1)//localhost', false, 'no address'],
+    ['data:text/html,localhost', false, 'no address'],
+    ['ftp://localhost/', false, 'no web'],
+    ['', false, 'nothing'],
+    [`http://localhost/${'x'.repeat(2_000)}`, false, 'too long'],
+  ] as const;
+  for (const [url, isAllowed, why] of cases) {
+    if (isAllowed) t.ok(URL.canParse(readReturnUrl('success_url', url, allowed)), `${url}: ${why}`);
+    else t.throws(() => readReturnUrl('cancel_url', url, allowed), { code: 'invalid_request', param: 'cancel_url' }, `${url.slice(0, 60)}: ${why}`);
+  }
+  t.equal(readReturnUrl('success_url', 'http://local\nhost/\tdone', allowed), 'http://localhost/done', 'what is handed on is what a browser reads');
+});
+
+t.test('over HTTP: opening, refusals, the list', async (t) => {
+  const shop = await openShop(t);
+  const opened = await shop.ask({ amount: 10, success_url: 'https://shop.example.com/account/ok', cancel_url: 'http://localhost:3000/no' });
+  t.equal(opened.status, 201);
+  t.equal(opened.headers.get('x-findtoken-cost'), '0.00');
+  const view: unknown = await opened.json();
+  t.match(view, { id: /^rch_[0-9a-z]{26}$/, object: 'recharge', status: 'pending', currency: 'usd', amount: 10, fee: 0.55, credits: 9.45, refunded: 0, paid: null, checkout_url: /^https:\/\/checkout\.stripe\.com\// });
+  t.equal((await shop.ask({ amount: '25.50' })).status, 201, 'a text is an amount too, and the addresses may be left out');
+  const refusals = [
+    [{}, 'amount'], [{ amount: 9.99 }, 'amount'], [{ amount: '10.001' }, 'amount'], [{ amount: '1e3' }, 'amount'], [{ amount: null }, 'amount'], [{ amount: true }, 'amount'], [{ amount: -20 }, 'amount'],
+    [{ amount: 10, success_url: 'https://evil.example.com/' }, 'success_url'], [{ amount: 10, cancel_url: 7 }, 'cancel_url'], [[10], 'amount'],
+  ] as const;
+  const asked = shop.stripe.requests.length;
+  for (const [body, param] of refusals) {
+    const response = await shop.ask(body);
+    t.match({ status: response.status, body: await response.json() }, { status: 400, body: { error: { code: 'invalid_request', param } } }, JSON.stringify(body));
+  }
+  t.equal(shop.stripe.requests.length, asked, 'no refusal reached Stripe');
+  t.equal((await shop.ask({ amount: 10 }, { authorization: 'Bearer sk-ft_wrong' })).status, 401);
+
+  const list = async (query: string) => {
+    const response = await shop.house.get(`/v1/user/recharges${query}`);
+    const body: unknown = await response.json();
+    return { status: response.status, body };
+  };
+  await shop.paid(20);
+  t.match(await list(''), { status: 200, body: { object: 'list', data: [{ amount: 20, status: 'paid', credits: 18.9, checkout_url: null, paid: Number }, { amount: 25.5 }, { amount: 10 }], has_more: false, next: null } });
+  t.match(await list('?status=pending&limit=1'), { body: { data: [{ amount: 25.5, status: 'pending' }], has_more: true, next: String } });
+  t.equal((await list('?status=gone')).status, 400);
+  t.equal((await list('?after=x')).status, 400);
+  await shop.house.ledger.createAccount({ id: 'acct_bob', email: 'bob@example.com', status: 'active', nowMs: Date.now() });
+  t.same((await shop.house.ledger.listRecharges({ accountId: 'acct_bob' }, { limit: 10 })).rows, [], "another account's are not shown");
+  for (let count = 2; count < 20; count += 1) await shop.open();
+  t.equal((await shop.ask({ amount: 10 })).status, 429, 'twenty checkouts open: the next one waits');
+});
+
+t.test('without payments, and without Stripe', async (t) => {
+  const none = await openHouse(t, { books: 'cli' });
+  const headers = { authorization: `Bearer ${none.key}`, 'content-type': 'application/json' };
+  const refused = await fetch(`${none.url}/v1/user/credits`, { method: 'POST', headers, body: '{"amount":10}' });
+  t.match({ status: refused.status, retry: refused.headers.get('x-should-retry') }, { status: 503, retry: 'false' }, 'nobody takes payments here');
+  t.equal((await fetch(`${none.url}/sandbox/checkout/rch_1`)).status, 404, 'and there is no page that pays');
+
+  let nowMs = Date.now();
+  const shop = await openShop(t, { clock: { nowMs: () => nowMs } });
+  shop.stripe.fail(500, 3);
+  t.equal((await shop.ask({ amount: 10 })).status, 503, 'Stripe is down');
+  const [left] = (await shop.house.ledger.listRecharges({}, { limit: 5 })).rows;
+  t.match(left, { status: 'pending', session: '', checkoutUrl: '' }, 'the wish is in the books');
+  t.match(await syncRecharges(partsOf(shop, () => nowMs), {}), { checked: 1, changed: [] }, 'it may still be under way');
+  nowMs += 3_600_001;
+  t.match(await syncRecharges(partsOf(shop, () => nowMs), {}), { changed: [{ status: 'expired' }] }, 'an hour later nobody can know its page');
+});
+
+t.test('a lost webhook heals by asking', async (t) => {
+  const shop = await openShop(t);
+  const [paid, expired, open, slow] = [await shop.open(20), await shop.open(), await shop.open(), await shop.open()];
+  shop.stripe.pay(paid.session);
+  shop.stripe.expire(expired.session);
+  shop.stripe.payLater(slow.session);
+  const synced = await syncRecharges(partsOf(shop), {});
+  t.equal(synced.checked, 4);
+  t.same(new Map(synced.changed.map(({ id, status }) => [id, status])), new Map([[paid.id, 'paid'], [expired.id, 'expired']]));
+  await stands(t, shop, '18.90', 'the paid one is credited');
+  t.match(await syncRecharges(partsOf(shop), {}), { checked: 2, changed: [] }, 'only the open ones are asked about again');
+  t.equal((await shop.recharge(open.id)).status, 'pending');
+  await shop.house.ledger.startRecharge({ id: `rch_${'9'.repeat(26)}`, accountId: shop.house.accountId, amount: usd('10'), fee: usd('0.55'), credits: usd('9.45'), currency: 'usd', nowMs: Date.now() });
+  await shop.house.ledger.attachCheckout({ id: `rch_${'9'.repeat(26)}`, session: 'cs_test_of_another_key', checkoutUrl: 'https://x' });
+  shop.stripe.settleLater(slow.session, 'succeeded');
+  t.match(await syncRecharges(partsOf(shop), {}), { unknown: [`rch_${'9'.repeat(26)}`], changed: [{ id: slow.id }] }, 'one that Stripe does not know stops no other');
+  await stands(t, shop, '28.35', 'and the slow one came');
+});
+
+t.test('the same event a hundred times at once, and by polling too: still 18.90', async (t) => {
+  const shop = await openShop(t, { books: 'daemon' });
+  const { session, id } = await shop.open(20);
+  const { completed } = shop.stripe.pay(session);
+  const work: Promise<unknown>[] = [];
+  for (let count = 0; count < 100; count += 1) {
+    work.push(shop.deliver(completed));
+    if (count % 5 === 0) work.push(syncRecharges(partsOf(shop), {}));
+    if (count % 10 === 0) work.push(shop.deliver({ ...completed, id: `${completed.id}_${count}` }));
+  }
+  await Promise.all(work);
+  await stands(t, shop, '18.90', 'webhook and polling');
+  t.equal((await shop.recharge(id)).status, 'paid');
+});
+
+t.test('refunds: the unused part, once, within the days', async (t) => {
+  let nowMs = Date.UTC(2026, 10, 23, 12);
+  const shop = await openShop(t, { clock: { nowMs: () => nowMs } });
+  const parts = partsOf(shop, () => nowMs);
+  const refuses = async (id: string, pattern: RegExp, why: string, works = [planRefund, refundRecharge]) => {
+    for (const work of works) {
+      const error = await work(parts, id).then(() => undefined, (thrown: unknown) => thrown);
+      t.ok(error instanceof Fault && pattern.test(error.message), why);
+    }
+  };
+  const spend = (amount: string, reference: string) => shop.house.ledger.grant({ accountId: shop.house.accountId, amount: -usd(amount), reference, note: 'spent', nowMs });
+  const openOne = async () => {
+    const { id, session } = await shop.open();
+    const { completed, paymentIntent } = shop.stripe.pay(session);
+    const response = await shop.stripe.deliver(shop.house.url, completed, { atMs: nowMs });
+    t.equal(response.status, 200);
+    return { id, paymentIntent };
+  };
+  const first = await openOne();
+  await spend('2.00000001', 'a');
+  t.match(await planRefund(parts, first.id), { amount: usd('7.44') }, '9.45 less 2.00000001, in whole cents');
+  t.equal(shop.stripe.refunds.length, 0, 'a plan pays nothing');
+  t.match(await refundRecharge(parts, first.id), { amount: usd('7.44'), recharge: { status: 'partially_refunded', refunded: usd('7.44'), refundedCredits: usd('7.44') } });
+  await stands(t, shop, '0.00999999', 'what is less than a cent stays');
+  t.match(shop.stripe.refunds, [{ amount: 744, payment_intent: first.paymentIntent }]);
+  await refuses(first.id, /unused/, 'nothing is left');
+  await shop.stripe.deliver(shop.house.url, shop.stripe.event('charge.refunded', { id: 'ch', object: 'charge', payment_intent: first.paymentIntent, amount_refunded: 744, currency: 'usd' }), { atMs: nowMs });
+  await stands(t, shop, '0.00999999', "Stripe's own word of it changes nothing");
+
+  const second = await openOne();
+  t.match(await refundRecharge(parts, second.id), { amount: usd('9.45'), recharge: { status: 'refunded' } }, 'all credits; the fee is kept');
+
+  const third = await openOne();
+  shop.stripe.refundInDashboard(third.paymentIntent, 500);
+  t.match(await refundRecharge(parts, third.id), { amount: usd('4.45'), recharge: { refunded: usd('9.45') } }, 'what the dashboard refunded is asked for first');
+  await stands(t, shop, '0.00999999', 'and counted once');
+
+  const fourth = await openOne();
+  await parts.payments.refund({ paymentIntent: fourth.paymentIntent, amount: usd('9.45'), key: 'a run that broke off before the books' });
+  await refuses(fourth.id, /unused/, 'run again, it finds the refund and pays no second one', [refundRecharge]);
+  await stands(t, shop, '0.00999999', 'and the books have it now');
+  t.equal(shop.stripe.refunds.reduce((sum, { amount }) => sum + amount, 0), 744 + 945 + 445 + 945, 'in all');
+
+  const old = await openOne();
+  const { id: unpaid } = await shop.open();
+  nowMs += 14 * DAY_MS;
+  t.match(await planRefund(parts, old.id), { amount: usd('9.45') }, 'on the last day');
+  nowMs += 1;
+  await refuses(old.id, /14 days/, 'a moment later');
+  await refuses(unpaid, /pending/, 'what was never paid');
+  await refuses('rch_nobody', /no recharge/, 'what does not exist');
+  const disputed = await openOne();
+  await shop.stripe.deliver(shop.house.url, shop.stripe.dispute(disputed.paymentIntent, { status: 'needs_response', event: 'created' }), { atMs: nowMs });
+  await refuses(disputed.id, /disputed/, 'what is disputed');
+});
+
+t.test('refunds of the dashboard are found without a webhook', async (t) => {
+  const shop = await openShop(t);
+  const { id, paymentIntent } = await shop.paid();
+  shop.stripe.refundInDashboard(paymentIntent, 200);
+  t.match(await syncRefunds(partsOf(shop), { sinceMs: Date.now() - DAY_MS }), [{ id, status: 'partially_refunded' }]);
+  t.same(await syncRefunds(partsOf(shop), { sinceMs: Date.now() - DAY_MS }), [], 'once');
+  await stands(t, shop, '7.45', '9.45 less 2.00');
+});
+
+t.test('a debt is paid by whatever comes, and holds thaw as they end', async (t) => {
+  const shop = await openShop(t);
+  const { ledger, accountId } = shop.house;
+  const { paymentIntent } = await shop.paid();
+  const nowMs = Date.now();
+  const hold = { id: 'req_1', accountId, keyId: 'key_1', mode: 'standard', model: 'm', requestedModel: 'm', provider: 'p', stream: false, ceiling: usd('9'), byok: undefined, nowMs } as const;
+  t.match(await ledger.hold(hold), { ok: true });
+  await shop.deliver(shop.stripe.refundInDashboard(paymentIntent, 500));
+  t.match(await shop.account(), { balance: usd('4.45'), frozen: true }, '4.45 are there, 9 of them held: more than there is');
+  t.match(await ledger.hold({ ...hold, id: 'req_2', ceiling: 0n }), { ok: false, reason: 'account_inactive', frozen: true }, 'no new request');
+  await ledger.release({ id: 'req_1', status: 'x', model: '', provider: '', promptTokens: 0, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0, usageOrigin: 'unknown', latencyMs: 1, firstByteMs: undefined, attempts: 1, nowMs, price: undefined });
+  t.match(await shop.account(), { balance: usd('4.45'), frozen: false }, 'the hold ended: nothing is owed');
+  await stands(t, shop, '4.45', 'in the end');
+});
+
+t.test('the audit sees one digit changed anywhere in a recharge', async (t) => {
+  const shop = await openShop(t);
+  const { id, paymentIntent } = await shop.paid();
+  const second = await shop.paid();
+  await shop.deliver(shop.stripe.refundInDashboard(paymentIntent, 300));
+  await shop.deliver(shop.stripe.dispute(second.paymentIntent, { status: 'needs_response', event: 'created' }));
+  t.same(await shop.audit(), []);
+  const changes = [
+    ['the credits', `UPDATE recharges SET credits = credits + 1, amount = amount + 1 WHERE id = '${id}'`],
+    ['the fee', `UPDATE recharges SET fee = fee + 1, amount = amount + 1 WHERE id = '${id}'`],
+    ['what was refunded', `UPDATE recharges SET refunded = refunded + 1, refunded_credits = refunded_credits + 1 WHERE id = '${id}'`],
+    ['out of what it was refunded', `UPDATE recharges SET refunded_credits = refunded_credits - 1 WHERE id = '${id}'`],
+    ['a payment that never was', `UPDATE recharges SET payment_intent = '', status = 'pending' WHERE id = '${id}'`],
+    ['a recharge that is gone', `DELETE FROM recharges WHERE id = '${id}'`],
+    ['a second credit', `INSERT INTO transfers (kind, debit, credit, amount, reference, note, at_ms) VALUES ('recharge', 3, 100, 1, '${id}x', '', 1)`],
+    ['a refund of nothing', `INSERT INTO transfers (kind, debit, credit, amount, reference, note, at_ms) VALUES ('refund', 100, 3, 1, '${id} 9', '', 1)`],
+    ['what a dispute took', `UPDATE payment_disputes SET taken = taken + 1`],
+    ['a dispute that is gone', `DELETE FROM payment_disputes`],
+    ['an account thawed by hand', `UPDATE payment_disputes SET account = 0`],
+  ] as const;
+  const books = new Database(shop.house.settings.database.path);
+  const folder = t.testdir({});
+  for (const [why, sql] of changes) {
+    const copy = `${folder}/${changes.findIndex(([other]) => other === why)}.db`;
+    await books.backup(copy);
+    const victim = new Database(copy);
+    victim.exec(sql);
+    victim.close();
+    const ledger = await openLedger({ path: copy, as: 'cli' });
+    t.not((await ledger.audit()).findings.length, 0, why);
+    await ledger.close();
+  }
+  books.close();
+});
+
+t.test('the sandbox: a page that pays, through the same landing', async (t) => {
+  const house = await openHouse(t, { credit: '0', sandbox: true });
+  const headers = { authorization: `Bearer ${house.key}`, 'content-type': 'application/json' };
+  const opened: unknown = await (await fetch(`${house.url}/v1/user/credits`, { method: 'POST', headers, body: '{"amount":20}' })).json();
+  const url = typeof opened === 'object' && opened !== null && 'checkout_url' in opened ? String(opened.checkout_url) : '';
+  t.ok(url.startsWith(`${house.url}/sandbox/checkout/rch_`), url);
+  const page = await fetch(url);
+  t.match({ status: page.status, type: page.headers.get('content-type'), csp: page.headers.get('content-security-policy') }, { status: 200, type: /^text\/html/, csp: /default-src 'none'/ });
+  t.match(await page.text(), /\$20\.00[^]*\$1\.10[^]*\$18\.90[^]*<button>Pay/);
+  t.equal(await house.balance(), 0n, 'looking pays nothing');
+  const pay = (origin: string) => fetch(url, { method: 'POST', headers: { origin } });
+  t.equal((await pay('https://evil.example.com')).status, 403, 'nor does a button on another page');
+  t.equal(await house.balance(), 0n);
+  const paid = await Promise.all(Array.from({ length: 20 }, () => pay(house.url)));
+  t.ok(paid.every(({ status }) => status === 200), 'twenty at once');
+  t.equal(await house.balance(), usd('18.90'), 'pay once');
+  t.match(await (await fetch(url)).text(), /This recharge is paid/);
+  t.equal((await fetch(`${house.url}/sandbox/checkout/rch_unknown`)).status, 404);
+  t.equal((await fetch(`${house.url}/paid`)).status, 200);
+  const [recharge] = (await house.ledger.listRecharges({}, { limit: 1 })).rows;
+  const parts = { ledger: house.ledger, settings: house.settings, nowMs: () => Date.now() };
+  if (house.payments === undefined || recharge === undefined) throw new Error('nothing to refund');
+  t.match(await refundRecharge({ ...parts, payments: house.payments }, recharge.id), { amount: usd('18.90'), recharge: { status: 'refunded' } }, 'and back again');
+  t.equal(await house.balance(), 0n);
+  t.same((await house.ledger.audit()).findings, []);
+
+  const real = await openShop(t, { sandbox: true });
+  const { id } = await real.open();
+  t.equal((await fetch(`${real.house.url}/sandbox/checkout/${id}`, { method: 'POST' })).status, 404, 'where payments are real no page pays, though the sandbox is on');
+  const play = { kind: 'paid', rechargeId: id, session: `sandbox_${id}`, paymentIntent: `sandbox_pay_${id}`, amount: usd('10'), currency: 'usd' } as const;
+  t.match(await landMessage({ ledger: real.house.ledger, nowMs: () => Date.now() }, play), { kind: 'mismatch' }, 'and play money pays no real checkout');
+});
+
+t.test('end to end: the program, its sandbox, a browser\'s two requests', async (t) => {
+  const desk = openDesk(t);
+  const daemon = await startServe(desk.home, ['--sandbox', '--port', '0']);
+  t.teardown(() => daemon.child.kill('SIGKILL'));
+  await desk.json('accounts', 'create', 'ann@example.com');
+  const waiting = desk.start(['recharge', '20', '--account', 'ann@example.com']);
+  let address = '';
+  const seen: string[] = [];
+  while (address === '') {
+    const line = await Promise.race([waiting.line(), waiting.ended.then(({ err }) => Promise.reject(new Error(err)))]);
+    seen.push(line);
+    address = /^address\t(\S+)$/.exec(line)?.[1] ?? '';
+  }
+  t.same(seen.filter((line) => /^(pay|fee|credits)/.test(line)), ['pay\t$20.00', 'fee\t$1.10', 'credits\t$18.90'], 'the preview');
+  t.equal((await fetch(address)).status, 200);
+  t.equal((await fetch(address, { method: 'POST' })).status, 200);
+  const { code, out, err } = await waiting.ended;
+  t.equal(code, 0, 'the waiting command ends by itself', { diagnostic: code !== 0, err });
+  t.match(out, /status\tpaid[^]*balance\t\$18\.90/);
+  t.match(await desk.json('balance', '--account', 'ann@example.com'), { balance: 18.9 });
+  const { data } = await desk.json('recharges', 'list', '--account', 'ann@example.com');
+  t.match(data, [{ status: 'paid', amount: 20, fee: 1.1, credits: 18.9 }]);
+  const id = Array.isArray(data) ? String(Object(data[0]).id) : '';
+  t.match(await desk.json('recharges', 'refund', id, '--dry-run'), { object: 'refund', dry_run: true, amount: 18.9, balance: 18.9 });
+  t.equal((await desk.run(['recharges', 'refund', id])).code, 2, 'nobody can be asked: --yes is needed');
+  t.match(await desk.json('recharges', 'refund', id, '--yes'), { dry_run: false, amount: 18.9, balance: 0, recharge: { status: 'refunded' } });
+  t.match(await desk.json('recharges', 'sync'), { object: 'sync', checked: 0 });
+  t.equal((await desk.run(['recharge', '9', '--account', 'ann@example.com'])).code, 2, 'below the minimum');
+  t.equal((await desk.run(['recharge', 'much', '--account', 'ann@example.com'])).code, 2, 'no amount');
+  t.equal((await desk.run(['recharges', 'refund', 'rch_nobody', '--yes'])).code, 3, 'no such recharge');
+  t.equal((await desk.run(['audit'])).code, 0);
+  t.equal(await daemon.end('SIGTERM'), 0);
+  t.match(await desk.run(['recharge', '20', '--account', 'ann@example.com']), { code: 1, err: /nobody takes payments yet/ }, 'without a daemon the sandbox takes nothing');
+});
