@@ -56,8 +56,8 @@ async function tellAddress(context: Context, view: RechargeView, email: string):
   if (context.json) terminal.note(address);
   else terminal.print(preview(view, email, context));
   if (terminal.stderr.isTTY && !context.json) {
-    const { renderUnicodeCompact } = await import('uqr');
-    terminal.note(`\n${renderUnicodeCompact(address, { border: 2 })}\n`);
+    const { qrPicture } = await import('../qr.ts');
+    terminal.note(`\n${qrPicture(address)}\n`);
   }
   terminal.note('Waiting for the payment. Ctrl-C leaves; the payment is noticed without you, or by `findtoken recharges sync`.');
 }
