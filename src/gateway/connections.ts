@@ -8,7 +8,7 @@ import type { Running } from './types.ts';
 
 export const HEADER_BYTES = 16_384;
 /** A reader that takes less than this of what is left to send has stalled. */
-const LEAST_BYTES_A_SECOND = 4_096;
+const LEAST_BYTES_A_SECOND = 16_384;
 
 /** What a server does with connections and bytes that never become a request of ours: each is refused in our form. */
 export function guardConnections(running: Running, server: Server): void {
@@ -50,9 +50,9 @@ export function checkWishes({ headers }: IncomingMessage): void {
 }
 
 /** Waits until the system has taken an ended answer; a reader that stalls over its rest is dropped. */
-export async function flushed(res: ServerResponse, stallMs: number): Promise<void> {
+export async function flushed(res: ServerResponse, stallMs: number, leastBytesASecond = LEAST_BYTES_A_SECOND): Promise<void> {
   if (res.writableFinished || res.destroyed || !res.writableEnded) return;
-  const limitMs = stallMs + ((res.socket?.writableLength ?? 0) / LEAST_BYTES_A_SECOND) * 1_000;
+  const limitMs = stallMs + ((res.socket?.writableLength ?? 0) / leastBytesASecond) * 1_000;
   await new Promise<void>((resolve) => {
     const timer = setTimeout(() => res.destroy(), limitMs);
     const done = () => {

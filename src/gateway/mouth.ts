@@ -91,7 +91,8 @@ export class StreamMouth {
       ...commonHeaders(this.#call),
       ...this.#headers,
       ...this.#servingHeaders,
-      trailer: 'X-FindToken-Cost, X-FindToken-Balance',
+      // HTTP/1.0 has no chunks, so nothing can trail them.
+      ...(this.#call.req.httpVersion === '1.0' ? {} : { trailer: 'X-FindToken-Cost, X-FindToken-Balance' }),
     });
   }
 

@@ -11,6 +11,7 @@ import { answerFault, sendAnswer, STOPPING } from './send.ts';
 import type { AccessLine, Answer, Billing, Call, Running, Streamed } from './types.ts';
 
 const HEADERS_MAX = 100;
+const HEADERS_MS = 10_000;
 const KEEP_ALIVE_MS = 75_000;
 /** What a slow reader may leave unread before we wait for it. */
 const BUFFER_BYTES = 65_536;
@@ -41,7 +42,7 @@ export function createHttpSide(running: Running): HttpSide {
     calls.set(work, controller);
   };
   const server = createServer(
-    { maxHeaderSize: HEADER_BYTES, highWaterMark: BUFFER_BYTES, headersTimeout: 10_000, requestTimeout: running.timing.bodyMs, keepAliveTimeout: KEEP_ALIVE_MS, connectionsCheckingInterval: 1_000, requireHostHeader: false },
+    { maxHeaderSize: HEADER_BYTES, highWaterMark: BUFFER_BYTES, headersTimeout: Math.min(HEADERS_MS, running.timing.bodyMs - 1), requestTimeout: running.timing.bodyMs, keepAliveTimeout: KEEP_ALIVE_MS, connectionsCheckingInterval: 1_000, requireHostHeader: false },
     take,
   );
   server.on('checkExpectation', take);

@@ -88,7 +88,8 @@ export class Tape implements Outlet {
     this.#listeners.add(listener);
     try {
       await this.opened;
-      call.res.writeHead(this.#status, { ...this.#headers, ...headers });
+      const { trailer, ...plain } = this.#headers;
+      call.res.writeHead(this.#status, { ...plain, ...(trailer === undefined || call.req.httpVersion === '1.0' ? {} : { trailer }), ...headers });
       const isOver = this.writableEnded;
       for (;;) {
         const part = this.#parts[listener.at - this.#dropped];
