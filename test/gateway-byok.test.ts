@@ -174,6 +174,32 @@ t.test('with a hundred in flight at the millionth exactly the free number is fre
   t.equal(await house.ledger.byokCount(house.accountId, '2026-11'), 1_000_063);
 });
 
+t.test('a sealed key that was moved or altered is refused with the mend, sent to nobody, charged to nobody', async (t) => {
+  const deepseek = await provider(t);
+  const house = await openHouse(t, { yaml: { providers: { deepseek: { base_url: deepseek.url }, qwen: { base_url: deepseek.url } } } });
+  await house.register('deepseek', CANARY);
+  await house.register('qwen', `${CANARY}-of-qwen`);
+  const db = new Database(house.settings.database.path);
+  t.teardown(() => db.close());
+  const [one, two] = db.prepare<[], { id: string; sealed: Buffer }>('SELECT id, sealed FROM byok_keys ORDER BY no').all();
+  if (one === undefined || two === undefined) return t.fail('two keys are registered');
+  const write = db.prepare('UPDATE byok_keys SET sealed = ? WHERE id = ?');
+  const flipped = Buffer.from(one.sealed);
+  flipped.writeUInt8(flipped.readUInt8(flipped.length - 1) ^ 1, flipped.length - 1);
+  for (const [sealed, why] of [[two.sealed, "another row's"], [flipped, 'a flipped bit']] as const) {
+    write.run(sealed, one.id);
+    const response = await house.post(HELLO);
+    const text = await response.text();
+    t.equal(response.status, 400, why);
+    t.match(JSON.parse(text), { error: { code: 'invalid_request', message: /does not open: it was altered, or belongs to another row\. Remove it and register/ } }, why);
+    t.notMatch(text + house.logged.join(), CANARY, why);
+    t.match(await house.lastRow(), { cost: 0n, status: 'invalid_request' }, why);
+  }
+  t.equal(deepseek.requests.length, 0);
+  write.run(one.sealed, one.id);
+  t.equal((await house.post(HELLO)).status, 200, 'put back, it serves');
+});
+
 /** As if the account had made this many BYOK requests in the month already. */
 function presetCounter(house: House, month: string, requests: number): void {
   const db = new Database(house.settings.database.path);
