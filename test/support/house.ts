@@ -53,7 +53,7 @@ export interface HouseOptions {
 }
 
 /** Opens a house and closes it when the test ends. */
-export async function openHouse(t: Test, options: HouseOptions = {}): Promise<House> {
+export async function openHouse(t: Pick<Test, 'teardown'>, options: HouseOptions = {}): Promise<House> {
   const folder = mkdtempSync(join(tmpdir(), 'findtoken-house-'));
   const file = join(folder, 'findtoken.yaml');
   const providers = Object.fromEntries(Object.entries(options.providers ?? {}).map(([id, url]) => [id, { base_url: url, api_key: 'good-key' }]));

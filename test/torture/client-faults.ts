@@ -30,7 +30,8 @@ export async function runClientFaults(program: Program, verdicts: Verdicts, isPa
     await slowReaders(scene);
     await slowSenders(scene, isPatient);
     const exit = await daemon.end('SIGTERM');
-    const books = readBooks(home.database);
+    // The provider of E6 says far more than it was asked for.
+    const books = readBooks(home.database, 'any');
     verdicts.equal('E', 'the books after all clients', [...books.breaks, ...(books.openHolds > 0 ? [`${books.openHolds} holds are open`] : [])].join('; ') || 'in order', 'in order');
     verdicts.equal('E', 'the daemon lived through all of it', exit, 0);
   } finally {
@@ -80,15 +81,14 @@ async function leavers(scene: Scene): Promise<void> {
     verdicts.equal('E2', 'and the provider is told to stop', script.provider.requests.at(-1)?.dropped, true);
   }
   const prompt = (await newest(scene)).cost;
-  for (const words of [1, 3, 5]) {
+  for (const words of [1, 2, 4]) {
     const received = await call({ url: daemon.url, key, model: 'torture-chat', stream: true, tag: `E3-${words}-slow`, until: (so) => count(so, '"content":"') > words });
     const row = await newest(scene);
-    const full = costOf(tokensFor(`E3-${words}-slow`));
-    verdicts.that('E3', `leaving after ${words} words pays the prompt and some words, not all`, paid(row) === 'aborted estimated something' && row.cost > prompt, `${paid(row)}: ${row.cost}, the prompt alone ${prompt}, all of it ${full}, ${received.text.length} characters came`);
+    verdicts.that('E3', `leaving after ${words} words pays the prompt and the words so far`, paid(row) === 'aborted estimated something' && row.cost > prompt, `${paid(row)}: ${row.cost}, the prompt alone ${prompt}; ${count(received, '"content":"')} words came`);
   }
   script.provider.next(lateDone);
   const tag = 'E4';
-  await call({ url: daemon.url, key, model: 'torture-chat', stream: true, tag, until: (so) => { if (so.text.includes('said')) return true; return false; } });
+  await call({ url: daemon.url, key, model: 'torture-chat', stream: true, tag, until: (so) => so.text.includes('said') });
   const last = await newest(scene);
   verdicts.that('E4', 'leaving after the usage, before [DONE], pays at most what was reported', last.cost > 0n && last.cost <= costOf(tokensFor(tag)) + prompt, `${paid(last)}: ${last.cost}`);
 

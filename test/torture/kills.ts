@@ -1,5 +1,5 @@
 /** K: the daemon is killed at any moment and at chosen ones, under load, again and again; then the books are laid beside what was seen. */
-import { statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { call, freshAgent, type Received } from './calls.ts';
 import type { Dice } from './dice.ts';
 import { furnish, startCommand, startDaemon, type Daemon, type Home, type Program } from './machine.ts';
@@ -54,7 +54,7 @@ const POINTS: readonly (readonly [weight: number, Point])[] = [
 ];
 
 /** Runs `kills` rounds and judges all of them at the end, and after every tenth. */
-export async function runKills(program: Program, wish: { readonly kills: number; readonly dice: Dice; readonly verdicts: Verdicts; readonly onRound?: (round: number) => void }): Promise<KillFigures> {
+export async function runKills(program: Program, wish: { readonly kills: number; readonly dice: Dice; readonly verdicts: Verdicts; /** This point and no other. */ readonly only?: string; readonly onRound?: (round: number) => void }): Promise<KillFigures> {
   const { dice, verdicts, kills } = wish;
   const script = await startScript();
   const home = await furnish({ yaml: scriptYaml(script.provider.url), credit: '10000', madeBy: program });
@@ -68,7 +68,7 @@ export async function runKills(program: Program, wish: { readonly kills: number;
       if (round > 1 && dice.below(100) < 6) await killInRecovery(program, home, { dice, byPoint, readyMs: readyMs.at(-1) ?? 400 });
       const daemon = await startDaemon(program, home);
       readyMs.push(daemon.readyMs);
-      const point = dice.pick(POINTS);
+      const point = dice.pick(POINTS.filter(([, { id }]) => wish.only === undefined || id === wish.only));
       byPoint[point.id] = (byPoint[point.id] ?? 0) + 1;
       await load({ dice, script, home }, daemon, point, calls, round);
       wish.onRound?.(round);
@@ -119,8 +119,10 @@ async function killInRecovery(program: Program, home: Home, at: { readonly dice:
   const afterMs = at.readyMs * (0.5 + at.dice.below(50) / 100);
   await startDaemon(program, home, { onSpawn: (child) => setTimeout(() => child.kill('SIGKILL'), afterMs) }).then(
     (daemon) => daemon.end('SIGKILL'),
-    // It died before it listened, as it should.
-    (error: unknown) => (error instanceof Error && error.message.includes('SIGKILL') ? undefined : Promise.reject(error)),
+    (error: unknown) => {
+      // It died before it listened, as it should.
+      if (!(error instanceof Error && error.message.includes('SIGKILL'))) throw error;
+    },
   );
 }
 
@@ -135,10 +137,7 @@ export async function runOtherKills(program: Program, wish: { readonly rounds: n
   const { dice, verdicts, rounds } = wish;
   const seen: string[] = [];
   for (let round = 0; round < rounds; round += 1) {
-    const bare = await furnish({ yaml: scriptYaml('http://127.0.0.1:9/v1'), credit: '0' });
-    // The books that `furnish` made go again: the start has to make them anew.
-    bare.remove();
-    const home = await furnishWithoutBooks(bare);
+    const home = await furnishWithoutBooks();
     await startDaemon(program, home, { onSpawn: (child) => setTimeout(() => child.kill('SIGKILL'), 70 + dice.below(120)) }).then((daemon) => daemon.end('SIGKILL'), () => undefined);
     const daemon = await startDaemon(program, home).catch((error: unknown) => String(error));
     if (typeof daemon === 'string') seen.push(daemon.slice(0, 200));
@@ -164,11 +163,11 @@ export async function runOtherKills(program: Program, wish: { readonly rounds: n
   home.remove();
 }
 
-async function furnishWithoutBooks(model: Home): Promise<Home> {
+/** The books that `furnish` made go again: a start has to make them anew. */
+async function furnishWithoutBooks(): Promise<Home> {
   const home = await furnish({ yaml: scriptYaml('http://127.0.0.1:9/v1'), credit: '0' });
-  const { rmSync } = await import('node:fs');
   for (const ending of ['', '-wal', '-shm', '.lock']) rmSync(`${home.database}${ending}`, { force: true });
-  return { ...home, keys: model.keys };
+  return home;
 }
 
 /** Resolves when some answer is at this stage for the n-th time, n by chance. */

@@ -118,7 +118,7 @@ export interface StartWish {
 /** Starts `serve` and waits until it listens. @throws Error with its output where it ends before. */
 export async function startDaemon(program: Program, home: Home, wish: StartWish = {}): Promise<Daemon> {
   const startedMs = performance.now();
-  const [command = process.execPath, ...args] = [...(wish.under ?? []), process.execPath, join(program.root, 'bin', 'findtoken.js'), 'serve'];
+  const [command, ...args] = [...(wish.under ?? []), process.execPath, join(program.root, 'bin', 'findtoken.js'), 'serve'];
   const child = spawn(command, args, { cwd: home.folder, env: environment(home, wish.env), stdio: ['ignore', 'pipe', 'pipe'] });
   wish.onSpawn?.(child);
   let output = '';

@@ -67,7 +67,7 @@ export async function startScript(gapMs = 2): Promise<Script> {
     const usage = usageBody(tokensFor(spoken.tag));
     if (!stream) {
       await pause(gapMs * 2);
-      json(200, { ...HEAD, object: 'chat.completion', choices: [{ index: 0, message: { role: 'assistant', content: WORDS.join('') }, finish_reason: 'stop' }], usage })(request, response);
+      await json(200, { ...HEAD, object: 'chat.completion', choices: [{ index: 0, message: { role: 'assistant', content: WORDS.join('') }, finish_reason: 'stop' }], usage })(request, response);
     } else {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.flushHeaders();

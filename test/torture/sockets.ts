@@ -79,7 +79,7 @@ export function answersIn(text: string): readonly string[] {
     if (head === -1) return answers;
     const length = /\r\ncontent-length: (\d+)/i.exec(rest.slice(0, head + 2))?.[1];
     const end = length === undefined ? rest.indexOf('\r\n0\r\n') : head + 4 + Number(length);
-    if (/^HTTP\/1\.1 100 /.test(rest)) {
+    if (rest.startsWith('HTTP/1.1 100 ')) {
       rest = rest.slice(head + 4);
       continue;
     }

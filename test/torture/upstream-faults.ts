@@ -37,11 +37,12 @@ const AT_ONCE = 24;
 /** A fault may take the handshake's 5 s, a retry and the deadlines below. */
 const LIMIT_MS = 25_000;
 
-export async function runUpstreamFaults(program: Program, verdicts: Verdicts): Promise<UpstreamFigures> {
+/** @param only these numbers of the list; left out: all */
+export async function runUpstreamFaults(program: Program, verdicts: Verdicts, only?: readonly string[]): Promise<UpstreamFigures> {
   const canary = await startProvider();
   const relief = await startProvider(json(200, { id: 'r', object: 'chat.completion', created: 1, model: 'm', choices: [{ index: 0, message: { role: 'assistant', content: 'relief' }, finish_reason: 'stop' }], usage: usageBody(RELIEF_TOKENS) }));
   const addresses = await oddAddresses(certificate());
-  const table = faultTable(canary);
+  const table = faultTable(canary).filter(({ id }) => only === undefined || only.includes(id));
   const trials = await trialsOf(table, (row) => (row.address === undefined ? undefined : addresses.urls[row.address]));
   const home = await furnish({ yaml: yamlOf(trials, relief.url), credit: '10000', madeBy: program });
   const daemon = await startDaemon(program, home);

@@ -8,6 +8,8 @@ export interface Verdict {
   readonly detail: string;
 }
 
+const DETAIL_MAX = 900;
+
 /** Gathers the verdicts of one part. */
 export class Verdicts {
   readonly all: Verdict[] = [];
@@ -17,7 +19,8 @@ export class Verdicts {
     this.#tell = tell;
   }
 
-  add(verdict: Verdict): void {
+  add(told: Verdict): void {
+    const verdict = told.detail.length > DETAIL_MAX ? { ...told, detail: `${told.detail.slice(0, DETAIL_MAX)}…` } : told;
     this.all.push(verdict);
     this.#tell(verdict);
   }

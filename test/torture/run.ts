@@ -1,0 +1,127 @@
+/** The torture suite's command: parts, seed and size by arguments; what came of it as text, and as figures for the docs. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { runClientFaults } from './client-faults.ts';
+import { runClock } from './clock.ts';
+import { runConcurrency } from './concurrency.ts';
+import { runControls, type Caught } from './controls.ts';
+import { throwDice, type Dice } from './dice.ts';
+import { runFsyncs } from './fsyncs.ts';
+import { runKills, runOtherKills } from './kills.ts';
+import { buildProgram, type Program } from './machine.ts';
+import { writeDocs } from './docs.ts';
+import { runSoak } from './soak.ts';
+import { runUpstreamFaults } from './upstream-faults.ts';
+import { Verdicts, type Verdict } from './verdict.ts';
+
+/** What a part came to, as it is kept beside this file. */
+export interface PartRecord {
+  readonly seed: number;
+  readonly commit: string;
+  readonly node: string;
+  readonly cores: number;
+  readonly seconds: number;
+  readonly figures: Readonly<Record<string, unknown>>;
+  readonly verdicts: readonly Verdict[];
+}
+
+export interface Figures {
+  readonly parts: Readonly<Record<string, PartRecord>>;
+  readonly controls: { readonly seed: number; readonly commit: string; readonly caught: readonly Caught[] } | undefined;
+}
+
+interface Wish {
+  readonly kills: number;
+  readonly requests: number;
+  readonly isPatient: boolean;
+}
+
+const LAST_RUN = fileURLToPath(new URL('./last-run.json', import.meta.url));
+
+const PARTS: Readonly<Record<string, (program: Program, verdicts: Verdicts, dice: Dice, wish: Wish) => Promise<unknown>>> = {
+  K: async (program, verdicts, dice, { kills }) => {
+    const figures = await runKills(program, { kills, dice, verdicts, onRound: (round) => { if (round % 25 === 0) console.log(`     ${round} of ${kills} kills`); } });
+    await runOtherKills(program, { rounds: Math.min(20, Math.max(3, Math.round(kills / 20))), dice, verdicts });
+    await runFsyncs(program, verdicts);
+    verdicts.skip('K9', 'killed inside the webhook’s transaction', 'test/webhooks.test.ts tells it, as W16');
+    return figures;
+  },
+  U: (program, verdicts) => runUpstreamFaults(program, verdicts),
+  E: (program, verdicts, _dice, { isPatient }) => runClientFaults(program, verdicts, isPatient),
+  N: (program, verdicts, _dice, { isPatient }) => runConcurrency(program, verdicts, { parallel: 1_000, revocations: isPatient ? 1_001 : 101, openHolds: 1_000 }),
+  C: (_program, verdicts) => runClock(verdicts),
+  soak: (program, verdicts, dice, { requests }) => runSoak(program, verdicts, dice, requests),
+};
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      seed: { type: 'string' }, kills: { type: 'string', default: '100' }, minutes: { type: 'string' }, requests: { type: 'string', default: '10000' },
+      only: { type: 'string', default: 'K,U,E,N,C' }, long: { type: 'boolean', default: false }, controls: { type: 'boolean', default: false }, write: { type: 'boolean', default: false },
+    },
+  });
+  const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
+  const isOnlyWriting = values.write && process.argv.length === 3;
+  console.log(`seed ${seed} (the same seed chooses the same points, delays and tags; the system decides who runs when)`);
+  let isBroken = false;
+  if (values.controls) isBroken = await control(seed);
+  else if (!isOnlyWriting) {
+    const untilMs = performance.now() + Number(values.minutes ?? 0) * 60_000;
+    for (let turn = 0; turn === 0 || performance.now() < untilMs; turn += 1) {
+      isBroken = (await torture(seed + turn, values.only.split(','), { kills: Number(values.kills), requests: Number(values.requests), isPatient: values.long })) || isBroken;
+    }
+  }
+  if (values.write) writeDocs(readFigures());
+  process.exitCode = isBroken ? 1 : 0;
+}
+
+/** Runs the parts and keeps what they came to; true where something broke. */
+async function torture(seed: number, only: readonly string[], wish: Wish): Promise<boolean> {
+  const program = buildProgram();
+  let isBroken = false;
+  try {
+    for (const name of only) {
+      const part = PARTS[name];
+      if (part === undefined) throw new Error(`there is no part ${name}; the parts are ${Object.keys(PARTS).join(', ')}`);
+      const startedMs = performance.now();
+      const verdicts = new Verdicts(({ id, what, outcome, detail }) => console.log(`${outcome === 'held' ? ' ok ' : outcome === 'skipped' ? 'skip' : 'FAIL'} ${id.padEnd(4)} ${what}${outcome === 'held' ? '' : `: ${detail}`}`));
+      const figures = await part(program, verdicts, throwDice(seed).fork(name), wish);
+      const seconds = Math.round((performance.now() - startedMs) / 1000);
+      console.log(`${name}: seed ${seed}, ${seconds} s, ${verdicts.all.length - verdicts.broken.length} of ${verdicts.all.length} held or skipped ${figures === undefined ? '' : JSON.stringify(figures)}\n`);
+      keep({ ...readFigures(), parts: { ...readFigures().parts, [name]: { seed, commit: commit(), node: process.version, cores: cpus().length, seconds, figures: recordOf(figures), verdicts: verdicts.all } } });
+      isBroken ||= verdicts.broken.length > 0;
+    }
+  } finally {
+    program.remove();
+  }
+  return isBroken;
+}
+
+async function control(seed: number): Promise<boolean> {
+  const caught = await runControls(throwDice(seed).fork('controls'), ({ bug, part, isCaught, by, ms }) => console.log(`${isCaught ? 'caught' : 'MISSED'} ${bug} (${part}, ${Math.round(ms / 100) / 10} s): ${by}`));
+  console.log(`${caught.filter(({ isCaught }) => isCaught).length} of ${caught.length} planted bugs caught`);
+  keep({ ...readFigures(), controls: { seed, commit: commit(), caught } });
+  return caught.some(({ isCaught }) => !isCaught);
+}
+
+function readFigures(): Figures {
+  if (!existsSync(LAST_RUN)) return { parts: {}, controls: undefined };
+  return JSON.parse(readFileSync(LAST_RUN, 'utf8')) as Figures;
+}
+
+function keep(figures: Figures): void {
+  writeFileSync(LAST_RUN, `${JSON.stringify(figures, (_name, part: unknown) => (typeof part === 'bigint' ? String(part) : part), 1)}\n`);
+}
+
+function commit(): string {
+  return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: fileURLToPath(new URL('.', import.meta.url)), encoding: 'utf8' }).trim();
+}
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? { ...value } : {};
+}
+
+await main();
