@@ -28,10 +28,10 @@ interface Delivered {
 }
 
 /** A real SMTP server on loopback, without TLS. `answer` is what it says at the end of each mail; undefined takes it. */
-async function postOffice(t: Test): Promise<{ readonly url: string; readonly delivered: Delivered[]; readonly passwords: string[]; answer: (() => Error | undefined) | undefined; close(): Promise<void> }> {
+async function postOffice(t: Test): Promise<{ readonly url: string; readonly delivered: Delivered[]; readonly passwords: string[]; answer: (() => Error | undefined) | undefined; refuseRecipient: Error | undefined; close(): Promise<void> }> {
   const delivered: Delivered[] = [];
   const passwords: string[] = [];
-  const office = { url: '', delivered, passwords, answer: undefined as (() => Error | undefined) | undefined, close: () => new Promise<void>((resolve) => server.close(() => resolve())) };
+  const office = { url: '', delivered, passwords, answer: undefined as (() => Error | undefined) | undefined, refuseRecipient: undefined as Error | undefined, close: () => new Promise<void>((resolve) => server.close(() => resolve())) };
   const server = new SMTPServer({
     disabledCommands: ['STARTTLS'],
     authOptional: true,
@@ -42,6 +42,7 @@ async function postOffice(t: Test): Promise<{ readonly url: string; readonly del
     },
     disableReverseLookup: true,
     logger: false,
+    onRcptTo: (_address, _session, callback) => callback(office.refuseRecipient),
     onData(stream, session, callback) {
       const parts: Buffer[] = [];
       stream.on('data', (part: Buffer) => parts.push(part));
@@ -228,6 +229,23 @@ t.test('a server that is gone for good ends it, and the list says why', async (t
   t.ok(nowMs - START > 2.5 * DAY && nowMs - START <= 3 * DAY, 'given up in the third day');
   t.match(mailView(await mail()), { state: 'failed', attempts: 20, problem: /ECONNREFUSED/, sent: null });
   t.equal(await ledger.hasDueMail(nowMs + 365 * DAY), false);
+});
+
+t.test('a mailbox that does not exist ends it at once; any other refusal of a recipient does not', async (t) => {
+  const cases = [
+    ['550 5.1.1 no such user', 'failed', 'no mailbox'],
+    ['550 5.1.2 no such domain', 'failed', 'no domain'],
+    ['554 5.7.1 relaying denied', 'queued', 'the operator can mend it'],
+    ['451 4.7.1 greylisted', 'queued', 'it passes'],
+    ['550 no', 'queued', 'a server that does not say why'],
+  ] as const;
+  for (const [answer, state, why] of cases) {
+    const office = await postOffice(t);
+    const { ledger, mail } = await withOneMail(t);
+    office.refuseRecipient = Object.assign(new Error(answer.slice(4)), { responseCode: Number(answer.slice(0, 3)) });
+    t.match(await sendDueMail({ ledger, mailer: mailerTo(t, office.url), nowMs: () => START }), { sent: 0, failure: { isLast: state === 'failed' } }, why);
+    t.equal((await mail()).state, state, why);
+  }
 });
 
 t.test('a crash between taking and marking loses no mail', async (t) => {

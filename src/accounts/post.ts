@@ -49,7 +49,8 @@ export async function sendDueMail(parts: PostParts): Promise<{ readonly sent: nu
 
 async function putOff({ ledger, nowMs }: PostParts, mail: OutboxMail, error: unknown): Promise<MailFailure> {
   const problem = error instanceof MailError ? error.message : `bug: ${error instanceof Error ? error.message : String(error)}`;
-  const waitMs = retryAfterMs(mail.attempts);
+  const isPermanent = error instanceof MailError && error.isPermanent;
+  const waitMs = isPermanent ? undefined : retryAfterMs(mail.attempts);
   await ledger.markFailed({ id: mail.id, problem, retryAtMs: waitMs === undefined ? undefined : nowMs() + waitMs });
   return { mail: { id: mail.id, kind: mail.kind, attempts: mail.attempts }, problem, isLast: waitMs === undefined };
 }

@@ -36,7 +36,7 @@ export function openTransport({ from, smtp }: { readonly from: string; readonly 
           headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
         });
       } catch (error) {
-        throw new MailError(codeOf(error), error instanceof Error ? error.message : String(error));
+        throw new MailError(codeOf(error), error instanceof Error ? error.message : String(error), hasNoMailbox(error));
       }
     },
     close: () => transport.close(),
@@ -50,4 +50,13 @@ function addressOf(from: string): string {
 
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EMAIL';
+}
+
+/**
+ * The server says that the address leads nowhere. Other refusals of a recipient (relaying denied, greylisting) may be the
+ * operator's to mend, and are tried again. Source: RFC 3463, 3.2.
+ */
+function hasNoMailbox(error: unknown): boolean {
+  const response = error instanceof Error && 'response' in error ? error.response : undefined;
+  return typeof response === 'string' && /^5\d\d[ -]5\.1\.(1|2|3|6|10)\b/.test(response);
 }
