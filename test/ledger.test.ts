@@ -378,15 +378,18 @@ t.test('bugs of a caller are thrown, and change nothing', async (t) => {
 });
 
 t.test('the audit finds what was tampered with', async (t) => {
-  const unlocked = `DROP TRIGGER transfers_are_never_changed; DROP TRIGGER transfers_are_never_deleted; DROP TRIGGER requests_end_once;`;
+  const unlocked = `DROP TRIGGER transfers_are_never_changed; DROP TRIGGER transfers_are_never_deleted; DROP TRIGGER requests_end_once; DROP TRIGGER chain_is_never_changed; DROP TRIGGER chain_is_never_deleted;`;
   const cases = [
     // what was done to the file, rules that notice, why
     [`UPDATE wallets SET balance = balance + 1 WHERE name = 'acct_ann'`, ['I1', 'I4'], 'a balance from nowhere'],
     [`UPDATE wallets SET balance = balance + 1 WHERE name = 'acct_ann'; UPDATE wallets SET balance = balance - 1 WHERE name = 'fees'`, ['I1', 'I1'], 'moved without a transfer'],
     [`UPDATE wallets SET held = held + 1 WHERE name = 'acct_ann'`, ['I2'], 'held by no request'],
-    [`UPDATE transfers SET amount = amount + 1 WHERE kind = 'usage'`, ['I1', 'I1', 'I6 usage'], 'a changed transfer'],
-    [`DELETE FROM transfers WHERE kind = 'fee'`, ['I1', 'I1', 'I6 fee'], 'a lost transfer'],
-    [`UPDATE transfers SET reference = 'req_x' WHERE kind = 'fee'`, ['I6 fee', 'I6 fee'], 'a transfer of no request'],
+    [`UPDATE transfers SET amount = amount + 1 WHERE kind = 'usage'`, ['I1', 'I1', 'I11', 'I6 usage'], 'a changed transfer'],
+    [`DELETE FROM transfers WHERE kind = 'fee'`, ['I1', 'I1', 'I11', 'I6 fee'], 'a lost transfer'],
+    [`UPDATE transfers SET reference = 'req_x' WHERE kind = 'fee'`, ['I11', 'I6 fee', 'I6 fee'], 'a transfer of no request'],
+    [`UPDATE transfers SET note = 'a loan' WHERE kind = 'grant'`, ['I11'], 'what no sum notices'],
+    [`UPDATE chain SET hash = zeroblob(32) WHERE upto = 1`, ['I11', 'I11'], 'a link that was made up: neither it nor the next one fits'],
+    [`DELETE FROM chain WHERE upto = (SELECT max(upto) FROM chain)`, ['I11'], 'transfers behind the end of the chain'],
     [`UPDATE requests SET completion_tokens = completion_tokens + 1000 WHERE id = 'req_1'`, ['charge', 'rollup_days', 'rollup_minutes'], 'tokens that were not billed'],
     [`UPDATE requests SET price_output = price_output * 1000 WHERE id = 'req_1'`, ['charge'], 'a price that was not applied'],
     [`UPDATE requests SET cached_tokens = 13 WHERE id = 'req_1'`, ['charge', 'rollup_days', 'rollup_minutes', 'tokens'], 'more cached than there was prompt'],

@@ -63,9 +63,9 @@ const RULES: readonly Rule[] = [
 
 /**
  * Recomputes the books from their oldest facts: balances from transfers, holds from open requests, every charge from its
- * tokens and the price that was applied, totals from requests. To be called within one read transaction.
+ * tokens and the price that was applied, totals from requests, the transfers' hash chain from its first link. To be called within one read transaction.
  */
-export function createAuditBooks(db: Connection): AuditBooks {
+export function createAuditBooks(db: Connection, breaks: (limit: number) => AuditFinding[]): AuditBooks {
   return {
     audit(): AuditReport {
       const findings: AuditFinding[] = [];
@@ -75,6 +75,7 @@ export function createAuditBooks(db: Connection): AuditBooks {
         findings.push(...rows.map((row) => ({ rule, subject: text(row, 'subject'), expected: String(row['expected']), found: String(row['found']) })));
       }
       findings.push(...wrongCharges(db, FINDINGS_MAX - findings.length));
+      findings.push(...breaks(FINDINGS_MAX - findings.length));
       const counts = theRow(db.prepare(`SELECT (SELECT count(*) FROM accounts) AS accounts, (SELECT count(*) FROM transfers) AS transfers,
         (SELECT count(*) FROM requests) AS requests, (SELECT count(*) FROM requests WHERE state = 'open') AS open_holds`).get());
       return {

@@ -2,6 +2,7 @@ import { createAccountBooks } from './accounts.ts';
 import { createActivationBooks } from './activations.ts';
 import { createAuditBooks } from './audit.ts';
 import { createBatch } from './batch.ts';
+import { createChainBooks } from './chain.ts';
 import type { Connection } from './connection.ts';
 import { createEndingBooks } from './endings.ts';
 import { createExpiryBooks } from './expiry.ts';
@@ -40,6 +41,7 @@ export function createBooks(db: Connection, boot: string): Books {
   const batch = createBatch(db);
   const { record, ...transfers } = createTransferBooks(db, batch);
   const notes = createNoteBooks(db);
+  const { extend, breaks, ...chain } = createChainBooks(db);
   const accounts = createAccountBooks(db);
   const keys = createKeyBooks(db);
   const { queueMail, ...outbox } = createOutboxBooks(db);
@@ -73,8 +75,13 @@ export function createBooks(db: Connection, boot: string): Books {
     ...createMinuteBooks(db),
     ...createSealedBooks(db, notes.setNote),
     ...notes,
-    ...createAuditBooks(db),
-    commit: (writes) => within(begin, writes, batch.flush),
+    ...createAuditBooks(db, breaks),
+    ...chain,
+    commit: (writes) =>
+      within(begin, writes, () => {
+        batch.flush();
+        extend();
+      }),
     glance: (reads) => within(beginRead, reads, () => undefined),
   };
 }

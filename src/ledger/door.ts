@@ -81,6 +81,9 @@ export function createDoor({ read, write, close, failed }: Access): Ledger {
     publish: (state) => write('publish', state),
     daemonState: () => read((books) => books.daemonState()),
 
+    chainHead: () => read((books) => books.chainHead()),
+    chainHash: (seq) => read((books) => books.chainHash(seq)),
+
     audit: () => read((books) => books.glance(() => books.audit())),
     close,
     ...(failed === undefined ? {} : { failed }),

@@ -1,5 +1,6 @@
 import type { Connection } from './connection.ts';
 import { LedgerError } from './errors.ts';
+import { CHAIN_TABLES } from './chain.ts';
 import { IDEMPOTENCY_TABLES } from './idempotency.ts';
 import { LIFE_TABLES } from './life-schema.ts';
 import { RECHARGE_TABLES } from './recharge-schema.ts';
@@ -158,6 +159,7 @@ ${rollup('rollup_days')}
   RECHARGE_TABLES,
   IDEMPOTENCY_TABLES,
   LIFE_TABLES,
+  CHAIN_TABLES,
 ];
 
 /**

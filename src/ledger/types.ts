@@ -75,6 +75,11 @@ export interface Ledger extends RechargeLedger, LifeLedger {
   publish(state: DaemonState): Promise<void>;
   daemonState(): Promise<DaemonState | undefined>;
 
+  /** The last link of the transfers' hash chain, to be noted where the database is not; undefined before the first transfer. */
+  chainHead(): Promise<{ readonly seq: bigint; /** 64 hex characters */ readonly hash: string } | undefined>;
+  /** The hash of the link that ends with this transfer, should there be one. */
+  chainHash(seq: bigint): Promise<string | undefined>;
+
   audit(): Promise<AuditReport>;
   close(): Promise<void>;
   /** The daemon's form only: resolves with the reason if the writing thread dies. No write is possible afterwards; reads are. */

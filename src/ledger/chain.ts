@@ -1,0 +1,111 @@
+import type { Sync } from './books.ts';
+import type { Connection } from './connection.ts';
+import { big, bytes, rowOf, text, theRow, type Row } from './rows.ts';
+import { Sha256 } from './sha256.ts';
+import type { AuditFinding, Ledger } from './types.ts';
+
+/**
+ * The transfers' hash chain. A transaction that books transfers ends with one link over them:
+ * `hash = SHA-256(hash of the link before, then each transfer's columns)`. SQLite does not notice a page that is gone or was turned
+ * back; the chain tells what was changed inside, and its head, kept elsewhere, tells what is missing at the end.
+ */
+export const CHAIN_TABLES = `
+CREATE TABLE chain (
+  upto INTEGER PRIMARY KEY,                -- the last transfer of the link; it begins after that of the link before
+  hash BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+CREATE TRIGGER chain_is_never_changed BEFORE UPDATE ON chain
+  BEGIN SELECT RAISE(ABORT, 'the chain is append-only'); END;
+CREATE TRIGGER chain_is_never_deleted BEFORE DELETE ON chain
+  BEGIN SELECT RAISE(ABORT, 'the chain is append-only'); END;
+`;
+
+const NO_HASH = new Uint8Array(32);
+const TRANSFERS = 'SELECT seq, kind, debit, credit, amount, reference, note, at_ms FROM transfers';
+
+export interface ChainBooks extends Sync<Pick<Ledger, 'chainHead' | 'chainHash'>> {
+  /** Adds the link over what was booked since the last one; to be called before each commit. */
+  extend(): void;
+  /** Each link that does not fit its transfers, and transfers behind the last link. */
+  breaks(limit: number): AuditFinding[];
+}
+
+export function createChainBooks(db: Connection): ChainBooks {
+  const last = db.prepare('SELECT upto, hash FROM chain ORDER BY upto DESC LIMIT 1');
+  const newest = db.prepare('SELECT coalesce(max(seq), 0) FROM transfers').pluck();
+  const since = db.prepare(`${TRANSFERS} WHERE seq > ? ORDER BY seq`);
+  const add = db.prepare('INSERT INTO chain (upto, hash) VALUES (?, ?)');
+  const at = db.prepare('SELECT hash FROM chain WHERE upto = ?');
+
+  return {
+    extend() {
+      const before = rowOf(last.get());
+      const from = before === undefined ? 0n : big(before, 'upto');
+      const upto = newest.get();
+      if (typeof upto !== 'bigint' || upto <= from) return;
+      const hash = new Sha256().update(before === undefined ? NO_HASH : bytes(before, 'hash'));
+      for (const row of since.iterate(from)) hash.update(written(theRow(row)));
+      add.run(upto, hash.digest());
+    },
+    chainHead() {
+      const row = rowOf(last.get());
+      return row === undefined ? undefined : { seq: big(row, 'upto'), hash: hex(bytes(row, 'hash')) };
+    },
+    chainHash(seq) {
+      const row = rowOf(at.get(seq));
+      return row === undefined ? undefined : hex(bytes(row, 'hash'));
+    },
+    breaks: (limit) => findBreaks(db, limit),
+  };
+}
+
+function findBreaks(db: Connection, limit: number): AuditFinding[] {
+  const findings: AuditFinding[] = [];
+  const links = db.prepare('SELECT upto, hash FROM chain ORDER BY upto').iterate();
+  let link = nextRow(links);
+  let from = 0n;
+  let before: Uint8Array = NO_HASH;
+  let hash = new Sha256().update(before);
+  const close = (row: Row) => {
+    const expected = bytes(row, 'hash');
+    const found = hash.digest();
+    const upto = big(row, 'upto');
+    if (hex(found) !== hex(expected) && findings.length < limit) {
+      findings.push({ rule: 'I11', subject: `transfers ${from + 1n} to ${upto}`, expected: hex(expected), found: hex(found) });
+    }
+    from = upto;
+    before = expected;
+    hash = new Sha256().update(before);
+    link = nextRow(links);
+  };
+  for (const row of db.prepare(`${TRANSFERS} ORDER BY seq`).iterate()) {
+    const transfer = theRow(row);
+    while (link !== undefined && big(link, 'upto') < big(transfer, 'seq')) close(link);
+    if (link === undefined) {
+      findings.push({ rule: 'I11', subject: `transfers after ${from}`, expected: 'a link', found: 'none' });
+      break;
+    }
+    hash.update(written(transfer));
+  }
+  while (link !== undefined) close(link);
+  return findings.slice(0, limit);
+}
+
+const ENCODER = new TextEncoder();
+
+/** A transfer's columns, each with its length before it where it is text, so that no two transfers come to the same bytes. */
+function written(row: Row): Uint8Array {
+  const [reference, note] = [text(row, 'reference'), text(row, 'note')];
+  return ENCODER.encode(
+    `${big(row, 'seq')} ${text(row, 'kind')} ${big(row, 'debit')} ${big(row, 'credit')} ${big(row, 'amount')} ${big(row, 'at_ms')} ${reference.length}:${reference} ${note.length}:${note}\n`,
+  );
+}
+
+function nextRow(rows: Iterator<unknown>): Row | undefined {
+  const next = rows.next();
+  return next.done === true ? undefined : theRow(next.value);
+}
+
+function hex(hash: Uint8Array): string {
+  return Buffer.from(hash).toString('hex');
+}
