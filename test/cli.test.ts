@@ -178,9 +178,14 @@ t.test('an audit of sound books says so; one false cent is found', async (t) => 
 
 t.test('models and costs are told without a database, to the last digit', async (t) => {
   const desk = openDesk(t);
+  writeFileSync(join(desk.home, 'findtoken.yaml'), 'models: { qwen-max: { priced: "2026-01-01" } }\n');
   t.match(await desk.json('models', 'deepseek-chat'), { id: 'deepseek-chat', object: 'model', owned_by: 'deepseek', pricing: { prompt: '0.00000014' }, equivalents: ['qwen-max', 'glm-4-plus', 'kimi-k2', 'minimax-m2.5'] });
   t.match(await desk.json('models'), { object: 'list', has_more: false, data: [{ id: 'deepseek-chat' }] });
-  t.match(await desk.run(['models']), { code: 0, out: /^model\tprovider\tcontext\tin \$\/M\tcached \$\/M\tout \$\/M\tequivalents\ndeepseek-chat\tdeepseek\t\d+\t0\.14\t0\.0028\t0\.28\t/ });
+  const listed = await desk.run(['models']);
+  t.match(listed, { code: 0, out: /^model\tprovider\tcontext\tin \$\/M\tcached \$\/M\tout \$\/M\tequivalents\ndeepseek-chat\tdeepseek\t\d+\t0\.14\t0\.0028\t0\.28\t/ });
+  t.match(listed.err, /Sold below the provider's list price: deepseek-chat, deepseek-coder, deepseek-reasoner, glm-4-plus\./);
+  t.match(listed.err, /Prices older than 90 days: qwen-max\./);
+  t.match((await desk.run(['models', 'deepseek-chat'])).out, /^list price\t\$0\.15 in, \$0\.003 cached, \$0\.6\d* out/m, 'what the provider takes, where that is known to differ');
   t.match(await desk.run(['models', 'deepseek-caht']), { code: 3, out: '', err: /did you mean deepseek-chat\?/ });
   const cases = [
     // arguments, what the document says, why

@@ -1,9 +1,13 @@
 import type { Catalog, Model } from '../../catalog/index.ts';
 import { Fault } from '../../faults.ts';
 import type { Call, Verb } from '../command.ts';
+import type { Price } from '../../money/index.ts';
 import { perMillion } from '../format.ts';
 import { renderRecord, renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
+
+const PRICE_AGE_DAYS = 90;
+const PRICE_AGE_MS = PRICE_AGE_DAYS * 86_400_000;
 
 const COLUMNS: readonly Column<Model>[] = [
   { title: 'model', text: ({ id }) => id },
@@ -29,10 +33,24 @@ async function models({ context, args }: Call): Promise<void> {
     const all = [...catalog.models.values()];
     const list = listView(all.map((model) => modelView(model, catalog)), undefined);
     context.show(list, () => renderTable(all, [...COLUMNS, equivalentsColumn(catalog)], context.terminal));
+    for (const warning of priceWarnings(all, Date.now())) context.terminal.note(warning);
     return;
   }
   const model = await neededModel(catalog, id);
   context.show(modelView(model, catalog), () => renderRecord(fieldsOf(model, catalog), context.terminal));
+  for (const warning of priceWarnings([model], Date.now())) context.terminal.note(warning);
+}
+
+/** What is doubtful about these prices: sold below the provider's list price, or looked up long ago. */
+function priceWarnings(models: readonly Model[], nowMs: number): readonly string[] {
+  const named = (found: readonly Model[]): string => found.map(({ id }) => id).join(', ');
+  const below = models.filter(({ price, cost }) => cost !== undefined && (price.input < cost.input || price.cachedInput < cost.cachedInput || price.output < cost.output));
+  // A price without a day is the operator's own.
+  const old = models.filter(({ priced }) => priced !== '' && nowMs - Date.parse(priced) > PRICE_AGE_MS);
+  return [
+    ...(below.length === 0 ? [] : [`Sold below the provider's list price: ${named(below)}. The operator pays the difference; set models.ID.price to change that.`]),
+    ...(old.length === 0 ? [] : [`Prices older than ${PRICE_AGE_DAYS} days: ${named(old)}. Look them up, then set models.ID.price and models.ID.priced.`]),
+  ];
 }
 
 /** A model of the catalogue. @throws Fault model_not_found with the name that was probably meant. */
@@ -45,8 +63,11 @@ export async function neededModel(catalog: Catalog, id: string): Promise<Model> 
   throw new Fault('not_found', { fill: { detail: `the model ${JSON.stringify(id)} does not exist${hint === '' ? '.' : hint} \`findtoken models\` lists all.` } });
 }
 
+function priceOf({ input, cachedInput, output }: Price): string {
+  return `$${perMillion(input)} in, $${perMillion(cachedInput)} cached, $${perMillion(output)} out, per million tokens`;
+}
+
 function fieldsOf(model: Model, catalog: Catalog): readonly (readonly [string, string])[] {
-  const { price } = model;
   const equivalents = equivalentsOf(model, catalog);
   return [
     ['id', model.id],
@@ -55,7 +76,8 @@ function fieldsOf(model: Model, catalog: Catalog): readonly (readonly [string, s
     ['upstream', model.upstream],
     ['context', String(model.contextWindow)],
     ['max output', String(model.maxOutput)],
-    ['price', `$${perMillion(price.input)} in, $${perMillion(price.cachedInput)} cached, $${perMillion(price.output)} out, per million tokens, before the usage fee`],
+    ['price', `${priceOf(model.price)}, before the usage fee`],
+    ...(model.cost === undefined ? [] : [['list price', `${priceOf(model.cost)}, at the provider`] as const]),
     ['priced', model.priced === '' ? 'unknown' : model.priced],
     ['capabilities', model.capabilities.join(', ')],
     ['equivalents', equivalents === '' ? 'none' : equivalents],
