@@ -234,6 +234,33 @@ t.test('refunds of the dashboard are found without a webhook', async (t) => {
   await stands(t, shop, '7.45', '9.45 less 2.00');
 });
 
+t.test('recharges and refunds in a storm of requests: every cent is where it belongs', async (t) => {
+  const shop = await openShop(t, { books: 'daemon', credit: '1' });
+  const { ledger, accountId } = shop.house;
+  const nowMs = Date.now();
+  const price = { input: 140_000n, cachedInput: 2_800n, output: 280_000n, rate: 55_000n };
+  const spendOne = async (id: string) => {
+    const held = await ledger.hold({ id, accountId, keyId: 'key_1', mode: 'standard', model: 'm', requestedModel: 'm', provider: 'p', stream: false, ceiling: usd('0.001'), byok: undefined, nowMs });
+    if (!held.ok) return 0n;
+    // 1,000 prompt tokens at $0.14 a million and 5.5 %.
+    const charge = { total: 14_770n, provider: 14_000n, fee: 770n };
+    const end = { id, status: 'ok', model: '', provider: '', promptTokens: 1_000, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0, usageOrigin: 'reported', latencyMs: 1, firstByteMs: undefined, attempts: 1, nowMs, price } as const;
+    return (await ledger.settle({ ...end, charge })).cost;
+  };
+  const payOne = async (count: number) => {
+    const id = `rch_${String(count).padStart(26, '0')}`;
+    const payment = { paymentIntent: `pi_${count}`, currency: 'usd', eventId: undefined, nowMs };
+    await ledger.startRecharge({ id, accountId, amount: usd('10'), fee: usd('0.55'), credits: usd('9.45'), currency: 'usd', nowMs });
+    await ledger.landRecharge({ ...payment, id, session: `cs_${count}`, amount: usd('10') });
+    if (count % 2 === 0) await ledger.refundRecharge({ ...payment, refunded: usd('1') });
+  };
+  const work = Array.from({ length: 300 }, (_, count) => (count % 15 === 0 ? payOne(count).then(() => 0n) : spendOne(`req_${count}`)));
+  const spent = (await Promise.all(work)).reduce((sum, cost) => sum + cost, 0n);
+  t.equal(spent, 280n * 14_770n, 'every request was paid');
+  t.equal((await shop.account()).balance, usd('1') + 20n * usd('9.45') - 10n * usd('1') - spent);
+  t.same(await shop.audit(), []);
+});
+
 t.test('a debt is paid by whatever comes, and holds thaw as they end', async (t) => {
   const shop = await openShop(t);
   const { ledger, accountId } = shop.house;

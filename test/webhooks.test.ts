@@ -125,7 +125,9 @@ t.test('W10: a refund that comes before its payment is kept, and counts when tha
   const shop = await openShop(t);
   const { id, session } = await shop.open();
   const { completed, paymentIntent } = shop.stripe.pay(session);
-  t.equal(await shop.deliver(shop.stripe.refundInDashboard(paymentIntent, 400)), 200);
+  const early = shop.stripe.refundInDashboard(paymentIntent, 100);
+  t.equal(await shop.deliver(shop.stripe.refundInDashboard(paymentIntent, 300)), 200);
+  t.equal(await shop.deliver(early), 200, 'a smaller total, late');
   await stands(t, shop, { balance: '0', id, status: 'pending' }, 'kept');
   t.equal(await shop.deliver(completed), 200);
   await stands(t, shop, { balance: '5.45', id, status: 'partially_refunded' }, '9.45 less 4.00');

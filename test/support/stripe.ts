@@ -59,7 +59,6 @@ export interface FakeStripe {
   deliver(daemonUrl: string, event: SentEvent, options?: SignOptions): Promise<Response>;
 }
 
-const API_VERSION = Stripe.API_VERSION;
 /** Parameters that a session is made of here; another one is a mistake of ours, as Stripe would say. */
 const SESSION_PARAMETERS = ['mode', 'client_reference_id', 'metadata', 'payment_intent_data', 'line_items', 'adaptive_pricing', 'success_url', 'cancel_url'];
 const REFUND_PARAMETERS = ['payment_intent', 'amount', 'reason'];
@@ -97,7 +96,7 @@ export async function openStripe(t: Test, options: { readonly secretKey?: string
       if (failure !== undefined) return reply(failure, JSON.stringify({ error: { type: 'api_error', message: 'the fake was told to fail' } }));
       try {
         if (headerOf(req, 'authorization') !== `Bearer ${secretKey}`) throw new StripeRefusal(401, 'invalid_request_error', 'api_key_invalid', `Invalid API Key provided: ${secretKey}`);
-        if (headerOf(req, 'stripe-version') !== API_VERSION) throw new StripeRefusal(400, 'invalid_request_error', 'version', 'another version');
+        if (headerOf(req, 'stripe-version') !== Stripe.API_VERSION) throw new StripeRefusal(400, 'invalid_request_error', 'version', 'another version');
         const before = key === undefined ? undefined : replies.get(key);
         if (before !== undefined && before.text !== text) throw new StripeRefusal(400, 'idempotency_error', 'idempotency_key_in_use', 'Keys for idempotent requests can only be used with the same parameters.');
         if (before !== undefined) return reply(before.status, before.body, true);
@@ -211,7 +210,7 @@ class Till {
   }
 
   event(type: EventType, object: object, over: Partial<SentEvent> = {}): SentEvent {
-    return { id: this.#mint('evt'), object: 'event', type, created: Math.floor(Date.now() / 1000), livemode: this.#live, api_version: API_VERSION, data: { object }, ...over };
+    return { id: this.#mint('evt'), object: 'event', type, created: Math.floor(Date.now() / 1000), livemode: this.#live, api_version: Stripe.API_VERSION, data: { object }, ...over };
   }
 
   #open(form: URLSearchParams): Session {
