@@ -51,8 +51,13 @@ export function openContext(parts: { readonly process: NodeJS.Process; readonly 
   const { process, terminal, wishes } = parts;
   const home = process.env['HOME'] ?? homedir();
   const load: Context['settings'] = async (overrides) => {
-    const [{ loadSettings }, { SANDBOX_CATALOG }] = await Promise.all([import('../settings/index.ts'), import('../sandbox/index.ts')]);
-    return loadSettings({ file: wishes.config, env: process.env, cwd: process.cwd(), home, overrides, sandboxCatalog: SANDBOX_CATALOG });
+    const { loadSettings } = await import('../settings/index.ts');
+    const plain = { file: wishes.config, env: process.env, cwd: process.cwd(), home, overrides };
+    const settings = loadSettings(plain);
+    if (!settings.sandbox) return settings;
+    // The sandbox is a whole provider: only who has it on waits for it.
+    const { SANDBOX_CATALOG } = await import('../sandbox/index.ts');
+    return loadSettings({ ...plain, sandboxCatalog: SANDBOX_CATALOG });
   };
   let loaded: Promise<Settings> | undefined;
   const settings: Context['settings'] = (overrides) => (overrides === undefined ? (loaded ??= load()) : load(overrides));

@@ -11,7 +11,7 @@ export function pageVerbs(tree: () => Tree, summary: string): readonly Verb[] {
     {
       usage: 'completion <shell>',
       about: 'print a completion script for bash, zsh or fish',
-      examples: ['source <(findtoken completion bash)', 'findtoken completion fish > ~/.config/fish/completions/findtoken.fish'],
+      examples: ['findtoken completion bash > ~/.local/share/bash-completion/completions/findtoken', 'findtoken completion fish > ~/.config/fish/completions/findtoken.fish'],
       async run(call) {
         const { completionScript, SHELLS } = await import('../tree/completion.ts');
         const written = argument(call, 0);

@@ -60,7 +60,7 @@ export function markdownPage(tree: Tree, about: { readonly summary: string }): s
   ].join('\n\n');
   return `${[
     '# The command line',
-    '<!-- Made from the command tree by the tests (TAP_SNAPSHOT=1 writes it anew): change the commands, not this page. -->',
+    '<!-- Made from the command tree by the tests (DOCS=write npx tap test/cli-setup.test.ts writes it anew): change the commands, not this page. -->',
     `${about.summary} Every command works on the same database, whether the daemon runs or not; a running daemon honours a change with its next request.`,
     'Data goes to stdout, talk to stderr. On a terminal people get tables that fit it, in a pipe tab-separated lines; with `--json` one document with the field names of the [HTTP API](http.md). Nothing prompts without a terminal, and no secret is ever an argument.',
     '## Options of every command',

@@ -1,0 +1,190 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { backupLedger, inspectLedger, openLedger, restoreLedger } from '../src/ledger/index.ts';
+import { loadSettings } from '../src/settings/index.ts';
+import { liveSettings } from '../src/daemon/live-settings.ts';
+import { book, openDesk } from './support/command-line.ts';
+
+
+t.test('a backup is one moment of the books while others write', async (t) => {
+  const path = join(t.testdir({}), 'a.db');
+  const to = join(t.testdirName, 'b.db');
+  const ledger = await openLedger({ path, as: 'cli' });
+  t.teardown(() => ledger.close());
+  for (let index = 0; index < 400; index += 1) await ledger.setNote(`filler-${index}`, 'x'.repeat(2_000));
+  const other = await openLedger({ path, as: 'cli' });
+  let isDone = false;
+  let writes = 0;
+  // Two notes that always change together, outside one transaction only by this test's doing: the copy may differ by one.
+  const writer = (async () => {
+    while (!isDone) {
+      writes += 1;
+      await other.setNote('first', String(writes));
+      await other.setNote('second', String(writes));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await other.close();
+  })();
+  while (writes < 5) await new Promise((resolve) => setImmediate(resolve));
+  const before = writes;
+  const { bytes } = await backupLedger({ path, to });
+  isDone = true;
+  await writer;
+  t.equal(bytes, statSync(to).size);
+  t.equal(statSync(to).mode & 0o777, 0o600);
+  t.notOk(existsSync(`${to}.part`), 'nothing half-done is left');
+  const copy = await openLedger({ path: to, as: 'read' });
+  const [first, second] = [Number(await copy.note('first')), Number(await copy.note('second'))];
+  t.ok(first - second === 0 || first - second === 1, `one moment: ${first}, ${second}`);
+  t.ok(first >= before - 1, 'not an older one');
+  await copy.close();
+  t.match(inspectLedger({ path: to, folder: t.testdirName, deep: true }), { integrity: 'ok', foreignKeys: 'ok', locked: false });
+  await t.rejects(backupLedger({ path: join(t.testdirName, 'none.db'), to }), { code: 'ledger_missing' });
+  await t.rejects(backupLedger({ path, to: join(t.testdirName, 'no-folder', 'x.db') }), { code: 'ledger_unfit' });
+});
+
+t.test('a restore keeps what it replaces and refuses what is no backup', async (t) => {
+  const folder = t.testdir({});
+  const path = join(folder, 'data', 'a.db');
+  const from = join(folder, 'b.db');
+  const ledger = await openLedger({ path, as: 'cli' });
+  await ledger.createAccount({ id: 'acct_1', email: 'ann@example.com', status: 'active', nowMs: 1 });
+  await backupLedger({ path, to: from });
+  await ledger.createAccount({ id: 'acct_2', email: 'late@example.com', status: 'active', nowMs: 2 });
+  await ledger.close();
+  writeFileSync(join(folder, 'text.db'), 'not a database at all, but long enough to look at');
+  await t.rejects(restoreLedger({ path, from: join(folder, 'text.db'), stamp: 'x' }), { code: 'ledger_unfit' });
+  const foreign = join(folder, 'foreign.db');
+  const { default: Database } = await import('better-sqlite3');
+  const other = new Database(foreign);
+  other.pragma('journal_mode = WAL');
+  other.exec('CREATE TABLE t (a)');
+  other.close();
+  await t.rejects(restoreLedger({ path, from: foreign, stamp: 'x' }), /not one of findtoken/);
+  const daemon = await openLedger({ path, as: 'daemon' });
+  await t.rejects(restoreLedger({ path, from, stamp: 'x' }), { code: 'ledger_locked' }, 'not under a daemon');
+  t.ok(inspectLedger({ path, folder, deep: false }).locked);
+  await daemon.close();
+  const { kept } = await restoreLedger({ path, from, stamp: 'now' });
+  t.equal(kept, `${path}.replaced-now`);
+  const emails = async (file: string) => {
+    const books = await openLedger({ path: file, as: 'read' });
+    const found = (await books.listAccounts()).map(({ email }) => email);
+    await books.close();
+    return found;
+  };
+  t.same(await emails(path), ['ann@example.com']);
+  t.same(await emails(kept ?? ''), ['ann@example.com', 'late@example.com'], 'nothing is lost');
+  t.notOk(existsSync(`${from}-wal`), 'a backup is one file before and after');
+  renameSync(path, join(folder, 'gone.db'));
+  t.match(await restoreLedger({ path, from, stamp: 'again' }), { kept: undefined }, 'where nothing was, nothing is kept');
+});
+
+t.test('backup, restore and a new master key from the command line', async (t) => {
+  const desk = openDesk(t);
+  const key = join(desk.home, 'keys', 'master.key');
+  mkdirSync(join(desk.home, 'keys'), { mode: 0o700 });
+  writeFileSync(join(desk.home, 'findtoken.yaml'), `secrets: { master_key: "file:${key}" }\nsandbox: false\nproviders: { deepseek: { base_url: "http://127.0.0.1:9/v1" } }\n`);
+  await desk.json('accounts', 'create', 'ann@example.com');
+  t.match(await desk.run(['byok', 'register', 'deepseek', '--name', 'w', '--from-stdin', '--no-test'], { stdin: 'sk-mine-mine-mine-1234' }), { code: 0 });
+  const made = await desk.json('backup', 'b.db');
+  t.match(made, { object: 'backup', file: join(desk.home, 'b.db') });
+  t.match(await desk.run(['backup', 'b.db']), { code: 2, err: /add --yes/ }, 'a file that is there is not replaced unasked');
+  t.match(await desk.run(['backup', desk.database]), { code: 1, err: /the database itself/ });
+  t.match(await desk.run(['rotate-master-key']), { code: 2, err: /add --yes/ });
+  const rotated = await desk.json('rotate-master-key', '--yes');
+  t.match(rotated, { object: 'master_key_rotation', resealed: 1 });
+  t.not(rotated['fingerprint'], rotated['fingerprint_before']);
+  t.equal(readFileSync(key, 'utf8').trim().split('\n').length, 2, 'the old key stays behind the new one');
+  t.match(await desk.run(['byok', 'list']), { code: 0, out: /sk-…1234/ });
+  t.match(await desk.json('doctor', '--offline'), { checks: [{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, { name: 'master_key', state: 'ok' }] });
+  t.match(await desk.run(['restore', 'b.db']), { code: 2, err: /add --yes/ });
+  t.match(await desk.run(['restore', 'none.db', '--yes']), { code: 1, err: /there is no file/ });
+  t.match(await desk.json('restore', 'b.db', '--yes'), { object: 'restore', replaced: /\.replaced-\d{8}T\d{6}Z$/ });
+  const test = await desk.run(['byok', 'list', '--json']);
+  const [{ id }] = JSON.parse(test.out).data;
+  t.match(await desk.run(['byok', 'test', id]), { code: 1, out: /unknown\t/ }, 'the old key opens what the backup holds; only the provider is not there');
+  t.match(await desk.json('rotate-master-key', '--yes', '--forget-old'), { resealed: 1 });
+  t.equal(readFileSync(key, 'utf8').trim().split('\n').length, 1);
+});
+
+t.test('a running daemon follows a reload and a new master key', async (t) => {
+  const desk = openDesk(t);
+  const key = join(desk.home, 'keys', 'master.key');
+  mkdirSync(join(desk.home, 'keys'), { mode: 0o700 });
+  const file = join(desk.home, 'findtoken.yaml');
+  const yaml = (limit: number, more = '') => `server: { port: 0 }\nsandbox: true\nsecrets: { master_key: "file:${key}" }\nrouting: { retries: 0, deadline: 3s }\nproviders: { deepseek: { base_url: "http://127.0.0.1:9/v1" } }\nlimits: { requests_per_minute: ${limit} }\n${more}`;
+  writeFileSync(file, yaml(50));
+  await desk.json('accounts', 'create', 'ann@example.com');
+  await desk.json('credits', 'grant', '5', '--note', 'x');
+  const { key: apiKey } = await desk.json('keys', 'create', '--name', 'k');
+  t.match(await desk.run(['reload']), { code: 1, err: /daemon is not running/ });
+  const daemon = desk.start(['serve']);
+  const url = /http:\S+/.exec(await daemon.line())?.[0] ?? '';
+  const call = (headers: Record<string, string> = {}) =>
+    fetch(`${url}/v1/chat/completions`, { method: 'POST', headers: { authorization: `Bearer ${String(apiKey)}`, 'content-type': 'application/json', ...headers }, body: JSON.stringify({ model: 'deepseek-chat', messages: [{ role: 'user', content: 'x' }] }) });
+  t.equal((await call()).headers.get('x-ratelimit-limit-requests'), '50');
+  writeFileSync(file, yaml(70, 'log: { level: warn }\nbilling: { usage_fee: 100% }\n'));
+  const reloaded = await desk.run(['--account', 'ann@example.com', 'reload', '--json']);
+  t.equal(reloaded.code, 0, reloaded.err);
+  t.match(JSON.parse(reloaded.out), { object: 'reload', applied: ['billing.usage_fee', 'limits.requests_per_minute'], waiting: ['log.level'] });
+  t.equal((await call()).headers.get('x-ratelimit-limit-requests'), '70', 'from the next request on');
+  writeFileSync(file, yaml(90, 'nonsense: 1\n'));
+  t.match(await desk.run(['reload']), { code: 1, err: /findtoken\.yaml:7:1: nonsense: unknown key/ });
+  t.equal((await call()).headers.get('x-ratelimit-limit-requests'), '70', 'wrong settings change nothing');
+  writeFileSync(file, yaml(70));
+
+  t.match(await desk.run(['byok', 'register', 'deepseek', '--name', 'w', '--from-stdin', '--no-test', '--account', 'ann@example.com'], { stdin: 'sk-mine-mine-mine-1234' }), { code: 0 });
+  const byok = { 'x-findtoken-mode': 'byok' };
+  t.match(await (await call(byok)).json(), { error: { code: 'providers_unavailable', metadata: { attempts: [{ provider: 'deepseek' }] } } }, 'the key is opened and the provider is asked, which is not there');
+  t.match(await desk.json('rotate-master-key', '--yes', '--forget-old'), { resealed: 1 });
+  t.match(await (await call(byok)).json(), { error: { code: 'providers_unavailable', metadata: { attempts: [{ provider: 'deepseek' }] } } }, 'so it is after the change, without a restart');
+  t.match(await desk.run(['restore', join(desk.home, 'findtoken.yaml'), '--yes']), { code: 1, err: /Another daemon|holds/ }, 'no restore under a daemon');
+  daemon.interrupt();
+  t.match(await daemon.ended, { code: 0 });
+});
+
+t.test('what a reload can change and what it cannot', async (t) => {
+  const folder = t.testdir({});
+  const load = (text: string) => {
+    writeFileSync(join(folder, 'findtoken.yaml'), text);
+    return loadSettings({ env: {}, cwd: folder, home: folder });
+  };
+  const live = liveSettings(load('limits: { requests_per_minute: 5 }'));
+  const { settings } = live;
+  const { limits } = settings;
+  /** yaml, in force at once, from the next start */
+  const cases: readonly (readonly [string, readonly string[], readonly string[]])[] = [
+    ['limits: { requests_per_minute: 6 }', ['limits.requests_per_minute'], []],
+    ['limits: { requests_per_minute: 6 }', [], []],
+    ['limits: { requests_per_minute: 6 }\nproviders: { deepseek: { api_key: sk-1234567890abcdef } }', ['providers.deepseek.api_key'], []],
+    ['limits: { requests_per_minute: 6 }\nmodels: { qwen-max: { price: { input: 1, output: 2 } } }', ['providers.deepseek.api_key', 'models'], []],
+    ['server: { port: 1 }\nrouting: { health_interval: 5s, retries: 1 }', ['limits.requests_per_minute', 'routing.retries', 'models'], ['server.port', 'server.public_url', 'routing.health_interval']],
+  ];
+  for (const [text, applied, waiting] of cases) t.same(live.replace(load(text)), { applied, waiting }, text);
+  t.equal(settings.routing.retries, 1, 'who keeps the settings sees the new ones');
+  t.equal(limits.requestsPerMinute, 600, 'and so does who keeps a section');
+  t.same({ ...settings.limits }, { ...load('').limits }, 'a copy of a section is a copy of the new one');
+  t.equal(settings.server.port, 8787, 'what is built in stays as it was');
+  t.equal(settings.catalog.models.get('qwen-max')?.price.input, load('').catalog.models.get('qwen-max')?.price.input);
+});
+
+t.test('minutes are counted by their end', async (t) => {
+  const path = join(t.testdir({}), 'a.db');
+  const ledger = await openLedger({ path, as: 'cli' });
+  t.teardown(() => ledger.close());
+  await ledger.createAccount({ id: 'acct_1', email: 'ann@example.com', status: 'active', nowMs: 1 });
+  await ledger.grant({ accountId: 'acct_1', amount: 1_000_000_000n, reference: 'g', note: '', nowMs: 1 });
+  await ledger.createKey({ id: 'key_1', accountId: 'acct_1', name: 'k', hash: new Uint8Array(32), last4: 'abcd', nowMs: 1 });
+  const minuteMs = Date.UTC(2026, 10, 23, 12, 1);
+  const ids = { accountId: 'acct_1', keyId: 'key_1' };
+  await book(ledger, { id: 'a', ...ids, prompt: 10, completion: 5, atMs: minuteMs + 1 });
+  await book(ledger, { id: 'b', ...ids, prompt: 1, completion: 1, atMs: minuteMs + 59_000, status: 'timeout' });
+  await book(ledger, { id: 'c', ...ids, prompt: 1, completion: 1, atMs: minuteMs + 180_000 });
+  t.match(await ledger.usageByMinute({ fromMs: minuteMs + 30_000, toMs: minuteMs + 200_000 }), [
+    { minuteMs, requests: 2, errors: 1, promptTokens: 11, completionTokens: 6 },
+    { minuteMs: minuteMs + 180_000, requests: 1 },
+  ], 'empty minutes are left out, a touched one counts whole');
+  t.same(await ledger.usageByMinute({ fromMs: 0, toMs: 1 }), []);
+});
