@@ -33,7 +33,20 @@ export function exitCodeOf(failure: unknown): number {
 
 /** The one line that a failure leaves on stderr, whatever it is; never more than one, never a control character. */
 export function failureLine(failure: unknown): string {
-  const message = failure instanceof Error ? failure.message : String(failure);
+  const message = sqliteMissing(failure) ?? (failure instanceof Error ? failure.message : String(failure));
   const line = message.split(/\s*\n\s*/).filter((part) => part !== '').join(' ');
   return `findtoken: ${printable(line === '' ? 'it failed without a word; this is a bug.' : line)}`;
+}
+
+/**
+ * SQLite comes as a native module. npm leaves it out where it can neither download nor build it, or runs no install scripts; and one
+ * that was built for another Node does not load. Its loaders' own messages are a page long and name no mend of ours.
+ */
+function sqliteMissing(failure: unknown): string | undefined {
+  if (!(failure instanceof Error) || !/better[-_]sqlite3/.test(failure.message)) return undefined;
+  const code = 'code' in failure ? failure.code : undefined;
+  const isMissing = code === 'ERR_MODULE_NOT_FOUND' || failure.message.startsWith('Could not locate the bindings file');
+  if (!isMissing && code !== 'ERR_DLOPEN_FAILED') return undefined;
+  const found = isMissing ? 'was not built when findtoken was installed' : `does not fit this Node (${process.version})`;
+  return `SQLite's native module better-sqlite3 ${found}. Install a C++ compiler, make and python3, then findtoken again with \`npm install --foreground-scripts\`, which shows what stops it; or take the single executable, which needs none of these. docs/install.md tells both.`;
 }

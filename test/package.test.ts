@@ -1,0 +1,68 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { failureLine } from '../src/cli/failure.ts';
+
+/** What `npm install` of the package puts on a user's disk: the tarball, unpacked, with nothing of the checkout around it. */
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const place = mkdtempSync(join(tmpdir(), 'findtoken-package-'));
+t.teardown(() => rmSync(place, { recursive: true, force: true }));
+// The build has run before the tests; packing must not start another beside them.
+execFileSync('npm', ['pack', '--ignore-scripts', '--pack-destination', place], { cwd: ROOT, stdio: 'ignore' });
+const [tarball = ''] = readdirSync(place);
+execFileSync('tar', ['-xzf', tarball], { cwd: place });
+const folder = join(place, 'package');
+const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+
+function run(...args: string[]): { readonly code: number | null; readonly out: string; readonly err: string } {
+  const done = spawnSync(process.execPath, [join(folder, 'bin', 'findtoken.js'), ...args], { cwd: place, env: { HOME: place, NO_COLOR: '1' }, encoding: 'utf8' });
+  return { code: done.status, out: done.stdout, err: done.stderr };
+}
+
+t.test('the package holds what the program needs, and nothing else', async (t) => {
+  for (const name of ['bin/findtoken.js', 'dist/cli.js', 'dist/ledger-worker.js', 'config/models.yaml', 'config/providers.yaml', 'findtoken.example.yaml', 'package.json', 'LICENSE', 'README.md', 'CHANGELOG.md', 'docs/install.md']) {
+    t.ok(files.includes(name), name);
+  }
+  const chunks = files.filter((name) => /^dist\/.*\.js$/.test(name));
+  for (const chunk of chunks) {
+    const imported = [...readFileSync(join(folder, chunk), 'utf8').matchAll(/(?:from|import\(?)\s*"\.\/([\w-]+\.js)"/g)].map(([, name]) => `dist/${name}`);
+    t.same(imported.filter((name) => !chunks.includes(name)), [], `what ${chunk} imports is there`);
+  }
+  const allowed = /^(bin|config|dist|docs|[A-Z]+(\.md)?|package\.json|findtoken\.example\.yaml|bin\/findtoken\.js|config\/\w+\.yaml|docs\/[\w-]+\.md|dist\/[\w-]+\.js(\.map)?)$/;
+  t.same(files.filter((name) => !allowed.test(name)), [], 'no sources, no tests, no single executable');
+});
+
+t.test('without its native module it starts, and says what is missing and the mend in one line', async (t) => {
+  const { name, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  t.equal(name, 'findtoken');
+  t.same(run('--version'), { code: 0, out: `${version}\n`, err: '' });
+  t.equal(run('--help').code, 0);
+  const { code, out, err } = run('accounts', 'create', 'ann@example.com');
+  t.match({ code, out }, { code: 1, out: '' });
+  t.match(err, /^findtoken: [^\n]*better-sqlite3 was not built[^\n]*compiler[^\n]*single executable[^\n]*\n$/);
+});
+
+t.test('with its dependencies it works from wherever it lies', async (t) => {
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  t.match(run('models'), { code: 0, out: /^deepseek-chat\t/m });
+  t.match(run('accounts', 'create', 'ann@example.com'), { code: 0, out: /ann@example\.com/ });
+});
+
+t.test('every way in which SQLite’s module can be missing is told as that', async (t) => {
+  const told = [
+    // message, code, why, what it is told as
+    ["Cannot find package 'better-sqlite3' imported from /x.js", 'ERR_MODULE_NOT_FOUND', 'npm left it out', /was not built/],
+    ['Could not locate the bindings file. Tried:\n → /x/build/better_sqlite3.node', undefined, 'npm ran no install scripts', /was not built/],
+    ["The module '/x/better_sqlite3.node' was compiled against a different Node.js version", 'ERR_DLOPEN_FAILED', 'Node was replaced', /does not fit this Node \(v\d/],
+    ["Cannot find package 'yaml' imported from /x.js", 'ERR_MODULE_NOT_FOUND', 'another package', /^findtoken: Cannot find package 'yaml'/],
+    ['better_sqlite3.node could not be unpacked and loaded', undefined, 'the single executable has its own words', /^findtoken: better_sqlite3\.node could not be unpacked/],
+  ] as const;
+  for (const [message, code, why, expected] of told) {
+    const line = failureLine(Object.assign(new Error(message), code === undefined ? {} : { code }));
+    t.match(line, expected, why);
+    t.notMatch(line, /\n/);
+  }
+});
