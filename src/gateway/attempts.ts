@@ -98,7 +98,9 @@ async function attempt(asking: Asking, candidate: Candidate, leftMs: number): Pr
   const sentMs = running.clock.monotonicMs();
   const reply = await sender.send(
     {
-      ...credential,
+      provider: credential.provider,
+      baseUrl: credential.baseUrl,
+      apiKey: credential.apiKey,
       body,
       stream: request.stream,
       model: candidate.model.id,

@@ -91,7 +91,7 @@ async function conclude(asking: Asking, asked: Asked, billing: Billing, lease: L
     booked.running.metrics.added(booked.running.clock.monotonicMs() - call.startedMs - call.waits.ms, false);
     return {
       status: 200,
-      body: { ...asked.answer.body, usage: { ...writeUsage(usage), cost: usdNumber(receipt.cost) } },
+      body: { ...asked.answer.body, usage: writeUsage(usage, usdNumber(receipt.cost)) },
       headers: { ...lease?.headers, ...servingHeaders(asked.candidate, served.attempts) },
       billing: { ...billing, cost: receipt.cost, balance: byok ? undefined : receipt.balance },
       chat: chatLine(asking, served, { receipt, usage, end: 'ok' }, undefined),

@@ -45,10 +45,11 @@ export class Metrics {
   ended(line: AccessLine): void {
     if (line.path !== CHAT_PATH) return;
     const { chat } = line;
-    const served = { provider: chat?.provider ?? '', model: chat?.model_used ?? '' };
-    this.#requests.add({ ...served, mode: chat?.mode ?? '', status: String(statusOf(line)), stream: chat === undefined ? '' : String(chat.stream) }, 1);
+    const provider = chat?.provider ?? '';
+    const model = chat?.model_used ?? '';
+    this.#requests.add({ provider, model, mode: chat?.mode ?? '', status: String(statusOf(line)), stream: chat === undefined ? '' : String(chat.stream) }, 1);
     if (chat === undefined) return;
-    const labels = genAi(served);
+    const labels = genAi({ provider, model });
     this.#duration.observe(labels, line.dur_ms / 1_000);
     if (chat.ttft_ms !== undefined) this.#firstToken.observe(labels, chat.ttft_ms / 1_000);
     for (const [type, count] of [['input', chat.in_tok], ['cached_input', chat.cached_tok], ['output', chat.out_tok]] as const) {

@@ -34,7 +34,8 @@ export function settlementOf(booked: Booked, served: Served, usage: Usage, statu
   const tokens = { prompt: usage.prompt, cached: usage.cached, completion: usage.completion };
   const rate = byok ? billing.byokFee : billing.usageFee;
   const cost = !byok ? charge(tokens, price, rate) : hold.free ? NOTHING : byokFee(tokens, price, rate);
-  return { ...endOf(booked, served, usage, status), price: { ...price, rate }, charge: cost };
+  const { input, cachedInput, output } = price;
+  return { ...endOf(booked, served, usage, status, { input, cachedInput, output, rate }), charge: cost };
 }
 
 /** Closes the books of an answered or hung-up call; durable when it resolves. */
@@ -53,10 +54,10 @@ export async function settle(booked: Booked, served: Served, usage: Usage, statu
 
 /** Closes the books of a call that failed on our or the provider's side: it costs nothing. `status` is the error's code. */
 export async function release(booked: Booked, served: Served | undefined, attempts: number, status: string): Promise<Receipt> {
-  return booked.running.ledger.release(endOf(booked, served ?? attempts, undefined, status));
+  return booked.running.ledger.release(endOf(booked, served ?? attempts, undefined, status, undefined));
 }
 
-function endOf(booked: Booked, served: Served | number, usage: Usage | undefined, status: string): RequestEnd {
+function endOf(booked: Booked, served: Served | number, usage: Usage | undefined, status: string, price: RequestEnd['price']): RequestEnd {
   const { clock } = booked.running;
   const { startedMs, id } = booked.call;
   const by = typeof served === 'number' ? undefined : served;
@@ -74,6 +75,6 @@ function endOf(booked: Booked, served: Served | number, usage: Usage | undefined
     firstByteMs: by?.firstByteMs === undefined ? undefined : Math.round(by.firstByteMs - startedMs),
     attempts: typeof served === 'number' ? served : served.attempts,
     nowMs: clock.nowMs(),
-    price: undefined,
+    price,
   };
 }
