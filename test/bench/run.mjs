@@ -1,4 +1,7 @@
-// npm run bench [-- --rounds N --c N --seconds N --quick --only json|sse --servers nginx,bare,findtoken --folder DIR --json]
+// npm run bench [-- --rounds N --c N --seconds N --quick --only json|sse --servers nginx,bare,findtoken --folder DIR --json
+//   --prof DIR --against DIR --write FILE]
+// `--c 1,64,256` runs whole answers at each; `--write docs/performance.md` puts this run's figures there; `--prof` keeps findtoken's CPU
+// profiles; `--against` adds another checkout, built, as `before`.
 // All servers live side by side and take one-second slices in turn, so that a ratio compares neighbours in time.
 import { parseArgs } from 'node:util';
 import { EVENTS_A_STREAM, requestBody } from './canned.mjs';
@@ -6,27 +9,31 @@ import { cpuUs, median, quantile, rssMib, table } from './figures.mjs';
 import { load } from './load.mjs';
 import { openRig } from './rig.mjs';
 import { startServer, startUpstreams } from './servers.mjs';
+import { writePage } from './page.mjs';
 import { judge } from './targets.mjs';
 
 const STREAMS_AT_ONCE = 32;
+/** All that was told, for the page. */
+const said = [];
 
 const { values: given } = parseArgs({
   options: {
     rounds: { type: 'string' }, c: { type: 'string', default: '64' }, seconds: { type: 'string', default: '1' }, quick: { type: 'boolean', default: false },
     only: { type: 'string' }, servers: { type: 'string', default: 'nginx,bare,findtoken' }, folder: { type: 'string' }, json: { type: 'boolean', default: false },
-    prof: { type: 'string' }, against: { type: 'string' },
+    prof: { type: 'string' }, against: { type: 'string' }, write: { type: 'string' },
   },
 });
 const plan = {
   rounds: Number(given.rounds ?? (given.quick ? 3 : 15)),
   seconds: Number(given.seconds),
   warmUpSeconds: given.quick ? 1 : 4,
-  connections: { json: Number(given.c), sse: Math.min(Number(given.c), STREAMS_AT_ONCE) },
   kinds: given.only === undefined ? ['json', 'sse'] : [given.only],
+  /** Whole answers at each number of connections, streams at the largest that makes sense. */
+  connections: { json: given.c.split(',').map(Number), sse: [Math.min(Math.max(...given.c.split(',').map(Number)), STREAMS_AT_ONCE)] },
 };
 process.exitCode = (await main()) ? 0 : 1;
 
-/** Runs every suite; true where each answer was whole and 2xx. */
+/** Runs every suite; true where each answer was whole and 2xx and, but for a quick run, no bar was missed. */
 async function main() {
   const rig = openRig({ folder: given.folder, profiles: given.prof, against: given.against });
   try {
@@ -37,12 +44,13 @@ async function main() {
     for (const name of names) servers.push(await startServer(rig, name, origins));
     for (const server of servers) for (const kind of plan.kinds) await probe(server, kind);
     const suites = [];
-    for (const kind of plan.kinds) suites.push(await suite(rig, servers, kind));
+    for (const kind of plan.kinds) for (const connections of plan.connections[kind]) suites.push(await suite(rig, servers, kind, connections));
     for (const { name, audit } of servers) {
       if (audit !== undefined) say(`\n${name} audit: ${await audit().then((text) => text.trim().split('\n').at(-1), (error) => `FAILED, ${error.message}`)}`);
     }
+    if (given.write !== undefined) writePage(given.write, { notes: rig.notes, lines: said });
     if (given.json) console.log(JSON.stringify(suites.map(({ kind, connections, rows }) => ({ kind, connections, rows }))));
-    return suites.every(({ bad }) => bad === 0);
+    return suites.every(({ bad, missed }) => bad === 0 && missed === 0);
   } finally {
     await rig.close();
   }
@@ -57,8 +65,7 @@ async function probe({ name, port, paths, headers }, kind) {
   if (answer.status !== 200 || !isRight) throw new Error(`${name} answers ${answer.status} to a ${kind} request, with ${events} events: ${text.slice(0, 300)}`);
 }
 
-async function suite(rig, servers, kind) {
-  const connections = plan.connections[kind];
+async function suite(rig, servers, kind, connections) {
   for (const server of servers) await load(rig, server, { kind, connections, seconds: plan.warmUpSeconds });
   const slices = new Map(servers.map(({ name }) => [name, []]));
   for (let round = 0; round < plan.rounds; round += 1) {
@@ -95,13 +102,16 @@ function report(servers, kind, connections, slices) {
     kind, connections, rows: Object.fromEntries(figures), bad: total([...figures.values()].map(({ bad }) => bad)),
     ratio: (name, other) => (has(name) && has(other) ? median(ratios(name, other)) : undefined), figure: (name) => figures.get(name),
   };
-  for (const line of judge(summary)) say(line);
+  const verdicts = judge(summary);
+  summary.missed = given.quick ? 0 : verdicts.filter((line) => line.startsWith('MISSED')).length;
+  for (const line of verdicts) say(`- ${line}`);
   if (summary.bad > 0) say(`FAILED: ${summary.bad} answers were not whole or not 2xx`);
   return summary;
 }
 
 /** The report goes to stdout, unless a machine reads there. */
 function say(line) {
+  said.push(line);
   (given.json ? console.error : console.log)(line);
 }
 
