@@ -102,8 +102,9 @@ async function serve(running: Running, hosts: ReadonlySet<string> | undefined, r
 /** Sends an answer whose request may not have been read to its end; then the connection cannot be used again. */
 async function deliver(running: Running, call: Call, answer: Answer): Promise<void> {
   const isUnread = !call.req.complete;
-  const headers = { ...corsHeaders(call.req, running.settings), ...answer.headers };
-  sendAnswer(call, { ...answer, headers, close: isUnread || running.isDraining() });
+  const isLast = isUnread || running.isDraining();
+  if (call.req.headers.origin === undefined && !isLast) sendAnswer(call, answer);
+  else sendAnswer(call, { ...answer, headers: { ...corsHeaders(call.req, running.settings), ...answer.headers }, close: isLast });
   if (isUnread && !call.req.destroyed) call.req.resume();
 }
 
@@ -130,8 +131,9 @@ function logAccess(running: Running, call: Call, answer: Answer | Streamed, owne
     path: call.path.replace(/sk-[\w-]{8,}/g, 'sk-…'),
     status: answer.status,
     dur_ms: Math.round(running.clock.monotonicMs() - call.startedMs),
-    ...(owner === undefined ? {} : { account_id: owner.accountId, key_id: owner.keyId }),
-    ...(answer.chat === undefined ? {} : { chat: answer.chat }),
+    account_id: owner?.accountId,
+    key_id: owner?.keyId,
+    chat: answer.chat,
   };
   running.log.access(line);
   running.metrics.ended(line);
