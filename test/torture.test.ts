@@ -1,0 +1,60 @@
+/**
+ * The short form of the torture suite: a few kills, every fault of a provider, every odd client, each once. The long form is
+ * `node test/torture/run.mjs`; a seed that failed is tried again with FINDTOKEN_TORTURE_SEED.
+ */
+import { readFileSync } from 'node:fs';
+import t, { type Test } from 'tap';
+import { runClientFaults } from './torture/client-faults.ts';
+import { zones } from './torture/clock.ts';
+import { besideTheCommandLine, dearerStandIn, poor } from './torture/concurrency.ts';
+import { throwDice } from './torture/dice.ts';
+import { runFsyncs } from './torture/fsyncs.ts';
+import { runKills } from './torture/kills.ts';
+import { buildProgram } from './torture/machine.ts';
+import { runUpstreamFaults } from './torture/upstream-faults.ts';
+import { Verdicts } from './torture/verdict.ts';
+
+t.setTimeout(240_000);
+
+const seed = Number(process.env['FINDTOKEN_TORTURE_SEED'] ?? Date.now() % 1_000_000_000);
+const program = buildProgram();
+t.teardown(() => program.remove());
+t.comment(`seed ${seed}`);
+
+/** Every verdict as a line of the test. */
+function told(t: Test): Verdicts {
+  return new Verdicts(({ id, what, outcome, detail }) => (outcome === 'skipped' ? t.comment(`skipped: ${id} ${what}: ${detail}`) : void t.ok(outcome === 'held', `${id} ${what}`, { diagnostic: outcome !== 'held', detail, seed })));
+}
+
+t.test('K: killed at any moment, nothing that came whole is lost, doubled or wrong', async (t) => {
+  const figures = await runKills(program, { kills: 10, dice: throwDice(seed).fork('K'), verdicts: told(t) });
+  t.comment(JSON.stringify(figures));
+  t.ok(figures.answers > 0, 'there were answers to lose');
+  await runFsyncs(program, told(t));
+});
+
+t.test('U: every fault of a provider has its end and its price', async (t) => {
+  const { faults, calls } = await runUpstreamFaults(program, told(t));
+  t.comment(`${faults} faults, ${calls} calls`);
+});
+
+t.test('E: every client that leaves, stalls or lies', async (t) => {
+  await runClientFaults(program, told(t), false);
+});
+
+t.test('N: many at once, beside another process', async (t) => {
+  await poor(program, told(t), { parallel: 200 });
+  await besideTheCommandLine(program, told(t));
+  await dearerStandIn(program, told(t));
+});
+
+t.test('C: months are UTC\'s in every zone', async (t) => {
+  zones(told(t));
+});
+
+t.test('the figures that the docs show are those of the last run', async (t) => {
+  const { reliabilityPage, securityPage } = await import('./torture/docs.ts');
+  const figures = JSON.parse(readFileSync(new URL('./torture/last-run.json', import.meta.url), 'utf8')) as Parameters<typeof reliabilityPage>[0];
+  t.equal(readFileSync(new URL('../docs/reliability.md', import.meta.url), 'utf8'), reliabilityPage(figures));
+  t.equal(readFileSync(new URL('../docs/SECURITY.md', import.meta.url), 'utf8'), securityPage(figures));
+});
