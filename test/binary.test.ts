@@ -134,6 +134,10 @@ t.test('the commands work beside the running daemon', { skip }, async (t) => {
     t.ok(code === 0 || code === 1, 'it ends with a judgement', { diagnostic: code !== 0 && code !== 1, out, err });
     t.notMatch(out + err, /not part of this executable|Cannot find|ENOENT/, 'and misses no file of the program');
   });
+  await t.test('service', { skip: has('service') }, async (t) => {
+    const { out } = run(home, ['service', 'install', '--print', '--kind', 'systemd']);
+    t.ok(out.split('\n').includes(`ExecStart=${program} serve`), 'the unit starts the one file, which is its own runtime', { out });
+  });
   t.equal(run(home, ['audit']).code, 0, 'the books add up');
   await daemon.end('SIGTERM');
 });

@@ -11,6 +11,11 @@ export type { LoadedAddon } from './unpack.ts';
 /** The asset that names every addon carried, each with the SHA-256 that the build gave it. */
 const ADDONS = 'addons.json';
 
+/** Whether this is the single executable: then it is its own runtime, and no script can be named to run it again. */
+export function isEmbedded(): boolean {
+  return isSea();
+}
+
 /**
  * A text that the executable carries, under the name that it has in the package: `embeddedText('config/models.yaml')`.
  * @throws Error on a name that is not carried: a fault of the build.

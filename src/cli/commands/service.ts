@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { isEmbedded } from '../../embedded/index.ts';
 import { confirm } from '../ask.ts';
 import type { Call, Noun } from '../command.ts';
 import type { Context } from '../context.ts';
@@ -53,7 +54,8 @@ async function planOf(context: Context, { kind, isSystem }: { readonly kind: str
   const [, program] = process.argv;
   if (program === undefined) throw new Refusal('where findtoken is installed is not known; run it by its path.');
   const data = dirname(settings.database.path);
-  const unit = { node: process.execPath, program: resolve(program), config: settings.file, writes: [...new Set([data, dirname(keyFile)])], home };
+  const runtime = isEmbedded() ? { node: undefined, program: process.execPath } : { node: process.execPath, program: resolve(program) };
+  const unit = { ...runtime, config: settings.file, writes: [...new Set([data, dirname(keyFile)])], home };
   if (kind === 'launchd') {
     const file = isSystem ? '/Library/LaunchDaemons/dev.findtoken.plist' : join(home, 'Library', 'LaunchAgents', 'dev.findtoken.plist');
     return { file, text: launchdPlist(unit), next: [isSystem ? `sudo launchctl bootstrap system ${file}` : `launchctl bootstrap gui/$(id -u) ${file}`] };

@@ -1,7 +1,7 @@
 /** What a unit is written for. */
 export interface Unit {
-  /** Absolute path of the node that runs findtoken. */
-  readonly node: string;
+  /** Absolute path of the node that runs findtoken; undefined: the program is the single executable. */
+  readonly node: string | undefined;
   /** Absolute path of findtoken's program. */
   readonly program: string;
   /** Absolute path of the settings; undefined: where the daemon finds them itself. */
@@ -102,7 +102,7 @@ ${words}
 }
 
 function commandOf({ node, program, config }: Unit): readonly string[] {
-  return [node, program, 'serve', ...(config === undefined ? [] : ['--config', config])];
+  return [...(node === undefined ? [] : [node]), program, 'serve', ...(config === undefined ? [] : ['--config', config])];
 }
 
 /** In a unit a % begins a specifier, a $ a variable; quotes keep spaces. */
