@@ -38,14 +38,14 @@ function comparable(settings: Settings): object {
 t.test('without a file the defaults serve', async (t) => {
   const settings = loadSettings(NOWHERE);
   t.same(comparable({ ...settings, catalog: { models: new Map(), providers: new Map(), equivalents: new Map() } }), {
-    server: { host: '127.0.0.1', port: 8787, publicUrl: 'http://127.0.0.1:8787', workers: 1, hosts: [], corsOrigins: [], drainMs: 120_000 },
-    database: { path: '/home/ann/.local/share/findtoken/findtoken.db' },
+    server: { host: '127.0.0.1', port: 8787, publicUrl: 'http://127.0.0.1:8787', workers: 1, hosts: [], corsOrigins: [], drainMs: 120_000, metrics: 'loopback' },
+    database: { path: '/home/ann/.local/share/findtoken/findtoken.db', anchors: '/home/ann/.local/state/findtoken' },
     secrets: { masterKey: { kind: 'auto' } },
     billing: {
       usageFee: 55_000n, rechargeFee: 55_000n, minimumRecharge: 1_000_000_000n, byokFreeRequests: 1_000_000, byokFee: 50_000n,
       creditExpiryDays: 365, refundDays: 14, pictureTokens: 4_096, defaultMaxTokens: 16_384,
     },
-    limits: { requestsPerMinute: 600, concurrentRequests: 200, bodyBytes: 20_971_520, jsonDepth: 128 },
+    limits: { requestsPerMinute: 600, concurrentRequests: 200, bodyBytes: 20_971_520, jsonDepth: 128, inFlight: 10_000, loopLagMs: 3_000, connections: 20_000, connectionsPerAddress: 4_096 },
     routing: {
       retries: 3, backoffMs: [1_000, 2_000, 4_000], timeoutMs: 30_000, streamTimeoutMs: 120_000, healthIntervalMs: 30_000,
       deadlineMs: 90_000, maxAttempts: 10,
