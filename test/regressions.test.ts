@@ -191,7 +191,7 @@ t.test('R9 hanging up is neither free nor the full price (GHSA-724j-f2pf-phf7, s
     response.write('data: {"choices":[{"index":0,"delta":{"content":"a word"},"finish_reason":null}]}\n\n');
   });
   const controller = new AbortController();
-  const response = await fetch(`${house.url}/v1/chat/completions`, { method: 'POST', signal: controller.signal, headers: { authorization: `Bearer ${house.key}`, 'content-type': 'application/json' }, body: JSON.stringify({ ...HELLO, max_tokens: 4_000, stream: true }) });
+  const response = await fetch(`${house.url}/v1/chat/completions`, { method: 'POST', signal: controller.signal, headers: { authorization: `Bearer ${house.key}`, 'content-type': 'application/json', 'x-findtoken-mode': 'standard' }, body: JSON.stringify({ ...HELLO, max_tokens: 4_000, stream: true }) });
   await response.body?.getReader().read();
   controller.abort();
   const row = await house.lastRow();
