@@ -8,6 +8,7 @@ import type { Json, JsonObject } from './types.ts';
 const TOOL_CALLS_MAX = 1_024;
 /** As many as `readChatRequest` lets a client ask for. */
 const CHOICES_MAX = 128;
+const NOT_AROUND = ['usage', 'choices'] as const;
 
 /** What frames that name themselves badly are called. */
 export interface FrameNames {
@@ -30,14 +31,12 @@ export interface FrameChoice {
 
 /** The fields around the choices of a chunk: OpenAI's, under our name for the model, less usage. */
 export function shapeEnvelope(frame: JsonObject, names: FrameNames, quirks: AnswerQuirks): JsonObject {
-  const envelope = withoutExtras(frame, quirks, ['usage', 'choices']);
-  return {
-    ...envelope,
-    id: textOf(frame['id']) ?? names.id,
-    object: 'chat.completion.chunk',
-    created: typeof frame['created'] === 'number' ? frame['created'] : names.created,
-    model: names.model,
-  };
+  const envelope = withoutExtras(frame, quirks, NOT_AROUND);
+  envelope['id'] = textOf(frame['id']) ?? names.id;
+  envelope['object'] = 'chat.completion.chunk';
+  envelope['created'] = typeof frame['created'] === 'number' ? frame['created'] : names.created;
+  envelope['model'] = names.model;
+  return envelope;
 }
 
 /** The choices of a frame, those that are none left out. */

@@ -7,6 +7,8 @@ import { addAnswer, hasSubstance, readFinish, shapeMessage, withoutExtras } from
 import type { Failure, Json, JsonObject, TransportFailure, WholeAnswer, WholeReply, WholeTarget } from './types.ts';
 import { readUsage, writeUsage } from './usage.ts';
 
+const USAGE = ['usage'] as const;
+
 export type WholeOutcome = Failure | { readonly kind: 'answered'; readonly answer: WholeAnswer };
 
 /** Where nothing came of it for a passing reason, the same provider may be asked again, if the request never reached it. */
@@ -59,23 +61,14 @@ function readAnswer(body: JsonObject, target: WholeTarget): WholeOutcome {
   // A picture of a refused prompt or answer: 200, no code, no text.
   if (!written && (body['input_sensitive'] === true || body['output_sensitive'] === true)) return { ...brokenAnswer('sensitive', 'policy'), maybeServed: false };
   const usage = readUsage(body['usage'], fieldsOf(list[0])['usage']);
-  const answer = withoutExtras(body, quirks, ['usage']);
-  return {
-    kind: 'answered',
-    answer: {
-      body: {
-        ...answer,
-        id: textOf(body['id']) ?? `chatcmpl-${target.requestId}`,
-        object: 'chat.completion',
-        created: typeof body['created'] === 'number' ? body['created'] : (target.createdS ?? 0),
-        model: target.model.id,
-        choices,
-        ...(usage === undefined ? {} : { usage: writeUsage(usage) }),
-      },
-      usage,
-      completionEstimate: tokensOf(measure),
-    },
-  };
+  const answer = withoutExtras(body, quirks, USAGE);
+  answer['id'] = textOf(body['id']) ?? `chatcmpl-${target.requestId}`;
+  answer['object'] = 'chat.completion';
+  answer['created'] = typeof body['created'] === 'number' ? body['created'] : (target.createdS ?? 0);
+  answer['model'] = target.model.id;
+  answer['choices'] = choices;
+  if (usage !== undefined) answer['usage'] = writeUsage(usage);
+  return { kind: 'answered', answer: { body: answer, usage, completionEstimate: tokensOf(measure) } };
 }
 
 function shapeChoice(choice: JsonObject, at: number, quirks: AnswerQuirks): { readonly choice: JsonObject; readonly message: JsonObject } | Failure | undefined {

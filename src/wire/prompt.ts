@@ -72,7 +72,7 @@ function copyText(value: unknown, copying: Copying): Json {
 }
 
 /**
- * Copies a JSON value, less `__proto__`, and weighs its JSON text without writing it.
+ * Copies a JSON value onto objects without a prototype, less `__proto__`, and weighs its JSON text without writing it.
  * @throws Fault invalid_request over 128 levels: the client's fault.
  */
 export function copyJson(value: unknown, copying: Copying, depth = 0): Json {
@@ -108,7 +108,7 @@ export function copyJson(value: unknown, copying: Copying, depth = 0): Json {
 }
 
 function copyFields(fields: Fields, copy: (name: string, value: unknown) => Json): JsonObject {
-  const copied: Record<string, Json> = {};
+  const copied: Record<string, Json> = Object.create(null);
   for (const name of Object.keys(fields)) {
     if (name !== '__proto__') copied[name] = copy(name, fields[name]);
   }

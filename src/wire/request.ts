@@ -66,10 +66,10 @@ export function readChatRequest(raw: unknown, options: RequestOptions): ChatRequ
   };
 }
 
-/** The client's fields, copied and weighed on the way; a field that would set a prototype is none of them. */
+/** The client's fields on objects without a prototype, weighed on the way. */
 function copyBody(raw: Fields, prompt: PromptMeasure): JsonObject {
   const messages = readMessages(raw['messages']);
-  const body: Record<string, Json> = {};
+  const body: Record<string, Json> = Object.create(null);
   for (const name of Object.keys(raw)) {
     const value = raw[name];
     if (OWN_FIELDS.has(name) || isUnsetNumber(name, value)) continue;

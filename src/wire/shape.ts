@@ -27,12 +27,13 @@ export function readFinish(value: Json | undefined): Finish {
 }
 
 /** The body's fields less the provider's own extras and the fields named. */
-export function withoutExtras(body: JsonObject, quirks: AnswerQuirks, names?: readonly string[]): Record<string, Json> {
+export function withoutExtras(body: JsonObject, quirks: AnswerQuirks, names: readonly string[]): Record<string, Json> {
   const extras = quirks.extras?.body;
   const kept: Record<string, Json> = {};
   // Not a copy with deletions: an object that lost a field is slow ever after.
-  for (const [name, value] of Object.entries(body)) {
-    if (extras?.includes(name) === true || names?.includes(name) === true || name === '__proto__') continue;
+  for (const name of Object.keys(body)) {
+    const value = body[name];
+    if (value === undefined || extras?.includes(name) === true || names.includes(name) || name === '__proto__') continue;
     kept[name] = value;
   }
   return kept;
