@@ -136,7 +136,7 @@ export function createBatch(db: Connection): Batch {
 function add(groups: Map<string, Group>, request: Tally): void {
   const { account, keyId, model, provider, mode } = request;
   const minute = Math.floor(request.endedMs / MINUTE_MS);
-  const name = [minute, account, keyId, model, provider, mode].join('\u001f');
+  const name = `${minute}\n${account}\n${keyId}\n${model}\n${provider}\n${mode}`;
   const group = groups.get(name) ?? { account, keyId, model, provider, mode, minute, totals: noTotals() };
   groups.set(name, group);
   const { totals } = group;

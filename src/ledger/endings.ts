@@ -42,11 +42,10 @@ export function createEndingBooks(db: Connection, batch: Batch, transfers: Pick<
     if (changes !== 1) return undefined;
     purse.balance -= cost;
     purse.held -= hold;
-    const told = { reference: id, note: '', atMs: nowMs };
     // The account pays the provider's part and our fee, the operator what is short. Nothing moves for nothing.
-    if (providerCost > 0n) transfers.record({ kind: 'usage', debit: account, credit: SYSTEM.providerCost, amount: providerCost, ...told });
-    if (fee > 0n) transfers.record({ kind: 'fee', debit: account, credit: SYSTEM.fees, amount: fee, ...told });
-    if (shortfall > 0n) transfers.record({ kind: 'shortfall', debit: SYSTEM.shortfall, credit: SYSTEM.providerCost, amount: shortfall, ...told });
+    if (providerCost > 0n) transfers.record({ kind: 'usage', debit: account, credit: SYSTEM.providerCost, amount: providerCost, reference: id, note: '', atMs: nowMs });
+    if (fee > 0n) transfers.record({ kind: 'fee', debit: account, credit: SYSTEM.fees, amount: fee, reference: id, note: '', atMs: nowMs });
+    if (shortfall > 0n) transfers.record({ kind: 'shortfall', debit: SYSTEM.shortfall, credit: SYSTEM.providerCost, amount: shortfall, reference: id, note: '', atMs: nowMs });
     if (state === 'released' && month !== '') giveBack.run(account, month);
     batch.tally(tallyOf(request, measures, nowMs, parts));
     return { id, first: true, cost, shortfall, balance: purse.balance, held: purse.held };
@@ -113,9 +112,9 @@ function share(charge: Charge, covered: bigint): Parts {
 function tallyOf(request: OpenRequest, measures: Measures, endedMs: number, parts: Parts): Tally {
   const { status, promptTokens, cachedTokens, completionTokens } = measures;
   const { account, keyId, mode } = request;
+  const { cost, providerCost, fee, shortfall } = parts;
   return {
-    ...parts,
-    account, keyId, mode, endedMs,
+    cost, providerCost, fee, shortfall, account, keyId, mode, endedMs,
     model: measures.model === '' ? request.model : measures.model,
     provider: measures.provider === '' ? request.provider : measures.provider,
     // A client that hung up got what it paid for: no failure of ours.

@@ -1,7 +1,7 @@
 import { limitIn, STATUSES } from './accounts.ts';
 import type { Sync } from './books.ts';
 import type { Connection } from './connection.ts';
-import { big, flag, int, rowOf, rowsOf, text, unless, whole, word, type Row } from './rows.ts';
+import { big, flag, int, rowsOf, text, unless, whole, word, type Row } from './rows.ts';
 import type { ApiKey, KeyOwner, Ledger } from './types.ts';
 
 export type KeyBooks = Sync<Pick<Ledger, 'createKey' | 'listKeys' | 'revokeKey' | 'findKey'>>;
@@ -17,7 +17,7 @@ export function createKeyBooks(db: Connection): KeyBooks {
   const find = db.prepare(`SELECT k.id AS key_id, a.id AS account_id, a.status, a.requests_per_minute, w.may_overdraw, w.balance, w.held,
       (SELECT coalesce(group_concat(DISTINCT provider), '') FROM byok_keys WHERE account = a.no) AS providers
     FROM api_keys k JOIN accounts a ON a.no = k.account JOIN wallets w ON w.no = a.no
-    WHERE k.hash = ? AND k.revoked_ms = 0`);
+    WHERE k.hash = ? AND k.revoked_ms = 0`).raw();
   return {
     createKey({ id, accountId, name, hash, last4, nowMs }) {
       const { changes } = add.run({ id, account: accountId, name, hash, last4, now: whole(nowMs) });
@@ -26,8 +26,8 @@ export function createKeyBooks(db: Connection): KeyBooks {
     listKeys: (accountId) => rowsOf(list.all(accountId)).map(keyIn),
     revokeKey: (account, id, nowMs) => revoke.run({ account, id, now: whole(nowMs) }).changes === 1,
     findKey(hash) {
-      const row = rowOf(find.get(hash));
-      return row === undefined ? undefined : ownerIn(row);
+      const found = find.get(hash);
+      return Array.isArray(found) ? ownerIn(found) : undefined;
     },
   };
 }
@@ -44,7 +44,9 @@ function keyIn(row: Row): ApiKey {
   };
 }
 
-function ownerIn(row: Row): KeyOwner {
+/** Read by place: SQLite would make each column's name anew for every row, and this row is read with every request. */
+function ownerIn([key_id, account_id, status, requests_per_minute, may_overdraw, balance, held, byok]: readonly unknown[]): KeyOwner {
+  const row: Row = { key_id, account_id, status, requests_per_minute, may_overdraw, balance, held, providers: byok };
   const providers = text(row, 'providers');
   return {
     keyId: text(row, 'key_id'),
