@@ -57,7 +57,7 @@ t.test('nothing is told by colour alone, and without colour there is none', asyn
   t.match(words, /✗ kimi +down +12s/);
   t.match(words, /◐ zhipu +resting +4s/);
   t.match(words, /◐ minimax +trying +now/);
-  t.match(words, /✗ providers_unavail/);
+  t.match(words, /✗ providers_una…/);
   t.match(words, /! aborted/);
   const { daemon: _, ...rest } = fixedFrame();
   t.match(stripVTControlCharacters(statsText({ ...rest, daemon: undefined }, { columns: 80, rows: 24, colour: false })), /○ no daemon {2}start it with findtoken serve/);

@@ -1,5 +1,6 @@
 import { spanText } from '../format.ts';
 import { formatUsd } from '../../money/index.ts';
+import { fitted } from '../printable.ts';
 import { errorShare, short, shortMs } from '../stats/figures.ts';
 import type { CallLine, ProviderLine, StatsFrame, Total } from '../stats/figures.ts';
 import { layOut, rowLine, titleLine } from '../table.ts';
@@ -31,9 +32,12 @@ const PROVIDERS: readonly Column<ProviderLine>[] = [
   { title: 'why', text: ({ reason }) => reason, dropAt: 1 },
 ];
 
+/** The longest codes are told by their beginning; `logs` shows them whole. */
+const STATUS_COLUMNS = 14;
+
 const CALLS: readonly Column<CallLine>[] = [
   { title: 'time', text: ({ endedMs }) => new Date(endedMs).toISOString().slice(11, 19), least: 8 },
-  { title: 'status', text: ({ status }) => `${signOf(status)} ${status}`, least: 9 },
+  { title: 'status', text: ({ status }) => `${signOf(status)} ${fitted(status, STATUS_COLUMNS)}`, least: 9 },
   { title: 'model', text: ({ model, stream }) => `${model}${stream ? ' ⇣' : ''}`, least: 14 },
   { title: 'provider', text: ({ provider }) => provider, least: 8, dropAt: 4 },
   { title: 'key', text: ({ key }) => key, least: 8, dropAt: 5 },
