@@ -201,6 +201,13 @@ t.test("the operator's key of a provider replaces the one before", async (t) => 
   t.same(view, { object: 'provider_key', provider: 'deepseek', key: 'sk-…0002', updated: NOON_MS / 1000 + 1 });
   t.same(await listProviderKeys(parts), [view]);
   t.same([...(await openProviderKeys(parts))], [['deepseek', 'sk-second-key-0002']]);
+  const [stored] = await parts.ledger.listProviderKeys();
+  if (stored === undefined) return t.fail('a key is stored');
+  await parts.ledger.saveProviderKey({ ...stored, provider: 'qwen' });
+  await t.rejects(openProviderKeys(parts), /VaultError|sealed|row/i, 'a row that was moved does not open');
+  const unreadable: string[] = [];
+  t.same([...(await openProviderKeys(parts, (provider) => unreadable.push(provider)))], [['deepseek', 'sk-second-key-0002']], 'and stops no other provider');
+  t.same(unreadable, ['qwen']);
   t.equal((await setProviderKey(parts, { provider: 'deepseek', apiKey: 'short' })).key, 'sk-…', 'of a short key nothing is shown');
   await refused(t, setProviderKey(parts, { provider: 'nobody', apiKey: 'sk-x' }), 'invalid_request', /known are/, 'an unknown provider', 'provider');
 });

@@ -23,12 +23,26 @@ export async function listProviderKeys(parts: Pick<AccountParts, 'ledger'>): Pro
   return (await parts.ledger.listProviderKeys()).map(providerKeyView);
 }
 
-/** Provider id → the operator's stored key in the clear, for the daemon to hand to `upstream.send`. Shown to nobody. */
+/**
+ * Provider id → the operator's stored key in the clear, for the daemon to hand to `upstream.send`. Shown to nobody.
+ * A row that does not open (altered, swapped) is told to `onUnreadable` and left out, for one bad row must not stop a daemon's other
+ * providers; without `onUnreadable` it is thrown.
+ * @throws VaultError
+ */
 export async function openProviderKeys(
   parts: Pick<AccountParts, 'ledger'> & { readonly vault: Pick<Vault, 'unseal'> },
+  onUnreadable?: (provider: string, error: unknown) => void,
 ): Promise<ReadonlyMap<string, string>> {
-  const keys = await parts.ledger.listProviderKeys();
-  return new Map(keys.map(({ provider, sealed }) => [provider, parts.vault.unseal(sealed, bindingOf(provider))]));
+  const opened = new Map<string, string>();
+  for (const { provider, sealed } of await parts.ledger.listProviderKeys()) {
+    try {
+      opened.set(provider, parts.vault.unseal(sealed, bindingOf(provider)));
+    } catch (error) {
+      if (onUnreadable === undefined) throw error;
+      onUnreadable(provider, error);
+    }
+  }
+  return opened;
 }
 
 /** A sealed key opens only as the row it was sealed for; the operator's rows belong to no account. */

@@ -1,5 +1,5 @@
 import { openByok, openProviderKeys } from '../accounts/index.ts';
-import type { Credential, Credentials } from '../gateway/index.ts';
+import type { Credential, Credentials, Log } from '../gateway/index.ts';
 import type { Ledger } from '../ledger/index.ts';
 import type { Settings } from '../settings/index.ts';
 import type { Vault } from '../vault/index.ts';
@@ -12,7 +12,7 @@ const LOOK_MS = 250;
  * the books. The books are read at every call, so that a key set by the command line counts at the next request; what was
  * unsealed is kept until the stored rows change.
  */
-export function createCredentials(parts: { readonly settings: Settings; readonly ledger: Ledger; readonly vault: () => Promise<Vault> }): Credentials {
+export function createCredentials(parts: { readonly settings: Settings; readonly ledger: Ledger; readonly vault: () => Promise<Vault>; readonly log: Pick<Log, 'error'> }): Credentials {
   const { settings, ledger } = parts;
   let stamp = '';
   let lookedMs = Number.NEGATIVE_INFINITY;
@@ -22,7 +22,7 @@ export function createCredentials(parts: { readonly settings: Settings; readonly
     lookedMs = performance.now();
     const newest = rows.map(({ provider, updatedMs }) => `${provider}@${updatedMs}`).join(' ');
     if (newest !== stamp) {
-      opened = rows.length === 0 ? new Map() : await openProviderKeys({ ledger, vault: await parts.vault() });
+      opened = rows.length === 0 ? new Map() : await openProviderKeys({ ledger, vault: await parts.vault() }, (provider, error) => parts.log.error(`operator_key_unreadable: findtoken providers set-key ${provider}`, error));
       stamp = newest;
     }
     return opened;
