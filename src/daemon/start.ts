@@ -5,6 +5,7 @@ import { createSandbox } from '../sandbox/index.ts';
 import type { Settings } from '../settings/index.ts';
 import { createUpstream } from '../upstream/index.ts';
 import { openVault, type Vault } from '../vault/index.ts';
+import { keepAnchor } from './anchor.ts';
 import { createCredentials } from './credentials.ts';
 import { startJobs } from './jobs.ts';
 import { liveSettings } from './live-settings.ts';
@@ -15,6 +16,9 @@ import { prepareSandbox, welcomeLines } from './welcome.ts';
 /** Exit codes of the daemon, after sysexits: 0 stopped as asked, 70 a bug, 74 the books failed. */
 const EXIT = { stopped: 0, bug: 70, books: 74 } as const;
 
+/** A hold and its settlement write some 30 KiB; the reserve ends two thousand, the ballast five hundred. */
+const SPACE = { reserveBytes: 64 * 1_048_576, ballastBytes: 16 * 1_048_576 } as const;
+
 export interface StartDaemon {
   readonly settings: Settings;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -22,6 +26,8 @@ export interface StartDaemon {
   readonly version: string;
   /** Reads the settings again, at a SIGHUP; without it, that signal is ignored. */
   readonly reload?: () => Promise<Settings>;
+  /** Serves from a book that is older than it was; see `keepAnchor`. */
+  readonly acceptRollback?: boolean;
   /** Says something to people, in one write: standard output. */
   readonly print: (text: string) => void;
 }
@@ -45,8 +51,10 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
   const live = liveSettings(options.settings);
   const { settings } = live;
   const log = openLog(settings.log, process.stderr.isTTY);
-  const ledger = await openLedger({ path: settings.database.path, as: 'daemon' });
+  const ledger = await openLedger({ path: settings.database.path, as: 'daemon', space: SPACE });
   try {
+    const { anchors: folder, path: databasePath } = settings.database;
+    const stopAnchor = await keepAnchor({ folder, databasePath, ledger, acceptRollback: options.acceptRollback === true, log });
     const recovered = await ledger.recover(CLOCK.nowMs());
     if (recovered.released + recovered.settled > 0) log.info('recovered', recovered);
     const vault = await vaultFor(options, ledger, log);
@@ -66,6 +74,7 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
       await stopJobs().catch((error: unknown) => log.error('last_beat_failed', error));
       await upstream.close();
       await sandbox?.close();
+      await stopAnchor().catch((error: unknown) => log.error('last_anchor_failed', error));
       await ledger.close();
       log.flush();
     };

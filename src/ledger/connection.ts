@@ -69,14 +69,20 @@ export function takeDaemonLock(path: string): Connection {
 
 /**
  * Remembers which file was opened. SQLite goes on writing into a file that was moved or deleted, and what it commits
- * there is gone at the next start; the answer says whether the path still leads to the same file.
+ * there is gone at the next start; the answer says whether the paths of database and journals still lead to the same files.
+ * A journal counts from when it is first seen: SQLite makes it at the first write, and keeps it while a connection is open.
  */
 export function rememberFile(path: string): () => boolean {
-  const opened = statSync(path, { bigint: true });
-  return () => {
-    const now = statSync(path, { bigint: true, throwIfNoEntry: false });
-    return now !== undefined && now.ino === opened.ino && now.dev === opened.dev;
+  const known = new Map<string, { readonly ino: bigint; readonly dev: bigint }>();
+  const isSame = (file: string): boolean => {
+    const now = statSync(file, { bigint: true, throwIfNoEntry: false });
+    const before = known.get(file);
+    if (before === undefined && now !== undefined) known.set(file, now);
+    return before === undefined || (now !== undefined && now.ino === before.ino && now.dev === before.dev);
   };
+  const files = [path, `${path}-wal`, `${path}-shm`];
+  files.forEach(isSame);
+  return () => files.every(isSame);
 }
 
 /** SQLite's code, such as `SQLITE_FULL`, where the error is the disk's or the file's fault; undefined for a bug of ours. */

@@ -7,7 +7,8 @@ export type LedgerErrorCode =
   | 'ledger_older'
   | 'ledger_read_only'
   | 'ledger_closed'
-  | 'ledger_unfit';
+  | 'ledger_unfit'
+  | 'ledger_rolled_back';
 
 /** The books cannot be opened, or not be used in this way. The message names the file and the mend, for the operator. */
 export class LedgerError extends Error {

@@ -48,7 +48,7 @@ function openInThread({ path }: OpenLedger, readonly: boolean): Ledger {
 }
 
 /** The lock, the worker that writes, and a connection of this thread's own that reads every row afresh. */
-async function openForDaemon({ path }: OpenLedger): Promise<Ledger> {
+async function openForDaemon({ path, space }: OpenLedger): Promise<Ledger> {
   const lock = takeDaemonLock(path);
   try {
     const first = openConnection({ path, readonly: false });
@@ -58,7 +58,7 @@ async function openForDaemon({ path }: OpenLedger): Promise<Ledger> {
       first.close();
     }
     const boot = mintBoot();
-    const writer = await startWriter({ path, boot });
+    const writer = await startWriter({ path, boot, space });
     const db = openConnection({ path, readonly: true });
     const books = createBooks(db, boot);
     let closed: Promise<void> | undefined;

@@ -5,6 +5,7 @@ import type {
   UsageTotals,
 } from './records.ts';
 import type { LifeLedger } from './life-types.ts';
+import type { SpaceRules } from './space.ts';
 import type { RechargeLedger } from './recharge-types.ts';
 
 export type * from './records.ts';
@@ -94,4 +95,6 @@ export interface OpenLedger {
    * `cli`: short transactions of its own in this thread. `read`: refuses to write, and fails where the file is missing.
    */
   readonly as: 'daemon' | 'cli' | 'read';
+  /** The daemon's form: room on the disk that is kept for ending what runs; none without it. */
+  readonly space?: SpaceRules;
 }

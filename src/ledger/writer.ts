@@ -3,6 +3,7 @@ import { embeddedText } from '../embedded/index.ts';
 import { closedError, LedgerError, storageFault } from './errors.ts';
 import type { Operation, WriteArgs, WriteName, WriteResults } from './operations.ts';
 import { pack, unpackTold, type Sent, type Told } from './packing.ts';
+import type { SpaceRules } from './space.ts';
 
 /** A larger batch would keep the command line waiting for the write lock. */
 const BATCH_MAX = 512;
@@ -13,6 +14,7 @@ const GATHER_MS = 5;
 export interface WriterOptions {
   readonly path: string;
   readonly boot: string;
+  readonly space?: SpaceRules | undefined;
 }
 
 export interface Writer {

@@ -18,6 +18,7 @@ export const SERVE: Verb = {
     { flags: '--host <address>', about: 'listen here instead of server.host' },
     { flags: '--port <number>', about: 'listen here instead of server.port; 0 takes a free one' },
     { flags: '--sandbox', about: 'add a provider that answers offline, with a key ready to use' },
+    { flags: '--accept-rollback', about: 'serve from a database that is older than it was when it was last served' },
   ],
   examples: ['findtoken serve --sandbox', 'findtoken serve --host 0.0.0.0 --port 8080'],
   async run({ context, given }) {
@@ -29,7 +30,7 @@ export const SERVE: Verb = {
     const { startDaemon } = await import('../../daemon/index.ts');
     context.leaveSignals();
     const { env, home, terminal } = context;
-    const daemon = await startDaemon({ settings, reload: read, env, home, version: packageVersion(), print: (line) => terminal.print(line) }).catch((error: unknown) => {
+    const daemon = await startDaemon({ settings, reload: read, acceptRollback: given.flag('accept-rollback'), env, home, version: packageVersion(), print: (line) => terminal.print(line) }).catch((error: unknown) => {
       throw cannotListen(error, settings.server);
     });
     const exitCode = await daemon.stopped;

@@ -1,0 +1,246 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import t, { type Test } from 'tap';
+import { keepAnchor } from '../src/daemon/anchor.ts';
+import { openLedger, type Ledger } from '../src/ledger/index.ts';
+import { Sha256 } from '../src/ledger/sha256.ts';
+import { pause } from './support/provider.ts';
+
+const NOW_MS = Date.UTC(2026, 10, 23);
+const FIXTURES = new URL('./fixtures/schemas/', import.meta.url);
+
+function holdOf(id: string): Parameters<Ledger['hold']>[0] {
+  return { id, accountId: 'acct_ann', keyId: 'key_1', mode: 'standard', model: 'm', requestedModel: 'm', provider: 'p', stream: true, ceiling: 100n, byok: undefined, nowMs: NOW_MS };
+}
+
+function settlementOf(id: string): Parameters<Ledger['settle']>[0] {
+  return {
+    id, status: 'ok', model: 'm', provider: 'p', promptTokens: 1, cachedTokens: 0, completionTokens: 1, reasoningTokens: 0, usageOrigin: 'reported',
+    latencyMs: 1, firstByteMs: undefined, attempts: 1, nowMs: NOW_MS, price: undefined, charge: { total: 11n, provider: 10n, fee: 1n },
+  };
+}
+
+async function furnish(ledger: Ledger): Promise<void> {
+  await ledger.createAccount({ id: 'acct_ann', email: 'ann@example.com', status: 'active', nowMs: NOW_MS });
+  await ledger.grant({ accountId: 'acct_ann', amount: 1_000_000n, reference: 'start', note: 'a gift', nowMs: NOW_MS });
+}
+
+async function serve(ledger: Ledger, id: string): Promise<void> {
+  await ledger.hold(holdOf(id));
+  await ledger.settle(settlementOf(id));
+}
+
+/** A small disk of its own; undefined where the system does not let us mount one. */
+function smallDisk(t: Test, size: string): string | undefined {
+  const folder = mkdtempSync(join(tmpdir(), 'findtoken-disk-'));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', folder], { stdio: 'ignore' });
+  } catch (error) {
+    t.comment(`no small disk: ${error instanceof Error ? error.message : 'mount failed'}`);
+    rmSync(folder, { recursive: true });
+    return undefined;
+  }
+  t.teardown(() => {
+    execFileSync('umount', ['-l', folder]);
+    rmSync(folder, { recursive: true });
+  });
+  return folder;
+}
+
+t.test('a full disk: nothing new begins, what runs is settled, and service resumes by itself', async (t) => {
+  const folder = smallDisk(t, '12m');
+  if (folder === undefined) {
+    t.pass('skipped: mounting a small disk needs root', { skip: true });
+    return;
+  }
+  const path = join(folder, 'books.db');
+  const ledger = await openLedger({ path, as: 'daemon', space: { reserveBytes: 2_000_000, ballastBytes: 2_000_000 } });
+  t.teardown(() => ledger.close());
+  await furnish(ledger);
+  t.ok(existsSync(`${path}.ballast`), 'room is kept beside the database');
+  const running = Array.from({ length: 60 }, (_, at) => `req_${at}`);
+  for (const id of running) t.match(await ledger.hold(holdOf(id)), { ok: true });
+
+  const filler = join(folder, 'somebody-else');
+  execFileSync('sh', ['-c', `cat /dev/zero > '${filler}' 2>/dev/null || true`]);
+  await pause(250);
+  await t.rejects(ledger.hold(holdOf('req_new')), { code: 'storage_unavailable', status: 503, headers: { 'retry-after': '5' } }, 'S1: a new request is refused');
+  t.match(await ledger.findAccount('acct_ann'), { held: 6_000n }, 'reading goes on');
+  for (const id of running) t.match(await ledger.settle(settlementOf(id)), { first: true, cost: 11n }, 'S2: every one that ran is settled');
+  t.notOk(existsSync(`${path}.ballast`), 'in the room that was kept for it');
+  await t.rejects(ledger.hold(holdOf('req_new')), { code: 'storage_unavailable' });
+
+  rmSync(filler);
+  await pause(250);
+  t.match(await ledger.hold(holdOf('req_new')), { ok: true }, 'S3: with room again it goes on, without a restart');
+  t.ok(existsSync(`${path}.ballast`), 'and room is kept anew');
+  await ledger.settle(settlementOf('req_new'));
+  t.same((await ledger.audit()).findings, []);
+});
+
+t.test('a disk that turns read-only is told, and forgotten when it is writable again', async (t) => {
+  const folder = smallDisk(t, '64m');
+  if (folder === undefined) {
+    t.pass('skipped: mounting a small disk needs root', { skip: true });
+    return;
+  }
+  const ledger = await openLedger({ path: join(folder, 'books.db'), as: 'daemon' });
+  t.teardown(() => ledger.close());
+  await furnish(ledger);
+  t.match(await ledger.hold(holdOf('req_1')), { ok: true });
+  await ledger.setNote('a', 'b');
+  try {
+    execFileSync('mount', ['-o', 'remount,ro', folder], { stdio: 'ignore' });
+  } catch (error) {
+    t.pass(`skipped: a file that is open for writing keeps its disk writable here (${error instanceof Error ? error.name : ''})`, { skip: true });
+    return;
+  }
+  await t.rejects(ledger.hold(holdOf('req_2')), { code: 'storage_unavailable' }, 'S4: nothing is dispatched');
+  execFileSync('mount', ['-o', 'remount,rw', folder]);
+  t.match(await ledger.hold(holdOf('req_2')), { ok: true });
+});
+
+t.test('a database that is moved, deleted or parted from its journal under the daemon is noticed within a second, also where nobody asks', async (t) => {
+  const cases = [
+    ['books.db', (path: string) => renameSync(path, `${path}.away`), 'moved'],
+    ['books.db', (path: string) => rmSync(path), 'deleted'],
+    ['books.db', (path: string) => { copyFileSync(path, `${path}.copy`); renameSync(`${path}.copy`, path); }, 'replaced'],
+    ['books.db-wal', (path: string) => rmSync(path), 'without its journal'],
+  ] as const;
+  for (const [name, harm, why] of cases) {
+    const folder = t.testdir({});
+    const ledger = await openLedger({ path: join(folder, 'books.db'), as: 'daemon' });
+    await furnish(ledger);
+    await pause(600);
+    const startedMs = performance.now();
+    harm(join(folder, name));
+    const failed = await Promise.race([ledger.failed, pause(3_000)]);
+    t.match(failed, { message: /moved or deleted/ }, why);
+    t.ok(performance.now() - startedMs < 1_500, `${why}: after ${Math.round(performance.now() - startedMs)} ms`);
+    await t.rejects(ledger.hold(holdOf('req_1')), { code: 'storage_unavailable' }, 'and nothing is taken any more');
+    await ledger.close();
+  }
+});
+
+t.test('our SHA-256 is everybody\'s', async (t) => {
+  for (const size of [0, 1, 55, 56, 57, 63, 64, 65, 119, 120, 128, 1_000, 70_000]) {
+    const bytes = Buffer.from(Array.from({ length: size }, (_, at) => (at * 31 + size) % 256));
+    const cut = size >> 1;
+    const ours = Buffer.from(new Sha256().update(bytes.subarray(0, cut)).update(bytes.subarray(cut)).digest()).toString('hex');
+    t.equal(ours, createHash('sha256').update(bytes).digest('hex'), `${size} bytes in two parts`);
+  }
+});
+
+t.test('a book that is older than it was is refused, unless the operator says that it shall stand', async (t) => {
+  const folder = t.testdir({ state: {} });
+  const path = join(folder, 'books.db');
+  const anchors = join(folder, 'state');
+  const warnings: string[] = [];
+  const open = async (acceptRollback = false) => {
+    const ledger = await openLedger({ path, as: 'cli' });
+    const log = { info: () => undefined, warn: (event: string) => void warnings.push(event) };
+    try {
+      return { ledger, stop: await keepAnchor({ folder: anchors, databasePath: path, ledger, acceptRollback, log }) };
+    } catch (error) {
+      await ledger.close();
+      throw error;
+    }
+  };
+  const close = async ({ ledger, stop }: Awaited<ReturnType<typeof open>>) => {
+    await stop();
+    await ledger.close();
+  };
+
+  const first = await open();
+  await furnish(first.ledger);
+  await close(first);
+  copyFileSync(path, `${path}.backup`);
+  const second = await open();
+  await serve(second.ledger, 'req_1');
+  await close(second);
+  const [anchor = ''] = readdirSync(anchors);
+  t.match(readFileSync(join(anchors, anchor), 'utf8'), /^3 [0-9a-f]{64}\n$/, 'the head of the book, at the end');
+  await close(await open());
+  t.same(warnings, [], 'the same book, closed and opened, is the same book');
+
+  copyFileSync(`${path}.backup`, path);
+  await t.rejects(open(), { code: 'ledger_rolled_back', message: /notes transfer 3, and the newest here is 1\. .*--accept-rollback/ }, 'S11: an older backup over a newer book');
+  const forked = await openLedger({ path, as: 'cli' });
+  await serve(forked, 'req_other');
+  await forked.close();
+  await t.rejects(open(), { code: 'ledger_rolled_back' }, 'nor does it help that it has grown as long by other ways');
+  await close(await open(true));
+  t.same(warnings, ['rollback_accepted']);
+  await close(await open());
+  t.same(warnings, ['rollback_accepted'], 'once is enough');
+
+  mkdirSync(join(folder, 'elsewhere'));
+  copyFileSync(path, join(folder, 'elsewhere', 'books.db'));
+  const copy = await openLedger({ path: join(folder, 'elsewhere', 'books.db'), as: 'cli' });
+  await serve(copy, 'req_copy');
+  const stop = await keepAnchor({ folder: anchors, databasePath: join(folder, 'elsewhere', 'books.db'), ledger: copy, acceptRollback: false, log: { info: () => undefined, warn: () => undefined } });
+  await stop();
+  await copy.close();
+  t.equal(readdirSync(anchors).length, 2, 'a copy in another place goes its own way');
+  await close(await open());
+
+  writeFileSync(join(anchors, anchor), 'rubbish');
+  await close(await open());
+  t.same(warnings, ['rollback_accepted', 'anchor_unreadable'], 'a note that cannot be read is told, and written anew');
+});
+
+t.test('a journal whose end was lost is told by the anchor, where SQLite says nothing', async (t) => {
+  const folder = t.testdir({ state: {} });
+  const path = join(folder, 'books.db');
+  const log = { info: () => undefined, warn: () => undefined };
+  const first = await openLedger({ path, as: 'cli' });
+  await furnish(first);
+  await (await keepAnchor({ folder: join(folder, 'state'), databasePath: path, ledger: first, acceptRollback: false, log }))();
+  await first.close();
+  const ledger = await openLedger({ path, as: 'cli' });
+  const stop = await keepAnchor({ folder: join(folder, 'state'), databasePath: path, ledger, acceptRollback: false, log });
+  for (let at = 0; at < 10; at += 1) await serve(ledger, `req_${at}`);
+  await stop();
+  // The file and its journal as a crash leaves them.
+  const images = ['', '-wal'].map((end) => readFileSync(`${path}${end}`));
+  await ledger.close();
+  const wal = images[1] ?? Buffer.alloc(0);
+  let told = 0;
+  for (const cut of [0.3, 0.5, 0.7, 0.9, 0.99]) {
+    for (const end of ['', '-wal', '-shm']) rmSync(`${path}${end}`, { force: true });
+    writeFileSync(path, images[0] ?? '');
+    writeFileSync(`${path}-wal`, wal.subarray(0, Math.floor(wal.length * cut)));
+    const reopened = await openLedger({ path, as: 'cli' });
+    const found = new Database(path, { readonly: true });
+    t.equal(found.pragma('integrity_check', { simple: true }), 'ok', 'SQLite finds nothing wrong');
+    found.close();
+    try {
+      await (await keepAnchor({ folder: join(folder, 'state'), databasePath: path, ledger: reopened, acceptRollback: false, log }))();
+    } catch (error) {
+      t.match(error, { code: 'ledger_rolled_back' });
+      told += 1;
+    }
+    await reopened.close();
+  }
+  t.equal(told, 5, 'every loss is told');
+});
+
+t.test('books of every schema there was are brought up to date, and add up', async (t) => {
+  for (const name of readdirSync(FIXTURES).sort()) {
+    const path = join(t.testdir({}), `${name}.db`);
+    const old = new Database(path);
+    old.exec(readFileSync(new URL(name, FIXTURES), 'utf8'));
+    old.close();
+    const ledger = await openLedger({ path, as: 'cli' });
+    const report = await ledger.audit();
+    t.match(report, { accounts: 1, transfers: 3, requests: 2, openHolds: 1 }, name);
+    t.same(report.findings.filter(({ rule }) => rule !== 'I11'), [], `${name} adds up`);
+    t.match(await ledger.recover(NOW_MS), { released: 1 }, 'what a dead process left open is closed');
+    t.same((await ledger.audit()).findings, [], 'and the first write links what was there before the chain');
+    await ledger.close();
+  }
+});
