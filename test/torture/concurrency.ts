@@ -72,17 +72,17 @@ export async function besideTheCommandLine(program: Program, verdicts: Verdicts)
     let booked = 0;
     const refused = new Map<string, number>();
     const booking = (async () => {
-      for (let turn = 0; storming; turn += 1) {
+      for (let turn = 0; storming && turn < 2_000; turn += 1) {
         const done = await cli.grant({ accountId: home.accountId, amount: turn % 2 === 0 ? 1_000n : -1_000n, reference: `N10-${turn}`, note: 'torture', nowMs: Date.now() }).catch((error: unknown) => String(error));
         if (typeof done === 'string') refused.set(done, (refused.get(done) ?? 0) + 1);
         else booked += 1;
-        await pause(0);
+        await pause(1);
       }
     })();
     const agent = freshAgent();
     const calls: Received[] = [];
     await Promise.all(Array.from({ length: 32 }, async (_, client) => {
-      for (let turn = 0; turn < 25; turn += 1) calls.push(await call({ url: daemon.url, agent, key: home.keys[0] ?? '', model: 'torture-chat', stream: client % 2 === 0, tag: `N3-${client}-${turn}` }));
+      for (let turn = 0; turn < 25; turn += 1) calls.push(await call({ url: daemon.url, agent, key: home.keys[0] ?? '', model: 'torture-chat', stream: client % 2 === 0, tag: `N3-${client}-${turn}`, signal: AbortSignal.timeout(20_000) }));
     }));
     storming = false;
     await booking;

@@ -101,10 +101,12 @@ async function torture(seed: number, only: readonly string[], wish: Wish): Promi
 }
 
 async function control(seed: number, wanted: string): Promise<boolean> {
-  const caught = await runControls(throwDice(seed).fork('controls'), wanted, ({ bug, part, isCaught, by, ms }) => console.log(`${isCaught ? 'caught' : 'MISSED'} ${bug} (${part}, ${Math.round(ms / 100) / 10} s): ${by}`));
+  const caught = await runControls(throwDice(seed).fork('controls'), wanted, (one) => {
+    console.log(`${one.isCaught ? 'caught' : 'MISSED'} ${one.bug} (${one.part}, ${Math.round(one.ms / 100) / 10} s): ${one.by}`);
+    const others = readFigures().controls?.caught.filter(({ bug }) => bug !== one.bug) ?? [];
+    keep({ ...readFigures(), controls: { seed, commit: commit(), caught: [...others, one] } });
+  });
   console.log(`${caught.filter(({ isCaught }) => isCaught).length} of ${caught.length} planted bugs caught`);
-  const before = readFigures().controls?.caught.filter(({ bug }) => !caught.some((again) => again.bug === bug)) ?? [];
-  keep({ ...readFigures(), controls: { seed, commit: commit(), caught: [...before, ...caught] } });
   return caught.some(({ isCaught }) => !isCaught);
 }
 
