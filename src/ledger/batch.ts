@@ -55,6 +55,9 @@ export interface Batch {
 }
 
 const FIGURES = ['requests', 'errors', 'prompt_tokens', 'cached_tokens', 'completion_tokens', 'cost', 'provider_cost', 'fee', 'shortfall'] as const;
+const COLUMNS = FIGURES.join(', ');
+const PLACES = FIGURES.map((name) => `@${name}`).join(', ');
+const SUMS = FIGURES.map((name) => `${name} = ${name} + excluded.${name}`).join(', ');
 
 interface Totals {
   requests: number;
@@ -155,8 +158,8 @@ function noTotals(): Totals {
   return { requests: 0, errors: 0, prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0, cost: 0n, provider_cost: 0n, fee: 0n, shortfall: 0n };
 }
 
-function upsert(table: string): string {
-  return `INSERT INTO ${table} (bucket, account, key_id, model, provider, mode, ${FIGURES.join(', ')})
-    VALUES (@bucket, @account, @keyId, @model, @provider, @mode, ${FIGURES.map((name) => `@${name}`).join(', ')})
-    ON CONFLICT DO UPDATE SET ${FIGURES.map((name) => `${name} = ${name} + excluded.${name}`).join(', ')}`;
+function upsert(table: 'rollup_minutes' | 'rollup_days'): string {
+  return `INSERT INTO ${table} (bucket, account, key_id, model, provider, mode, ${COLUMNS})
+    VALUES (@bucket, @account, @keyId, @model, @provider, @mode, ${PLACES})
+    ON CONFLICT DO UPDATE SET ${SUMS}`;
 }
