@@ -169,6 +169,21 @@ t.test('the same event a hundred times at once, and by polling too: still 18.90'
   t.equal((await shop.recharge(id)).status, 'paid');
 });
 
+t.test('refunds: with refund_fee: unspent the fee of an untouched recharge goes back too, and only of that', async (t) => {
+  const shop = await openShop(t);
+  const parts = partsOf(shop, () => Date.now());
+  const giving = { ...parts, settings: { ...parts.settings, billing: { ...parts.settings.billing, refundFee: 'unspent' as const } } };
+  const { id, session } = await shop.open();
+  await shop.deliver(shop.stripe.pay(session).completed);
+  t.match(await planRefund(parts, id), { amount: usd('9.45') }, 'kept, without the setting');
+  await shop.house.ledger.grant({ accountId: shop.house.accountId, amount: -usd('1'), reference: 'a', note: 'spent', nowMs: Date.now() });
+  t.match(await planRefund(giving, id), { amount: usd('8.45') }, 'something was spent');
+  await shop.house.ledger.grant({ accountId: shop.house.accountId, amount: usd('1'), reference: 'b', note: 'back', nowMs: Date.now() });
+  t.match(await refundRecharge(giving, id), { amount: usd('10'), recharge: { status: 'refunded', refunded: usd('10'), refundedCredits: usd('9.45') } });
+  await stands(t, shop, '0.00', 'credits and fee are both gone');
+  t.same((await shop.house.ledger.audit()).findings, []);
+});
+
 t.test('refunds: the unused part, once, within the days', async (t) => {
   let nowMs = Date.UTC(2026, 10, 23, 12);
   const shop = await openShop(t, { clock: { nowMs: () => nowMs } });

@@ -12,14 +12,15 @@ const PAGE = 100;
 export interface RefundPlan {
   readonly recharge: Recharge;
   readonly account: Account;
-  /** What goes back to the payer, and the same out of the credits. */
+  /** What goes back to the payer: out of the credits first, dollar for dollar, then out of the fee. */
   readonly amount: UsdE8;
 }
 
 /**
  * What of a recharge can be refunded: its unused credits, in whole cents, within `billing.refund_days` of the payment.
  * Unused is what it gave and no refund took, at most what is available now: other credits count as spent first. The recharge
- * fee is not refunded. A recharge of $10 (9.45 + 0.55) of which 2.00 were spent refunds $7.45.
+ * fee is kept, unless `billing.refund_fee` is `unspent` and nothing of the recharge was spent: then the whole payment goes back.
+ * A recharge of $10 (9.45 + 0.55) of which 2.00 were spent refunds $7.45.
  * @throws Fault not_found; invalid_request where it was never paid, is disputed, too old, or nothing of it is left.
  */
 export async function planRefund(parts: Pick<RechargeParts, 'ledger' | 'nowMs' | 'settings'>, id: string): Promise<RefundPlan> {
@@ -29,11 +30,12 @@ export async function planRefund(parts: Pick<RechargeParts, 'ledger' | 'nowMs' |
   if (account === undefined) throw new Error(`recharge ${id} has no account`);
   const refusal = (detail: string) => new Fault('invalid_request', { fill: { detail } });
   if (recharge.paidMs === undefined || recharge.status === 'disputed') throw refusal(`The recharge ${id} is ${recharge.status}; only a paid one can be refunded.`);
-  const { refundDays } = parts.settings.billing;
+  const { refundDays, refundFee } = parts.settings.billing;
   if (parts.nowMs() - recharge.paidMs > refundDays * DAY_MS) throw refusal(`The recharge ${id} was paid more than ${refundDays} days ago (billing.refund_days). It can still be refunded in the payment service's dashboard.`);
   const left = recharge.credits - recharge.refundedCredits;
   const available = account.balance - account.held;
-  const amount = floorToCents(left < available ? left : available);
+  const isUntouched = refundFee === 'unspent' && recharge.refunded === 0n && left === recharge.credits && available >= left;
+  const amount = isUntouched ? recharge.amount : floorToCents(left < available ? left : available);
   if (amount <= 0n) throw refusal(`Nothing of the recharge ${id} is unused: $${formatUsd(left)} of it are not refunded, $${formatUsd(available)} are available.`);
   return { recharge, account, amount };
 }

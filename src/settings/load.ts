@@ -90,6 +90,7 @@ function build(take: Take): Omit<Settings, 'file' | 'catalog' | 'providerKeys' |
       byokFee: take('billing.byok_fee'),
       creditExpiryDays: take('billing.credit_expiry_days'),
       refundDays: take('billing.refund_days'),
+      refundFee: take('billing.refund_fee'),
       pictureTokens: take('billing.picture_tokens'),
       defaultMaxTokens: take('billing.default_max_tokens'),
     },

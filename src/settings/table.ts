@@ -52,6 +52,7 @@ const ROWS = {
   'billing.byok_fee': row(percent, '5%', 'Taken of the provider cost of every BYOK request beyond the free ones.'),
   'billing.credit_expiry_days': row(whole(1, 36_500), 365, 'Days without activity after which credits expire.'),
   'billing.refund_days': row(whole(0, 3_650), 14, 'Days within which unused credits of a recharge can be refunded.'),
+  'billing.refund_fee': row(oneOf('kept', 'unspent'), 'kept', 'Whether a refund gives the recharge fee back: never (`kept`), or where nothing of the recharge was spent (`unspent`).'),
   'billing.picture_tokens': row(whole(0, 1_000_000), 4_096, 'Tokens held for each picture of a prompt until its real usage is known.'),
   'billing.default_max_tokens': row(whole(1, 1_048_576), 16_384, 'Output tokens held where a request sets no limit, at most those of the model.'),
   'limits.requests_per_minute': row(whole(1, 1_000_000), 600, 'Requests of one account in a minute, over all its keys.'),

@@ -37,6 +37,8 @@ export interface Settings {
     readonly byokFee: Ppm;
     readonly creditExpiryDays: number;
     readonly refundDays: number;
+    /** Whether a refund gives the recharge fee back: never, or where nothing of the recharge was spent. */
+    readonly refundFee: 'kept' | 'unspent';
     /** Tokens held for one picture of a prompt. */
     readonly pictureTokens: number;
     /** Output tokens held where a request sets no limit, at most the model's own. */
