@@ -52,7 +52,7 @@ export type Runner = (verb: Verb, call: Omit<Call, 'context'>, globals: Given) =
  * @throws Refusal (exit 2) on a command line that is wrong; whatever the command throws.
  */
 export async function runCommandLine(argv: readonly string[], run: Runner): Promise<void> {
-  const program = buildProgram(run);
+  const program = buildProgram(run, treeFor(argv));
   if (argv.length <= 2) {
     program.outputHelp();
     return;
@@ -68,7 +68,13 @@ export async function runCommandLine(argv: readonly string[], run: Runner): Prom
   }
 }
 
-function buildProgram(run: Runner): Command {
+/** A line that begins with a command needs that command alone; every other one, such as a request for help or a slip, needs them all. */
+function treeFor([, , first]: readonly string[]): readonly (Noun | Verb)[] {
+  const named = COMMANDS.find((one) => ('run' in one ? one.usage.split(' ')[0] : one.name) === first);
+  return named === undefined ? COMMANDS : [named];
+}
+
+function buildProgram(run: Runner, tree: readonly (Noun | Verb)[]): Command {
   const program = new Command('findtoken')
     .description(ABOUT)
     .version(packageVersion(), '--version', 'print the version')
@@ -79,7 +85,7 @@ function buildProgram(run: Runner): Command {
     .exitOverride()
     .addHelpText('after', examplesText(ROOT_EXAMPLES));
   for (const { flags, about } of GLOBAL_OPTIONS) program.option(flags, about);
-  for (const one of COMMANDS) {
+  for (const one of tree) {
     if ('run' in one) {
       addVerb(program, one, run);
       continue;
