@@ -1,3 +1,4 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -7,6 +8,8 @@ import { printable } from './body.ts';
 import type { Running } from './types.ts';
 
 export const HEADER_BYTES = 16_384;
+/** Kept for the log, the books and the provider's probe. */
+const SPARE_FILES = 8;
 /** A reader that takes less than this of what is left to send has stalled. */
 const LEAST_BYTES_A_SECOND = 16_384;
 
@@ -15,6 +18,9 @@ export function guardConnections(running: Running, server: Server): void {
   const { connections, connectionsPerAddress } = running.settings.limits;
   const open = new Map<string, number>();
   server.maxConnections = connections;
+  server.on('listening', () => {
+    server.maxConnections = Math.min(connections, affordable());
+  });
   server.on('connection', (socket: Socket) => {
     const address = socket.remoteAddress ?? '';
     const count = (open.get(address) ?? 0) + 1;
@@ -62,6 +68,18 @@ export async function flushed(res: ServerResponse, stallMs: number, leastBytesAS
     res.on('finish', done);
     res.on('close', done);
   });
+}
+
+/**
+ * Connections that the process has file descriptors for: a call takes one to its client and one to its provider. Without that bound
+ * clients would take them all, and every provider would seem to be down. Told by Linux alone; elsewhere there is no bound.
+ */
+function affordable(): number {
+  if (!existsSync('/proc/self/limits')) return Infinity;
+  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+  if (limit === undefined) return Infinity;
+  const spare = Number(limit) - readdirSync('/proc/self/fd').length - SPARE_FILES;
+  return Math.max(1, Math.floor(spare / 2));
 }
 
 function parserFault(running: Running, code: string | undefined): Fault {

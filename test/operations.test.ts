@@ -1,0 +1,182 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
+import t, { type Test } from 'tap';
+import { openLedger } from '../src/ledger/index.ts';
+import { runCommand, startServe, type DaemonProcess } from './support/process.ts';
+import { pause, sse, startProvider, textChunks, type FakeProvider } from './support/provider.ts';
+
+const PROGRAM = fileURLToPath(new URL('../bin/findtoken.js', import.meta.url));
+const HEAD = { id: 'chatcmpl-fake', created: 1_700_000_000, model: 'deepseek-flash' };
+const USAGE = { ...HEAD, object: 'chat.completion.chunk', choices: [], usage: { prompt_tokens: 10, completion_tokens: 6 } };
+
+interface Place {
+  readonly home: string;
+  readonly database: string;
+  readonly key: string;
+}
+
+async function furnished(t: Test, provider: FakeProvider, more: Record<string, unknown> = {}): Promise<Place> {
+  t.teardown(() => provider.close());
+  const home = mkdtempSync(join(tmpdir(), 'findtoken-operations-'));
+  t.teardown(() => rmSync(home, { recursive: true, force: true }));
+  const database = join(home, 'data', 'findtoken.db');
+  writeFileSync(join(home, 'findtoken.yaml'), JSON.stringify({
+    server: { port: 0, drain: '20s' }, database: { path: database }, providers: { deepseek: { base_url: provider.url, api_key: 'good-key' } },
+    limits: { requests_per_minute: 1_000_000, concurrent_requests: 5_000 }, ...more,
+  }));
+  t.equal(runCommand(home, ['accounts', 'create', 'ann@example.com']).code, 0);
+  t.equal(runCommand(home, ['credits', 'grant', '100', '--note', 'test']).code, 0);
+  const { key } = JSON.parse(runCommand(home, ['keys', 'create', '--name', 'test', '--json']).stdout) as { key: string };
+  return { home, database, key };
+}
+
+function stream(daemon: DaemonProcess, key: string): Promise<Response> {
+  return fetch(`${daemon.url}/v1/chat/completions`, {
+    method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'deepseek-chat', stream: true, max_tokens: 200, messages: [{ role: 'user', content: 'Hello!' }] }),
+  });
+}
+
+/** Reads what comes, also of a stream that breaks off. */
+async function heard(response: Promise<Response>): Promise<string> {
+  let text = '';
+  try {
+    const reader = (await response).body?.pipeThrough(new TextDecoderStream()).getReader();
+    for (let part = await reader?.read(); part?.done === false; part = await reader?.read()) text += part.value;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
+  return text;
+}
+
+async function statuses(database: string): Promise<{ readonly counts: Record<string, number>; readonly openHolds: number; readonly findings: readonly unknown[] }> {
+  const ledger = await openLedger({ path: database, as: 'read' });
+  const { openHolds, findings } = await ledger.audit();
+  const counts: Record<string, number> = {};
+  for (const { status } of (await ledger.listRequests({}, { limit: 1_000 })).rows) counts[status] = (counts[status] ?? 0) + 1;
+  await ledger.close();
+  return { counts, openHolds, findings };
+}
+
+const slowly = (gapMs: number) => sse([...textChunks(HEAD, 'one two three four five six'), USAGE], { gapMs });
+
+t.test('O1: SIGTERM with a hundred streams: all end whole, all are settled, exit 0', { timeout: 100_000 }, async (t) => {
+  const provider = await startProvider(slowly(300));
+  const { home, database, key } = await furnished(t, provider);
+  const daemon = await startServe(home);
+  const all = Array.from({ length: 100 }, () => heard(stream(daemon, key)));
+  while (provider.requests.length < 100) await pause(5);
+  const ended = daemon.end('SIGTERM');
+  await pause(150);
+  t.equal(await fetch(`${daemon.url}/readyz`).then(({ status }) => status, () => 'refused'), 'refused', 'no new connection');
+  t.equal((await Promise.all(all)).filter((text) => text.endsWith('data: [DONE]\n\n')).length, 100);
+  t.equal(await ended, 0);
+  t.same(await statuses(database), { counts: { ok: 100 }, openHolds: 0, findings: [] });
+});
+
+t.test('O2: a second SIGTERM stops at once, and still every hold is closed at no cost', { timeout: 60_000 }, async (t) => {
+  const provider = await startProvider(slowly(5_000));
+  const { home, database, key } = await furnished(t, provider);
+  const daemon = await startServe(home);
+  const all = Array.from({ length: 20 }, () => heard(stream(daemon, key)));
+  while (provider.requests.length < 20) await pause(5);
+  await pause(100);
+  daemon.child.kill('SIGTERM');
+  await pause(200);
+  const startedMs = performance.now();
+  t.equal(await daemon.end('SIGTERM'), 0);
+  t.ok(performance.now() - startedMs < 5_000, `${Math.round(performance.now() - startedMs)} ms`);
+  t.ok((await Promise.all(all)).every((text) => !text.includes('[DONE]')), 'nobody takes it for a whole answer');
+  const { counts, openHolds, findings } = await statuses(database);
+  t.equal(openHolds, 0);
+  t.same(findings, []);
+  t.notOk(counts['ok'], 'and nobody pays');
+});
+
+t.test('O5: a command that holds the write lock for three seconds does not slow a stream', { timeout: 60_000 }, async (t) => {
+  const provider = await startProvider(sse([...textChunks(HEAD, Array.from({ length: 60 }, (_, at) => `w${at}`).join(' ')), USAGE], { gapMs: 50 }));
+  const { home, database, key } = await furnished(t, provider);
+  const daemon = await startServe(home);
+  const gaps = async (): Promise<number> => {
+    const reader = (await stream(daemon, key)).body?.getReader();
+    const found: number[] = [];
+    let lastMs = performance.now();
+    for (let part = await reader?.read(); part?.done === false; part = await reader?.read()) {
+      found.push(performance.now() - lastMs);
+      lastMs = performance.now();
+      // The settlement waits for the lock, as it must: what counts is what comes before the end.
+      if (new TextDecoder().decode(part.value).includes('w58')) break;
+    }
+    await reader?.cancel();
+    found.sort((a, b) => a - b);
+    return found[Math.floor(found.length * 0.95)] ?? 0;
+  };
+  const free = await gaps();
+  const held = gaps();
+  while (provider.requests.length < 2) await pause(2);
+  await pause(300);
+  const other = new Database(database);
+  other.exec('BEGIN IMMEDIATE');
+  await pause(2_500);
+  other.exec('ROLLBACK');
+  other.close();
+  const locked = await held;
+  t.ok(locked - free < 50, `gaps of ${Math.round(free)} ms without, ${Math.round(locked)} ms with the lock held elsewhere`);
+  t.equal(await daemon.end('SIGTERM'), 0);
+  t.equal((await statuses(database)).openHolds, 0);
+});
+
+t.test('O11: where the log goes is gone, and answering goes on', { timeout: 60_000 }, async (t) => {
+  const provider = await startProvider(slowly(1));
+  const { home, database, key } = await furnished(t, provider);
+  const daemon = await startServe(home);
+  daemon.child.stderr?.destroy();
+  daemon.child.stdout?.destroy();
+  for (let at = 0; at < 20; at += 1) t.match(await heard(stream(daemon, key)), /\[DONE\]/);
+  t.equal(await daemon.end('SIGTERM'), 0);
+  t.same(await statuses(database), { counts: { ok: 20 }, openHolds: 0, findings: [] });
+});
+
+t.test('O12: with few file descriptors some are turned away, none is lost', { timeout: 90_000 }, async (t) => {
+  const provider = await startProvider(slowly(20));
+  const { home, database, key } = await furnished(t, provider);
+  const child = spawn('sh', ['-c', `ulimit -n 64; exec "${process.execPath}" "${PROGRAM}" serve`], { cwd: home, env: { HOME: home, PATH: process.env['PATH'] ?? '', NO_COLOR: '1' }, stdio: ['ignore', 'pipe', 'ignore'] });
+  const exited = new Promise<number | null>((resolve) => child.on('exit', resolve));
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  while (!/is listening on/.test(output)) await pause(10);
+  const daemon: DaemonProcess = { child, url: /is listening on (http:\S+)/.exec(output)?.[1] ?? '', output: () => output, end: async () => 0 };
+  const told = await Promise.all(Array.from({ length: 80 }, () => heard(Promise.race([stream(daemon, key), pause(15_000).then(() => new Response('late'))]))));
+  const whole = told.filter((text) => text.endsWith('data: [DONE]\n\n')).length;
+  t.ok(whole > 0, `${whole} of 80 streams were served with 64 file descriptors`);
+  t.match(await heard(stream(daemon, key)), /\[DONE\]/, 'and afterwards it serves as before');
+  child.kill('SIGTERM');
+  t.equal(await exited, 0);
+  const { counts, openHolds, findings } = await statuses(database);
+  t.equal(openHolds, 0);
+  t.same(findings, []);
+  t.ok((counts['ok'] ?? 0) >= whole + 1, 'what came whole is in the books');
+});
+
+t.test('S10, S11: a database that is taken away ends the daemon; an older one in its place is refused', { timeout: 60_000 }, async (t) => {
+  const provider = await startProvider(slowly(1));
+  const { home, database, key } = await furnished(t, provider);
+  const first = await startServe(home);
+  await first.end('SIGTERM');
+  spawnSync('cp', [database, `${database}.backup`]);
+  const second = await startServe(home);
+  t.match(await heard(stream(second, key)), /\[DONE\]/);
+  t.equal(await second.end('SIGTERM'), 0);
+  spawnSync('cp', [`${database}.backup`, database]);
+  const refused = runCommand(home, ['serve']);
+  t.equal(refused.code, 1);
+  t.match(refused.stderr, /^findtoken: .* is older than it was, or damaged: .*--accept-rollback.*\n$/, 'one line, with the mend');
+  const third = await startServe(home, ['--accept-rollback']);
+  const gone = new Promise<number | null>((resolve) => third.child.on('exit', resolve));
+  spawnSync('mv', [database, `${database}.away`]);
+  t.equal(await gone, 74, 'the books failed');
+});
