@@ -1,6 +1,8 @@
 import type { Books } from './books.ts';
 import type { WriteArgs, WriteName, WriteResults } from './operations.ts';
 import type { Reseal } from './sealed.ts';
+import type { LifeLedger } from './life-types.ts';
+import type { RechargeLedger } from './recharge-types.ts';
 import type { Ledger } from './types.ts';
 
 /** How a form of the ledger gets at its books. */
@@ -40,26 +42,8 @@ export function createDoor({ read, write, close, failed }: Access): Ledger {
     grant: (grant) => write('grant', grant),
     listTransfers: (filter) => read((books) => books.listTransfers(filter)),
 
-    startRecharge: (wanted) => write('startRecharge', wanted),
-    attachCheckout: (checkout) => write('attachCheckout', checkout),
-    landRecharge: (landing) => write('landRecharge', landing),
-    expireRecharge: (ended) => write('expireRecharge', ended),
-    refundRecharge: (refund) => write('refundRecharge', refund),
-    disputeRecharge: (dispute) => write('disputeRecharge', dispute),
-    findRecharge: (id) => read((books) => books.findRecharge(id)),
-    listRecharges: (filter, page) => read((books) => books.listRecharges(filter, page)),
-
-    createActivation: (wanted) => write('createActivation', wanted),
-    activate: (use) => write('activate', use),
-    hasDueMail: (nowMs) => read((books) => books.hasDueMail(nowMs)),
-    takeDueMail: (take) => write('takeDueMail', take),
-    markSent: (sent) => write('markSent', sent),
-    markFailed: (failed) => write('markFailed', failed),
-    listMail: (page) => read((books) => books.listMail(page)),
-    listIdle: (filter) => read((books) => books.listIdle(filter)),
-    queueNotice: (notice) => write('queueNotice', notice),
-    expireCredits: (idle) => write('expireCredits', idle),
-    deactivateIdle: (idle) => write('deactivateIdle', idle),
+    ...rechargeDoor({ read, write }),
+    ...lifeDoor({ read, write }),
 
     listRequests: (filter, page) => read((books) => books.listRequests(filter, page)),
     requestsSince: (cursor, filter, limit) => read((books) => books.requestsSince(cursor, filter, limit)),
@@ -87,6 +71,37 @@ export function createDoor({ read, write, close, failed }: Access): Ledger {
     audit: () => read((books) => books.glance(() => books.audit())),
     close,
     ...(failed === undefined ? {} : { failed }),
+  };
+}
+
+/** Paying in and back. */
+function rechargeDoor({ read, write }: Pick<Access, 'read' | 'write'>): RechargeLedger {
+  return {
+    startRecharge: (wanted) => write('startRecharge', wanted),
+    attachCheckout: (checkout) => write('attachCheckout', checkout),
+    landRecharge: (landing) => write('landRecharge', landing),
+    expireRecharge: (ended) => write('expireRecharge', ended),
+    refundRecharge: (refund) => write('refundRecharge', refund),
+    disputeRecharge: (dispute) => write('disputeRecharge', dispute),
+    findRecharge: (id) => read((books) => books.findRecharge(id)),
+    listRecharges: (filter, page) => read((books) => books.listRecharges(filter, page)),
+  };
+}
+
+/** Signing up, mail, the end of idle credits. */
+function lifeDoor({ read, write }: Pick<Access, 'read' | 'write'>): LifeLedger {
+  return {
+    createActivation: (wanted) => write('createActivation', wanted),
+    activate: (use) => write('activate', use),
+    hasDueMail: (nowMs) => read((books) => books.hasDueMail(nowMs)),
+    takeDueMail: (take) => write('takeDueMail', take),
+    markSent: (sent) => write('markSent', sent),
+    markFailed: (failed) => write('markFailed', failed),
+    listMail: (page) => read((books) => books.listMail(page)),
+    listIdle: (filter) => read((books) => books.listIdle(filter)),
+    queueNotice: (notice) => write('queueNotice', notice),
+    expireCredits: (idle) => write('expireCredits', idle),
+    deactivateIdle: (idle) => write('deactivateIdle', idle),
   };
 }
 

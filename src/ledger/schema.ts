@@ -202,7 +202,7 @@ function schemaVersion(db: Connection, path: string): number {
 }
 
 /** `bucket` counts minutes or days since 1970, UTC, of the moment a request ended. */
-function rollup(table: string): string {
+function rollup(table: 'rollup_minutes' | 'rollup_days'): string {
   return `CREATE TABLE ${table} (
   bucket INTEGER NOT NULL,
   account INTEGER NOT NULL REFERENCES accounts (no),
