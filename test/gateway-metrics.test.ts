@@ -111,3 +111,20 @@ t.test('only who may read them does', async (t) => {
     t.equal((await fetch(`${house.url}/metrics`, { headers })).status, status, why);
   }
 });
+
+t.test('a trace that the caller began goes on: it is passed to the provider and stands in the log', async (t) => {
+  const deepseek = await startProvider();
+  t.teardown(() => deepseek.close());
+  const house = await openHouse(t, { providers: { deepseek: deepseek.url } });
+  const id = '4bf92f3577b34da6a3ce929d0e0e4736';
+  const cases = [
+    [`00-${id}-00f067aa0ba902b7-01`, id, 'a trace'],
+    ['00-zz-00-01', undefined, 'none at all'],
+    [`00-${'0'.repeat(32)}-00f067aa0ba902b7-01`, undefined, 'the trace of nobody'],
+  ] as const;
+  for (const [traceparent, expected, why] of cases) {
+    await (await house.post(HELLO, { traceparent })).text();
+    t.equal(house.lines.at(-1)?.trace_id, expected, why);
+    if (expected !== undefined) t.equal(deepseek.requests.at(-1)?.headers['traceparent'], traceparent);
+  }
+});

@@ -162,6 +162,28 @@ t.test('O12: with few file descriptors some are turned away, none is lost', { ti
   t.ok((counts['ok'] ?? 0) >= whole + 1, 'what came whole is in the books');
 });
 
+t.test('O14: a bug outside any request ends the daemon with 70, and every hold is closed at no cost', { timeout: 60_000 }, async (t) => {
+  const provider = await startProvider(slowly(2_000));
+  const { home, database, key } = await furnished(t, provider);
+  const bug = `process.on('SIGUSR2', () => setImmediate(() => { throw new Error('planted'); }))`;
+  const child = spawn(process.execPath, ['--import', `data:text/javascript,${encodeURIComponent(bug)}`, PROGRAM, 'serve'], { cwd: home, env: { HOME: home, PATH: process.env['PATH'] ?? '', NO_COLOR: '1' }, stdio: ['ignore', 'pipe', 'ignore'] });
+  const exited = new Promise<number | null>((resolve) => child.on('exit', resolve));
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  while (!/is listening on/.test(output)) await pause(10);
+  const daemon: DaemonProcess = { child, url: /is listening on (http:\S+)/.exec(output)?.[1] ?? '', output: () => output, end: async () => 0 };
+  const all = Array.from({ length: 10 }, () => heard(stream(daemon, key)));
+  while (provider.requests.length < 10) await pause(5);
+  await pause(100);
+  child.kill('SIGUSR2');
+  t.equal(await exited, 70);
+  t.ok((await Promise.all(all)).every((text) => !text.includes('[DONE]')));
+  const { counts, openHolds, findings } = await statuses(database);
+  t.equal(openHolds, 0);
+  t.same(findings, []);
+  t.notOk(counts['ok']);
+});
+
 t.test('S10, S11: a database that is taken away ends the daemon; an older one in its place is refused', { timeout: 60_000 }, async (t) => {
   const provider = await startProvider(slowly(1));
   const { home, database, key } = await furnished(t, provider);

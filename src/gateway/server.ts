@@ -131,12 +131,21 @@ function logAccess(running: Running, call: Call, answer: Answer | Streamed, owne
     path: call.path.replace(/sk-[\w-]{8,}/g, 'sk-…'),
     status: answer.status,
     dur_ms: Math.round(running.clock.monotonicMs() - call.startedMs),
+    ...traceOf(call.req),
     account_id: owner?.accountId,
     key_id: owner?.keyId,
     chat: answer.chat,
   };
   running.log.access(line);
   running.metrics.ended(line);
+}
+
+/** W3C trace context: the id by which a caller finds its request in other programs' logs. */
+function traceOf({ headers }: IncomingMessage): { readonly trace_id?: string } {
+  const { traceparent } = headers;
+  if (typeof traceparent !== 'string') return {};
+  const id = /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(traceparent)?.[1];
+  return id === undefined ? {} : { trace_id: id };
 }
 
 async function listen(server: Server, host: string, port: number): Promise<{ readonly port: number }> {

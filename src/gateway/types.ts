@@ -101,6 +101,8 @@ export interface AccessLine {
   readonly dur_ms: number;
   readonly account_id?: string | undefined;
   readonly key_id?: string | undefined;
+  /** Of the caller's `traceparent`, where it is a valid one. */
+  readonly trace_id?: string | undefined;
   readonly chat?: ChatLine | undefined;
 }
 
