@@ -1,9 +1,9 @@
 import type { Call, Verb } from '../command.ts';
 import type { Check } from '../doctor/check.ts';
 import { EXIT } from '../failure.ts';
-import { printable } from '../printable.ts';
+import { displayWidth, printable } from '../printable.ts';
 import { renderTable } from '../table.ts';
-import type { Column } from '../table.ts';
+import type { Column, Paper } from '../table.ts';
 
 const COLUMNS: readonly Column<Check>[] = [
   { title: '', text: ({ state }) => state },
@@ -29,22 +29,37 @@ async function doctor({ context, given }: Call): Promise<void> {
   const count = (state: Check['state']) => checks.filter((check) => check.state === state).length;
   const [fails, warnings] = [count('fail'), count('warn')];
   const data = checks.map(({ name, state, detail, mend }) => ({ name, state, detail, mend: mend ?? null }));
-  context.show({ object: 'doctor', ok: fails === 0, fail: fails, warn: warnings, checks: data }, () => (context.terminal.width === undefined ? renderTable(checks, COLUMNS, context.terminal) : forPeople(checks, context.terminal.colour)));
+  context.show({ object: 'doctor', ok: fails === 0, fail: fails, warn: warnings, checks: data }, () => (context.terminal.width === undefined ? renderTable(checks, COLUMNS, context.terminal) : forPeople(checks, context.terminal)));
   context.terminal.note(fails + warnings === 0 ? 'Nothing to mend.' : `${fails} to mend, ${warnings} to look at, ${count('ok')} ok.`);
   if (fails > 0) process.exitCode = EXIT.failed;
 }
 
+/** The sign, the state, and the gap after them. */
+const HEAD_COLUMNS = 8;
 const SIGN = { ok: ['✓', '32'], warn: ['!', '33'], fail: ['✗', '31'] } as const;
 
-/** One line a check, and its mend below it: a table would cut both. */
-function forPeople(checks: readonly Check[], colour: boolean): string {
+/** A check and its mend below it, wrapped beside the names: a table would cut both. */
+function forPeople(checks: readonly Check[], { colour, width: columns = 80 }: Paper): string {
   const width = Math.max(...checks.map(({ name }) => name.length));
+  const indent = HEAD_COLUMNS + width + 2;
+  const beside = (text: string) => wrapped(printable(text), Math.max(20, columns - indent)).join(`\n${' '.repeat(indent)}`);
   return checks
     .map(({ state, name, detail, mend }) => {
       const [sign, code] = SIGN[state];
       const head = `${sign} ${state.padEnd(4)}`;
-      const line = `${colour ? `\x1b[${code}m${head}\x1b[39m` : head}  ${name.padEnd(width)}  ${printable(detail)}`;
-      return mend === undefined ? line : `${line}\n${' '.repeat(10 + width)}mend: ${printable(mend)}`;
+      const line = `${colour ? `\x1b[${code}m${head}\x1b[39m` : head}  ${name.padEnd(width)}  ${beside(detail)}`;
+      return mend === undefined ? line : `${line}\n${' '.repeat(indent)}${beside(`mend: ${mend}`)}`;
     })
     .join('\n');
+}
+
+/** Breaks between words; a word that is longer than a line stands alone and is left whole, for it may be copied. */
+function wrapped(text: string, columns: number): readonly string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && displayWidth(`${last} ${word}`) <= columns) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }
