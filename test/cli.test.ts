@@ -9,6 +9,7 @@ import { renderRecord, renderTable } from '../src/cli/table.ts';
 import type { Column } from '../src/cli/table.ts';
 import type { Terminal } from '../src/cli/terminal.ts';
 import { book, openDesk } from './support/command-line.ts';
+import { noScript } from './support/program.ts';
 
 const NOW_MS = Date.UTC(2026, 10, 23, 12);
 
@@ -289,7 +290,7 @@ t.test('small readers and writers', async (t) => {
   for (const [ms, text] of spans) t.equal(spanText(ms), text);
 });
 
-t.test('commands load only what they need', async (t) => {
+t.test('commands load only what they need', { skip: noScript() }, async (t) => {
   const desk = openDesk(t);
   await desk.json('accounts', 'create', 'ann@example.com');
   for (const args of [['--help'], ['keys', 'list'], ['balance'], ['logs'], ['models']]) {

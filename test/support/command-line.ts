@@ -6,8 +6,8 @@ import type { Test } from 'tap';
 import { openLedger } from '../../src/ledger/index.ts';
 import type { Ledger } from '../../src/ledger/index.ts';
 import { charge, parsePrice } from '../../src/money/index.ts';
+import { programOf } from './program.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../bin/findtoken.js', import.meta.url));
 const TRACER = new URL('trace-loads.mjs', import.meta.url).href;
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -41,7 +41,10 @@ export function openDesk(t: Test): Desk {
   const home = t.testdir({});
   const database = join(home, '.local', 'share', 'findtoken', 'findtoken.db');
   const environment = (env: RunOptions['env'] = {}) => ({ PATH: process.env['PATH'] ?? '', HOME: home, ...env });
-  const launch = (args: readonly string[], env?: RunOptions['env']) => spawn(process.execPath, [PROGRAM, ...args], { cwd: home, env: environment(env) });
+  const launch = (wish: readonly string[], env?: RunOptions['env']) => {
+    const { file, args } = programOf(wish);
+    return spawn(file, args, { cwd: home, env: environment(env) });
+  };
 
   const run: Desk['run'] = async (args, { stdin = '', env } = {}) => {
     const child = launch(args, env);

@@ -1,7 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-
-const PROGRAM = fileURLToPath(new URL('../../bin/findtoken.js', import.meta.url));
+import { programOf } from './program.ts';
 
 /** A daemon as users run it: a process of its own, the built program, an environment with nothing but a home. */
 export interface DaemonProcess {
@@ -15,7 +13,8 @@ export interface DaemonProcess {
 
 /** Starts `findtoken serve` in a home and waits until it listens. */
 export async function startServe(home: string, args: readonly string[] = []): Promise<DaemonProcess> {
-  const child = spawn(process.execPath, [PROGRAM, 'serve', ...args], { cwd: home, env: environment(home), stdio: ['ignore', 'pipe', 'pipe'] });
+  const program = programOf(['serve', ...args]);
+  const child = spawn(program.file, program.args, { cwd: home, env: environment(home), stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output += text));
@@ -40,7 +39,8 @@ export async function startServe(home: string, args: readonly string[] = []): Pr
 
 /** Runs one command to its end. */
 export function runCommand(home: string, args: readonly string[], options: { readonly input?: string; readonly env?: Record<string, string> } = {}): { readonly code: number; readonly stdout: string; readonly stderr: string } {
-  const done = spawnSync(process.execPath, [PROGRAM, ...args], { cwd: home, env: { ...environment(home), ...options.env }, input: options.input ?? '', encoding: 'utf8', timeout: 60_000 });
+  const program = programOf(args);
+  const done = spawnSync(program.file, program.args, { cwd: home, env: { ...environment(home), ...options.env }, input: options.input ?? '', encoding: 'utf8', timeout: 60_000 });
   return { code: done.status ?? -1, stdout: done.stdout, stderr: done.stderr };
 }
 
