@@ -81,6 +81,7 @@ async function main(): Promise<void> {
 /** Runs the parts and keeps what they came to; true where something broke. */
 async function torture(seed: number, only: readonly string[], wish: Wish): Promise<boolean> {
   const program = buildProgram();
+  const built = commit();
   let isBroken = false;
   try {
     for (const name of only) {
@@ -91,7 +92,7 @@ async function torture(seed: number, only: readonly string[], wish: Wish): Promi
       const figures = await part(program, verdicts, throwDice(seed).fork(name), wish);
       const seconds = Math.round((performance.now() - startedMs) / 1000);
       console.log(`${name}: seed ${seed}, ${seconds} s, ${verdicts.all.length - verdicts.broken.length} of ${verdicts.all.length} held or skipped ${figures === undefined ? '' : JSON.stringify(figures)}\n`);
-      keep({ ...readFigures(), parts: { ...readFigures().parts, [name]: { seed, commit: commit(), node: process.version, cores: cpus().length, seconds, figures: recordOf(figures), verdicts: verdicts.all } } });
+      keep({ ...readFigures(), parts: { ...readFigures().parts, [name]: { seed, commit: built, node: process.version, cores: cpus().length, seconds, figures: recordOf(figures), verdicts: verdicts.all } } });
       isBroken ||= verdicts.broken.length > 0;
     }
   } finally {
@@ -119,8 +120,10 @@ function keep(figures: Figures): void {
   writeFileSync(LAST_RUN, `${JSON.stringify(figures, (_name, part: unknown) => (typeof part === 'bigint' ? String(part) : part), 1)}\n`);
 }
 
+/** The commit that is checked out, with a `+` where its sources were changed since. */
 function commit(): string {
-  return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: fileURLToPath(new URL('.', import.meta.url)), encoding: 'utf8' }).trim();
+  const git = (...args: readonly string[]) => execFileSync('git', args, { cwd: fileURLToPath(new URL('../../', import.meta.url)), encoding: 'utf8' }).trim();
+  return `${git('rev-parse', '--short', 'HEAD')}${git('status', '--porcelain', 'src') === '' ? '' : '+'}`;
 }
 
 function recordOf(value: unknown): Readonly<Record<string, unknown>> {
