@@ -58,7 +58,7 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     const recovered = await ledger.recover(CLOCK.nowMs());
     if (recovered.released + recovered.settled > 0) log.info('recovered', recovered);
     const vault = await vaultFor(options, ledger, log);
-    const credentials = createCredentials({ settings, ledger, vault });
+    const credentials = createCredentials({ settings, ledger, vault, log });
     const upstream = createUpstream({ userAgent: `findtoken/${version}` });
     const sandbox = settings.sandbox ? createSandbox({ now: CLOCK.nowMs, sleep: CLOCK.sleep }) : undefined;
     let url = settings.server.publicUrl;
