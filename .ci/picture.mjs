@@ -45,7 +45,7 @@ async function frameNow() {
   const settings = loadSettings({ env, cwd: home, home });
   const ledger = await openLedger({ path: settings.database.path, as: 'read' });
   try {
-    return statsText(await new StatsReader({ ledger, catalog: settings.catalog, nowMs: () => Date.now() }).look(), SIZE);
+    return statsText(await new StatsReader({ ledger, configured: ['deepseek', 'qwen', 'zhipu'], nowMs: () => Date.now() }).look(), SIZE);
   } finally {
     await ledger.close();
   }

@@ -145,7 +145,7 @@ t.test('a look counts what ended since the last one, from the rollups', async (t
   const account = await ledger.findAccount('ann@example.com');
   const ids = { accountId: account?.id ?? '', keyId: String(key['id']) };
   let nowMs = Date.UTC(2026, 10, 23, 12, 0, 30);
-  const reader = new StatsReader({ ledger, catalog: { providers: new Map(), models: new Map() }, nowMs: () => nowMs });
+  const reader = new StatsReader({ ledger, configured: ['deepseek'], nowMs: () => nowMs });
   // book() says 812 ms of latency, so these ended 5 s ago.
   await book(ledger, { id: 'req_1', ...ids, prompt: 1_000, completion: 500, atMs: nowMs - 5_812 });
   await book(ledger, { id: 'req_2', ...ids, prompt: 10, completion: 0, atMs: nowMs - 5_812, status: 'providers_unavailable' });

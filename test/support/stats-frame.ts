@@ -19,12 +19,12 @@ export function fixedFrame(): StatsFrame {
     keys: [total('laptop', 30_120, 60), total('价格 bot', 12_000, 60), total('a\x1b[31mred\u202egnp', 6_093, 0)],
     accounts: [total('ann@example.com', 42_120, 100), total('bob@example.com', 6_093, 20)],
     providers: [
-      { name: 'kimi', state: 'down', reason: 'down (retry), asked again in 12 s', nextProbeMs: 12_000, models: 4 },
-      { name: 'zhipu', state: 'resting', reason: 'rate-limited, asked again in 4 s', nextProbeMs: 4_000, models: 5 },
-      { name: 'minimax', state: 'trying', reason: 'was down (timeout), the next request tries it', nextProbeMs: 0, models: 2 },
-      { name: 'deepseek', state: 'up', reason: 'up', nextProbeMs: undefined, models: 5 },
-      { name: 'qwen', state: 'up', reason: 'up, 1 of 5 failures in a row (timeout)', nextProbeMs: undefined, models: 6 },
-      { name: 'stepfun', state: 'idle', reason: 'not called yet', nextProbeMs: undefined, models: 3 },
+      { name: 'kimi', state: 'down', reason: 'down (retry), asked again in 12 s', nextProbeMs: 12_000 },
+      { name: 'zhipu', state: 'resting', reason: 'rate-limited, asked again in 4 s', nextProbeMs: 4_000 },
+      { name: 'minimax', state: 'trying', reason: 'was down (timeout), the next request tries it', nextProbeMs: 0 },
+      { name: 'deepseek', state: 'up', reason: 'up', nextProbeMs: undefined },
+      { name: 'qwen', state: 'up', reason: 'up, 1 of 5 failures in a row (timeout)', nextProbeMs: undefined },
+      { name: 'stepfun', state: 'idle', reason: 'not called yet', nextProbeMs: undefined },
     ],
     calls: Array.from({ length: 40 }, (_, index) => call(index, atMs)),
   };

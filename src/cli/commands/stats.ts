@@ -18,10 +18,10 @@ async function stats({ context, given }: Call): Promise<void> {
   const once = given.flag('once');
   const width = given.whole('width', { least: 20, most: 500 });
   if (width !== undefined && !once) throw wrongUsage('--width goes with --once; the live screen takes the width of the terminal.');
-  const { catalog } = await context.settings();
+  const configured = [...(await context.settings()).providerKeys.keys()];
   const { StatsReader } = await import('../stats/reader.ts');
   await context.read(async ({ ledger, nowMs }) => {
-    const reader = new StatsReader({ ledger, catalog, nowMs });
+    const reader = new StatsReader({ ledger, configured, nowMs });
     if (context.json) {
       const { statsDocument } = await import('../stats/document.ts');
       const document = statsDocument(await reader.look());

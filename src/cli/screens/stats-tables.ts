@@ -66,7 +66,7 @@ export function totalLines(kind: 'models' | 'keys' | 'accounts', frame: StatsFra
 
 export function providerLines(frame: StatsFrame, look: Look): readonly Line[] {
   const rows = frame.providers.filter(({ name, state }) => matches(look.filter, name, state));
-  return tableLines(rows, PROVIDERS, look, ({ state }) => STATE[state][1], 'no providers');
+  return tableLines(rows, PROVIDERS, look, ({ state }) => STATE[state][1], 'no provider has a key, or was called');
 }
 
 /** The newest calls, newest first. */

@@ -34,7 +34,6 @@ export interface ProviderLine {
   readonly reason: string;
   /** Until it is asked again; undefined where nothing waits. */
   readonly nextProbeMs: number | undefined;
-  readonly models: number;
 }
 
 /** One ended request of the tail. */

@@ -1,4 +1,3 @@
-import type { Catalog } from '../../catalog/index.ts';
 import type { Ledger, MinuteTotals, RequestRow, UsageTotals } from '../../ledger/index.ts';
 import { describeHealth } from '../../routing/index.ts';
 import type { HealthEntry } from '../../routing/index.ts';
@@ -25,7 +24,7 @@ const WORST_FIRST = ['down', 'resting', 'trying', 'up'] as const;
  */
 export class StatsReader {
   readonly #ledger: Ledger;
-  readonly #catalog: Pick<Catalog, 'providers' | 'models'>;
+  readonly #configured: readonly string[];
   readonly #nowMs: () => number;
   #cursor: string | undefined;
   #rows: readonly RequestRow[] = [];
@@ -35,9 +34,10 @@ export class StatsReader {
   #names: { readonly keys: ReadonlyMap<string, string>; readonly accounts: ReadonlyMap<string, string>; readonly atMs: number } = { keys: new Map(), accounts: new Map(), atMs: 0 };
   #totals: { readonly models: readonly Total[]; readonly keys: readonly Total[]; readonly accounts: readonly Total[]; readonly today: Sample; readonly atMs: number } | undefined;
 
-  constructor(parts: { readonly ledger: Ledger; readonly catalog: Pick<Catalog, 'providers' | 'models'>; readonly nowMs: () => number }) {
+  /** @param parts `configured`: providers with a key in the settings; the catalogue is not read, for its parsing takes longer than the screen's start */
+  constructor(parts: { readonly ledger: Ledger; readonly configured: readonly string[]; readonly nowMs: () => number }) {
     this.#ledger = parts.ledger;
-    this.#catalog = parts.catalog;
+    this.#configured = parts.configured;
     this.#nowMs = parts.nowMs;
   }
 
@@ -63,7 +63,7 @@ export class StatsReader {
       models,
       keys,
       accounts,
-      providers: providerLines(this.#catalog, news, nowMs),
+      providers: providerLines([...this.#configured, ...(await this.#ledger.listProviderKeys()).map(({ provider }) => provider)], news, nowMs),
       calls: this.#rows.map((row) => this.#callOf(row)),
     };
   }
@@ -200,22 +200,22 @@ async function readNames(ledger: Ledger): Promise<{ readonly keys: ReadonlyMap<s
   return { accounts: new Map(accounts.map(({ id, email }) => [id, email])), keys: new Map(keys.flat().map(({ id, name }) => [id, name])) };
 }
 
-/** One line a provider that was called or is known, the ailing ones first. */
-function providerLines(catalog: Pick<Catalog, 'providers' | 'models'>, news: DaemonNews | undefined, nowMs: number): readonly ProviderLine[] {
+/** One line a provider that was called or has a key, the ailing ones first. */
+function providerLines(keyed: readonly string[], news: DaemonNews | undefined, nowMs: number): readonly ProviderLine[] {
   const entries = new Map<string, HealthEntry[]>();
   for (const { key, entry } of news?.health ?? []) {
     const provider = key.slice(0, key.indexOf('/'));
     entries.set(provider, [...(entries.get(provider) ?? []), entry]);
   }
-  const names = new Set([...entries.keys(), ...catalog.providers.keys()]);
-  const lines = [...names].map((name) => lineOf(name, entries.get(name) ?? [], nowMs, [...catalog.models.values()].filter(({ provider }) => provider === name).length));
+  const names = new Set([...entries.keys(), ...keyed]);
+  const lines = [...names].map((name) => lineOf(name, entries.get(name) ?? [], nowMs));
   const rank = ({ state }: ProviderLine) => (state === 'idle' ? WORST_FIRST.length : WORST_FIRST.indexOf(state));
   return lines.sort((a, b) => rank(a) - rank(b));
 }
 
-function lineOf(name: string, entries: readonly HealthEntry[], nowMs: number, models: number): ProviderLine {
+function lineOf(name: string, entries: readonly HealthEntry[], nowMs: number): ProviderLine {
   const views = entries.map((entry) => describeHealth(entry, nowMs));
   const worst = WORST_FIRST.map((state) => views.find((view) => view.state === state)).find((view) => view !== undefined);
-  if (worst === undefined) return { name, state: 'idle', reason: 'not called yet', nextProbeMs: undefined, models };
-  return { name, state: worst.state, reason: worst.reason, nextProbeMs: worst.nextProbeMs, models };
+  if (worst === undefined) return { name, state: 'idle', reason: 'not called yet', nextProbeMs: undefined };
+  return { name, state: worst.state, reason: worst.reason, nextProbeMs: worst.nextProbeMs };
 }
