@@ -19,7 +19,7 @@ t.test('it tells every path, and none that is not', async (t) => {
 });
 
 t.test('no link of the README or the docs leads nowhere', async (t) => {
-  for (const [name, folder] of [['README.md', ''], ['docs/http.md', 'docs/'], ['docs/configuration.md', 'docs/'], ['src/README.md', 'src/']] as const) {
+  for (const [name, folder] of [['README.md', ''], ['docs/http.md', 'docs/'], ['docs/configuration.md', 'docs/'], ['docs/billing.md', 'docs/'], ['docs/routing.md', 'docs/'], ['docs/recharges.md', 'docs/'], ['docs/accounts.md', 'docs/'], ['docs/install.md', 'docs/'], ['docs/reliability.md', 'docs/'], ['docs/SECURITY.md', 'docs/'], ['docs/performance.md', 'docs/'], ['src/README.md', 'src/']] as const) {
     for (const [, target] of page(name).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
       t.ok(existsSync(new URL(`../${folder}${target}`, import.meta.url)), `${name} → ${target}`);
     }
