@@ -99,6 +99,12 @@ t.test('the story of an account: opened, credited, keyed, called, looked at, clo
   t.match(await desk.run(['logs', '--since', 'tomorrow']), { code: 2, err: /--since is a span such as 30d/ });
   t.match(await desk.json('usage', '--by', 'model,key'), { data: [{ object: 'usage', by: 'model', group: 'deepseek-chat', requests: 2, cost_exact: '0.14799540' }, { by: 'key', group: keyId }] });
   t.match(await desk.json('usage', '--by', 'account'), { data: [{ group: 'ann@example.com', requests: 2 }] }, 'accounts are known by their address');
+  const month = new Date(Date.now() - 60_000).toISOString().slice(0, 7);
+  const csv = await desk.run(['export', month]);
+  t.match(csv.out, /^id,time,account,key_id,mode,model,requested_model,provider,/, 'a month as CSV');
+  t.match(csv.out, new RegExp(`\nreq_2,${month}-[^,]+Z,${accountId},${keyId},standard,deepseek-chat,deepseek-chat,[^\n]+,0\\.00029540,0\\.00028000,0\\.00001540,0\\.00000000\n`), 'every amount exact');
+  t.equal((await desk.run(['export', '1999-01'])).out.trim().split('\n').length, 1, 'an empty month is its title line');
+  t.match(await desk.run(['export', 'november']), { code: 2, out: '', err: /like 2026-11/ });
   t.match(await desk.run(['usage', '--by', 'weather']), { code: 2, err: /--by takes model, key, day/ });
   t.match(await desk.json('status'), { object: 'status', running: false, daemon: null, accounts: 1, today: { errors: 0 } });
   t.match(await desk.run(['status']), { code: 0, out: /^daemon\tnever started\n/, err: /findtoken serve/ });

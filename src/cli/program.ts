@@ -29,6 +29,7 @@ import { SERVE } from './commands/serve.ts';
 import { SERVICE } from './commands/service.ts';
 import { STATS } from './commands/stats.ts';
 import { STATUS } from './commands/status.ts';
+import { EXPORT } from './commands/export.ts';
 import { USAGE } from './commands/usage.ts';
 import { wrongUsage } from './failure.ts';
 import { GLOBAL_OPTIONS } from './tree/tree.ts';
@@ -39,7 +40,7 @@ export const ABOUT = 'An OpenAI-compatible gateway to several LLM providers, wit
 
 /** The commands, in the order of the help. A noun has verbs; a verb stands alone. */
 export const COMMANDS: readonly (Noun | Verb)[] = [
-  INIT, SERVE, RELOAD, STATUS, CONNECT, EXPLAIN, CHAT, ACCOUNTS, KEYS, BYOK, CREDITS, RECHARGE, RECHARGES, MAIL, BALANCE, LOGS, USAGE, STATS, MODELS, COST, PROVIDERS, CATALOG,
+  INIT, SERVE, RELOAD, STATUS, CONNECT, EXPLAIN, CHAT, ACCOUNTS, KEYS, BYOK, CREDITS, RECHARGE, RECHARGES, MAIL, BALANCE, LOGS, USAGE, EXPORT, STATS, MODELS, COST, PROVIDERS, CATALOG,
   CONFIG, DOCTOR, AUDIT, BACKUP, RESTORE, ROTATE, SERVICE, ...pageVerbs(() => COMMANDS, ABOUT),
 ];
 
