@@ -56,6 +56,29 @@ t.test('a bad operation is refused alone; its neighbours in the batch are done',
   t.same((await daemon.audit()).findings, [], 'what was rolled back left nothing in the sums of the batch');
 });
 
+t.test('a page whose filter matches next to nothing looks at a bounded number of rows and says where to go on', async (t) => {
+  await fund(daemon, 1_000n, 'acct_pages');
+  const end = async (n: number, status: string) => {
+    const id = `req_pages_${n}`;
+    await daemon.hold(holdOf(id, 0n, 'acct_pages'));
+    await daemon.release({ ...settlementOf(id, '0+0', NOW_MS), status });
+  };
+  await end(0, 'providers_unavailable');
+  let next = 1;
+  const work = async () => {
+    while (next <= 20_001) await end(next++, 'ok');
+  };
+  await Promise.all(Array.from({ length: 256 }, work));
+  const rare = { accountId: 'acct_pages', status: 'providers_unavailable' };
+  const first = await daemon.listRequests(rare, { limit: 20 });
+  t.same(first.rows, [], 'nothing among the newest 20,000');
+  t.ok(first.next !== undefined, 'but the end is not reached');
+  const second = await daemon.listRequests(rare, { limit: 20, ...(first.next === undefined ? {} : { after: first.next }) });
+  t.same(second.rows.map(({ id }) => id), ['req_pages_0']);
+  t.equal(second.next, undefined);
+  t.equal((await daemon.listRequests({ accountId: 'acct_pages', status: 'ok' }, { limit: 20 })).rows.length, 20, 'a page that fills is a page as ever');
+});
+
 t.test('one daemon a database; the lock ends with the ledger', async (t) => {
   await t.rejects(openLedger({ path, as: 'daemon' }), { name: 'LedgerError', code: 'ledger_locked', message: new RegExp(`${path}.*Stop it first`) });
   const own = `${t.testdir()}/own.db`;

@@ -14,6 +14,14 @@ const REQUEST = `SELECT r.*, a.id AS account_id FROM requests r JOIN accounts a 
 /** Rows are numbered as they arrive, and a clock may step back by this much without a time filter losing one. */
 const CLOCK_STEP_MS = 3_600_000;
 
+/**
+ * A filter may match one row in a million. A page looks at this many of the account's rows and then says where to go on, so
+ * that no read is a long one; such a page may be short, even empty, and still have a next.
+ */
+const LOOKED_AT = 20_000n;
+
+const OF_ACCOUNT = 'r.account = (SELECT no FROM accounts WHERE id = @account)';
+
 type Parameters = Record<string, string | bigint>;
 
 /** The rows of ended requests. Pages go by row number, never by counting rows, so a deep page costs what the first does. */
@@ -21,6 +29,13 @@ export function createHistoryBooks(db: Connection): HistoryBooks {
   const find = db.prepare(`${REQUEST} WHERE r.id = ?`);
   const lastEnd = db.prepare('SELECT coalesce(max(end_no), 0) FROM requests WHERE end_no > 0').pluck();
   const firstSeqAt = seqByTime(db);
+  /** The row number down to which a filtered page looks; undefined where it sees everything there is. */
+  const reach = (bounds: readonly string[], { accountId }: RequestFilter, parameters: Parameters): bigint | undefined => {
+    const where = [...(accountId === undefined ? [] : [OF_ACCOUNT]), ...bounds].join(' AND ');
+    const { before = 0n, least = 0n, most = 0n, account = '' } = parameters;
+    const seen = rowOf(db.prepare(`SELECT count(*) AS rows, coalesce(min(seq), 0) AS seq FROM (SELECT r.seq FROM requests r WHERE ${where} ORDER BY r.seq DESC LIMIT @rows)`).get({ before, least, most, account, rows: LOOKED_AT }));
+    return seen !== undefined && big(seen, 'rows') === LOOKED_AT ? big(seen, 'seq') : undefined;
+  };
   return {
     findRequest(id) {
       const row = rowOf(find.get(id));
@@ -38,9 +53,15 @@ export function createHistoryBooks(db: Connection): HistoryBooks {
         bounds.push('r.seq < @most');
         parameters['most'] = firstSeqAt(filter.toMs + CLOCK_STEP_MS);
       }
+      const end = isSelective(filter) ? reach(bounds, filter, parameters) : undefined;
+      if (end !== undefined) {
+        bounds.push('r.seq >= @end');
+        parameters['end'] = end;
+      }
       const where = [...bounds, ...sql].join(' AND ');
       const found = db.prepare(`${REQUEST} WHERE ${where} ORDER BY r.seq DESC LIMIT @limit`).all({ ...parameters, limit: BigInt(limit) + 1n });
-      return pageOf(rowsOf(found), limit, requestIn);
+      const page = pageOf(rowsOf(found), limit, requestIn);
+      return page.next === undefined && end !== undefined ? { rows: page.rows, next: String(end) } : page;
     },
     requestsSince(cursor, filter, limit) {
       const newest = lastEnd.get();
@@ -77,6 +98,11 @@ function seqByTime(db: Connection): (ms: number) => bigint {
   };
 }
 
+/** True where the filter may pass over rows for long; time is bounded by the row numbers already. */
+function isSelective({ model, keyId, mode, status }: RequestFilter): boolean {
+  return (model ?? keyId ?? mode ?? status) !== undefined;
+}
+
 function conditions(filter: RequestFilter): { readonly sql: string[]; readonly parameters: Parameters } {
   const sql: string[] = [];
   const parameters: Parameters = {};
@@ -85,7 +111,7 @@ function conditions(filter: RequestFilter): { readonly sql: string[]; readonly p
     sql.push(condition);
     parameters[name] = value;
   };
-  where('r.account = (SELECT no FROM accounts WHERE id = @account)', 'account', filter.accountId);
+  where(OF_ACCOUNT, 'account', filter.accountId);
   where('r.created_ms >= @from', 'from', filter.fromMs === undefined ? undefined : whole(filter.fromMs));
   where('r.created_ms < @to', 'to', filter.toMs === undefined ? undefined : whole(filter.toMs));
   where('r.model = @model', 'model', filter.model);
