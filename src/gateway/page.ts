@@ -9,11 +9,14 @@ export const PAGE_STYLE_HASH = 'sha256-BcvVuSk9aznyX/YI7LiW5Dh1J8P06Ii0Rfsx9dkGa
 /** A word to people: a paragraph, something to be copied, or ready HTML of ours. */
 export type PagePart = string | { readonly code: string } | { readonly html: string };
 
-/**
- * A page for people, without scripts, pictures, or anything that is fetched. Its address may bear a secret: no referrer is ever
- * sent from it, and nothing keeps it.
- */
-export function page(title: string, parts: readonly PagePart[], status = 200): Answer {
+export interface PageOptions {
+  readonly status?: number;
+  /** A page whose button must show its origin says `same-origin`; every other one may bear a secret in its address, and says nothing. */
+  readonly referrer?: 'no-referrer' | 'same-origin';
+}
+
+/** A page for people, without scripts, pictures, or anything that is fetched; nothing keeps it. */
+export function page(title: string, parts: readonly PagePart[], { status = 200, referrer = 'no-referrer' }: PageOptions = {}): Answer {
   const name = escapeHtml(title);
   const body = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex"><title>${name} · findtoken</title><style>${PAGE_STYLE}</style></head>
@@ -27,7 +30,7 @@ ${parts.map(partHtml).join('\n')}
     headers: {
       'content-type': 'text/html; charset=utf-8',
       'content-security-policy': `default-src 'none'; style-src '${PAGE_STYLE_HASH}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`,
-      'referrer-policy': 'no-referrer',
+      'referrer-policy': referrer,
     },
   };
 }

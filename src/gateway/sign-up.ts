@@ -31,7 +31,7 @@ export async function signUp(running: Running, call: Call): Promise<Answer> {
 /** `GET /activate?token=…`: a page with a button. It activates nothing, for mail scanners open links. */
 export async function showActivation(_running: Running, call: Call): Promise<Answer> {
   const token = call.query.get('token') ?? '';
-  if (!isLinkToken(token)) return page('This link is not whole', ['Open the link of the activation mail as it stands there, to its last character.'], 400);
+  if (!isLinkToken(token)) return page('This link is not whole', ['Open the link of the activation mail as it stands there, to its last character.'], { status: 400 });
   // The form's target is relative, so that it holds under any path that a proxy puts before it.
   const form = `<form method="post" action="activate"><input type="hidden" name="token" value="${token}"><p><button>Activate</button></p></form>`;
   return page('Activate your account', ['Press the button to activate your account.', { html: form }]);
@@ -55,13 +55,13 @@ function resultPage({ settings }: Running, result: ActivationResult): Answer {
       return page('Activated', [about, 'This is its first API key. It is shown only here and only now; copy it to a safe place.', { code: result.key }, next]);
     }
     case 'used':
-      return page('Activated before', ['This link was used, or replaced by one that was. The account is active unless somebody has closed it since.'], 410);
+      return page('Activated before', ['This link was used, or replaced by one that was. The account is active unless somebody has closed it since.'], { status: 410 });
     case 'expired':
-      return page('This link has expired', [`A link works for ${LINK_HOURS} hours. ${again}`], 410);
+      return page('This link has expired', [`A link works for ${LINK_HOURS} hours. ${again}`], { status: 410 });
     case 'deactivated':
-      return page('Deactivated', ['This account was deactivated. Ask the operator to activate it: `findtoken accounts activate EMAIL`.'], 403);
+      return page('Deactivated', ['This account was deactivated. Ask the operator to activate it: `findtoken accounts activate EMAIL`.'], { status: 403 });
     default:
-      return page('Unknown link', [`No account waits for this link. ${again}`], 404);
+      return page('Unknown link', [`No account waits for this link. ${again}`], { status: 404 });
   }
 }
 
