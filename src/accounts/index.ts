@@ -6,7 +6,7 @@ export { createKey, listKeys, revokeKey } from './keys.ts';
 export { balanceOf, grantCredits, utcMonth } from './credits.ts';
 export type { ByokParts, KeyCheck, KeyProbe, Registration } from './byok.ts';
 export { checkKey, listByok, registerByok, removeByok, testByok } from './byok.ts';
-export { listProviderKeys, openProviderKeys, setProviderKey } from './provider-keys.ts';
+export { listProviderKeys, openProviderKeys, sealedRowsExist, setProviderKey } from './provider-keys.ts';
 export type { AccountView, BalanceView, ByokView, KeyView, ListView, ProviderKeyView, RequestView, TransferView, UsageView } from './views.ts';
 export { accountView, balanceView, byokView, deletedView, keyView, listView, providerKeyView, requestView, transferView, usageView } from './views.ts';
 export type { ModelView } from './model-view.ts';

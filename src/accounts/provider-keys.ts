@@ -23,6 +23,13 @@ export async function listProviderKeys(parts: Pick<AccountParts, 'ledger'>): Pro
   return (await parts.ledger.listProviderKeys()).map(providerKeyView);
 }
 
+/** True while any key of anybody is stored sealed: then no new master key may be made. */
+export async function sealedRowsExist(ledger: AccountParts['ledger']): Promise<boolean> {
+  if ((await ledger.listProviderKeys()).length > 0) return true;
+  for (const { id } of await ledger.listAccounts()) if ((await ledger.listByokKeys(id)).length > 0) return true;
+  return false;
+}
+
 /**
  * Provider id → the operator's stored key in the clear, for the daemon to hand to `upstream.send`. Shown to nobody.
  * A row that does not open (altered, swapped) is told to `onUnreadable` and left out, for one bad row must not stop a daemon's other

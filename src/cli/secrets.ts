@@ -4,6 +4,7 @@ import type { Books, Context } from './context.ts';
 /** Opens the vault of these books; its notices go to stderr. @throws VaultError where the master key is missing or wrong. */
 export async function openVaultOf(context: Context, { ledger, settings }: Books): Promise<Vault> {
   const { openVault } = await import('../vault/index.ts');
+  const { sealedRowsExist } = await import('../accounts/index.ts');
   const vault = await openVault({
     source: settings.secrets.masterKey,
     env: context.env,
@@ -11,11 +12,7 @@ export async function openVaultOf(context: Context, { ledger, settings }: Books)
     xdgConfigHome: context.env['XDG_CONFIG_HOME'],
     databasePath: settings.database.path,
     notes: { get: (name) => ledger.note(name), set: (name, value) => ledger.setNote(name, value) },
-    sealedRowsExist: async () => {
-      if ((await ledger.listProviderKeys()).length > 0) return true;
-      for (const { id } of await ledger.listAccounts()) if ((await ledger.listByokKeys(id)).length > 0) return true;
-      return false;
-    },
+    sealedRowsExist: () => sealedRowsExist(ledger),
   });
   for (const notice of vault.notices) context.terminal.note(notice);
   return vault;

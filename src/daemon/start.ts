@@ -1,3 +1,4 @@
+import { sealedRowsExist } from '../accounts/index.ts';
 import { createGateway, type Clock, type Gateway } from '../gateway/index.ts';
 import { openLedger, type Ledger } from '../ledger/index.ts';
 import { choosePayments } from '../payments/index.ts';
@@ -112,11 +113,6 @@ const CLOCK: Clock = {
  */
 async function vaultFor(options: StartDaemon, ledger: Ledger, log: DaemonLog): Promise<() => Promise<Vault>> {
   const { settings, env, home } = options;
-  const sealedRowsExist = async () => {
-    if ((await ledger.listProviderKeys()).length > 0) return true;
-    for (const { id } of await ledger.listAccounts()) if ((await ledger.listByokKeys(id)).length > 0) return true;
-    return false;
-  };
   let opened: Promise<Vault> | undefined;
   const open = async () => {
     const vault = await openVault({
@@ -126,7 +122,7 @@ async function vaultFor(options: StartDaemon, ledger: Ledger, log: DaemonLog): P
       xdgConfigHome: env['XDG_CONFIG_HOME'],
       databasePath: settings.database.path,
       notes: { get: (name) => ledger.note(name), set: (name, value) => ledger.setNote(name, value) },
-      sealedRowsExist,
+      sealedRowsExist: () => sealedRowsExist(ledger),
     });
     for (const notice of vault.notices) log.warn('master_key', { notice });
     return vault;
@@ -142,7 +138,7 @@ async function vaultFor(options: StartDaemon, ledger: Ledger, log: DaemonLog): P
     }
     return opened;
   };
-  if (await sealedRowsExist()) await lazily();
+  if (await sealedRowsExist(ledger)) await lazily();
   return lazily;
 }
 
