@@ -17,20 +17,35 @@ export function createCredentials(parts: { readonly settings: Settings; readonly
   let stamp = '';
   let lookedMs = Number.NEGATIVE_INFINITY;
   let opened: ReadonlyMap<string, string> = new Map();
-  const stored = async (): Promise<ReadonlyMap<string, string>> => {
+  let names: ReadonlySet<string> = new Set(settings.providerKeys.keys());
+  /** Requests that one turn of the event loop brings share one look: it is no older than they are. */
+  let look: Promise<ReadonlyMap<string, string>> | undefined;
+  const stored = (): Promise<ReadonlyMap<string, string>> => {
+    if (look === undefined) {
+      look = read();
+      setImmediate(() => (look = undefined));
+    }
+    return look;
+  };
+  const read = async (): Promise<ReadonlyMap<string, string>> => {
     const rows = await ledger.listProviderKeys();
     lookedMs = performance.now();
-    const newest = rows.map(({ provider, updatedMs }) => `${provider}@${updatedMs}`).join(' ');
+    let newest = '';
+    for (const { provider, updatedMs } of rows) newest += `${provider}@${updatedMs} `;
     if (newest !== stamp) {
       opened = rows.length === 0 ? new Map() : await openProviderKeys({ ledger, vault: await parts.vault() }, (provider, error) => parts.log.error(`operator_key_unreadable: findtoken providers set-key ${provider}`, error));
       stamp = newest;
+      names = new Set([...settings.providerKeys.keys(), ...opened.keys()]);
     }
     return opened;
   };
   /** Every request asks for the providers before it asks for one's key: it needs no second look. */
   const recent = async (): Promise<ReadonlyMap<string, string>> => (performance.now() - lookedMs < LOOK_MS ? opened : stored());
   return {
-    operatorProviders: async () => new Set([...settings.providerKeys.keys(), ...(await stored()).keys()]),
+    operatorProviders: async () => {
+      await stored();
+      return names;
+    },
     operator: async (provider): Promise<Credential | undefined> => {
       const apiKey = (await recent()).get(provider) ?? settings.providerKeys.get(provider);
       const baseUrl = settings.catalog.providers.get(provider)?.baseUrl;

@@ -58,8 +58,12 @@ export function openLog(settings: Settings['log'], isTerminal: boolean): DaemonL
 }
 
 /** One line in the form of the logger's own, written directly: it is by far the most frequent. */
-function accessLine({ chat, ...line }: AccessLine): string {
-  return `${JSON.stringify({ level: 'info', time: new Date().toISOString(), ...line, ...chat, msg: 'request' })}\n`;
+function accessLine(line: AccessLine): string {
+  const { req_id, method, path, status, dur_ms, trace_id, account_id, key_id, chat } = line;
+  const head = { level: 'info', time: new Date().toISOString(), req_id, method, path, status, dur_ms, trace_id, account_id, key_id };
+  const start = JSON.stringify(head).slice(0, -1);
+  const words = chat === undefined ? '' : `,${JSON.stringify(chat).slice(1, -1)}`;
+  return `${start}${words},"msg":"request"}\n`;
 }
 
 function shortAccess(line: AccessLine): string {

@@ -55,7 +55,8 @@ export async function askProviders(asking: Asking): Promise<Asked> {
     const failure = attempted.kind === 'failed' ? attempted.failure : undefined;
     traces.push(traceOf(candidate, failure, running.clock.monotonicMs() - sentMs));
     if (call.signal.aborted) return { kind: 'hung-up', candidate, traces, inFlight: true };
-    if (attempted.kind !== 'failed') return { ...attempted, candidate, traces };
+    if (attempted.kind === 'whole') return { kind: 'whole', candidate, traces, answer: attempted.answer };
+    if (attempted.kind === 'stream') return { kind: 'stream', candidate, traces, stream: attempted.stream, answer: attempted.answer, ready: attempted.ready };
 
     const trail = trailOf(asking, at, triesHere, traces.length, running.clock.monotonicMs() - startedMs);
     const next = nextStep(attempted.failure, trail, rules);
@@ -115,7 +116,7 @@ async function attempt(asking: Asking, candidate: Candidate, leftMs: number): Pr
   return readReply(asking, candidate, dialect, reply);
 }
 
-async function readReply(asking: Asking, candidate: Candidate, dialect: string, reply: Reply): Promise<Attempted> {
+function readReply(asking: Asking, candidate: Candidate, dialect: string, reply: Reply): Attempted | Promise<Attempted> {
   const { request, booked } = asking;
   const { model } = candidate;
   const requestId = booked.call.id;
@@ -133,9 +134,13 @@ async function readReply(asking: Asking, candidate: Candidate, dialect: string, 
     reply.stream.abort();
     return { kind: 'failed', failure: UNASKED_STREAM };
   }
+  return timedFirstWords(booked, reply.stream, openAnswer(target));
+}
+
+async function timedFirstWords(booked: Booked, stream: EventStream, answer: AnswerStream): Promise<Attempted> {
   const { clock } = booked.running;
   const openedMs = clock.monotonicMs();
-  const words = await firstWords(reply.stream, openAnswer(target));
+  const words = await firstWords(stream, answer);
   booked.call.waits.ms += clock.monotonicMs() - openedMs;
   return words;
 }

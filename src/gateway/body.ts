@@ -30,13 +30,13 @@ export async function readJson(req: IncomingMessage, limits: { readonly bodyByte
 }
 
 /** A body that says it is JSON, unparsed. @throws Fault 415, 413 */
-export async function readJsonBytes(req: IncomingMessage, limits: { readonly bodyBytes: number }): Promise<Buffer> {
+export function readJsonBytes(req: IncomingMessage, limits: { readonly bodyBytes: number }): Promise<Buffer> {
   refuseOtherMedia(req);
   return readBytes(req, limits.bodyBytes);
 }
 
 /** Reads a body whole, at most `limit` bytes. @throws Fault 413; the rest of the body stays unread. */
-export async function readBytes(req: IncomingMessage, limit: number): Promise<Buffer> {
+export function readBytes(req: IncomingMessage, limit: number): Promise<Buffer> {
   const declared = Number(req.headers['content-length'] ?? 0);
   if (declared > limit) throw tooLarge(limit);
   const parts: Buffer[] = [];

@@ -55,9 +55,14 @@ export function checkWishes({ headers }: IncomingMessage): void {
   }
 }
 
+/** Whether nothing of an answer is left to be written: most are taken in the moment of the write. */
+export function isFlushed(res: ServerResponse): boolean {
+  if (res.writableFinished || res.destroyed || !res.writableEnded) return true;
+  return res.socket !== null && res.socket.writableLength === 0 && res.writableLength === 0;
+}
+
 /** Waits until the system has taken an ended answer; a reader that stalls over its rest is dropped. */
 export async function flushed(res: ServerResponse, stallMs: number, leastBytesASecond = LEAST_BYTES_A_SECOND): Promise<void> {
-  if (res.writableFinished || res.destroyed || !res.writableEnded) return;
   const limitMs = stallMs + ((res.socket?.writableLength ?? 0) / leastBytesASecond) * 1_000;
   await new Promise<void>((resolve) => {
     const timer = setTimeout(() => res.destroy(), limitMs);

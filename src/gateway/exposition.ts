@@ -17,6 +17,7 @@ export class Family {
   readonly help: string;
   readonly #bounds: readonly number[];
   readonly #series = new Map<string, Series>();
+  readonly #known = new Map<string, Series>();
 
   /** @param bounds upper bounds of a histogram's buckets, rising */
   constructor(kind: 'counter' | 'gauge' | 'histogram', name: string, help: string, bounds: readonly number[] = []) {
@@ -28,12 +29,33 @@ export class Family {
 
   /** Adds to a counter, or sets a new gauge. All values of a family are of one type. */
   add(labels: Labels, amount: number | bigint): void {
-    const series = this.#seriesOf(labels, typeof amount === 'bigint' ? 0n : 0);
-    series.value = typeof amount === 'bigint' && typeof series.value === 'bigint' ? series.value + amount : Number(series.value) + Number(amount);
+    addTo(this.#seriesOf(labels, typeof amount === 'bigint' ? 0n : 0), amount);
+  }
+
+  /**
+   * `add` for what is counted with every request: the labels are put together only when `key` is seen first.
+   * @param key stands for these labels and no others within this family
+   */
+  addAt(key: string, labels: () => Labels, amount: number | bigint): void {
+    addTo(this.#known.get(key) ?? this.#learn(key, labels(), typeof amount === 'bigint' ? 0n : 0), amount);
   }
 
   observe(labels: Labels, value: number): void {
-    const series = this.#seriesOf(labels, 0);
+    this.#fall(this.#seriesOf(labels, 0), value);
+  }
+
+  /** `observe`, as `addAt` is `add`. */
+  observeAt(key: string, labels: () => Labels, value: number): void {
+    this.#fall(this.#known.get(key) ?? this.#learn(key, labels(), 0), value);
+  }
+
+  #learn(key: string, labels: Labels, zero: number | bigint): Series {
+    const series = this.#seriesOf(labels, zero);
+    this.#known.set(key, series);
+    return series;
+  }
+
+  #fall(series: Series, value: number): void {
     series.value = Number(series.value) + value;
     let at = 0;
     while (at < this.#bounds.length && value > (this.#bounds[at] ?? Infinity)) at += 1;
@@ -69,6 +91,10 @@ export class Family {
     });
     return [...lines, `${this.name}_sum${braced(labels)} ${shown(value)}`, `${this.name}_count${braced(labels)} ${count}`];
   }
+}
+
+function addTo(series: Series, amount: number | bigint): void {
+  series.value = typeof amount === 'bigint' && typeof series.value === 'bigint' ? series.value + amount : Number(series.value) + Number(amount);
 }
 
 /** The whole text, every line with its end. */

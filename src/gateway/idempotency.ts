@@ -1,9 +1,11 @@
 import { Fault } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
 import { formatUsd } from '../money/index.ts';
+import type { Interruption } from '../upstream/index.ts';
 import { fingerprint } from '../vault/index.ts';
 import { readJsonBytes } from './body.ts';
 import { chatFault, serveChat } from './chat.ts';
+import { Interrupter } from './interrupter.ts';
 import { STOPPING } from './send.ts';
 import { isGone, Tape } from './tape.ts';
 import type { Answer, Call, Running, Streamed } from './types.ts';
@@ -26,7 +28,7 @@ interface Run {
   readonly id: string;
   readonly tape: Tape;
   readonly startedMs: number;
-  readonly abort: AbortController;
+  readonly abort: Interrupter;
   readonly done: Promise<Answer | Streamed>;
   isOver: boolean;
   /** What it takes in memory, once it is over. */
@@ -109,7 +111,7 @@ export async function serveChatOnce(running: Running, call: Call, owner: KeyOwne
 }
 
 async function runFirst(running: Running, call: Call, owner: KeyOwner, name: string, bodyHash: Uint8Array): Promise<Answer | Streamed> {
-  const abort = new AbortController();
+  const abort = new Interrupter();
   const tape = new Tape();
   const startedMs = running.clock.nowMs();
   const start = async (): Promise<Answer | Streamed> => {
@@ -120,7 +122,7 @@ async function runFirst(running: Running, call: Call, owner: KeyOwner, name: str
         fill: { detail: `The answer under this Idempotency-Key is no longer kept. Request ${standing.requestId} ended as ${standing.status} and cost $${formatUsd(standing.cost)}; send a new key to ask again.` },
       });
     }
-    return serveChat(running, { ...call, res: tape, signal: abort.signal }, owner);
+    return serveChat(running, { ...call, res: tape, signal: abort }, owner);
   };
   const run: Run = { bodyHash, id: call.id, tape, startedMs, abort, done: start(), isOver: false, size: 0, listeners: 0, timer: undefined };
   running.keyed.add(name, run);
@@ -184,7 +186,7 @@ function otherBody(requestId: string): Fault {
   return new Fault('idempotency_conflict', { fill: { detail: `This Idempotency-Key was used for request ${requestId} with another body. Use a new key for a new request.` } });
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
+function aborted(signal: Interruption): Promise<void> {
   return new Promise((resolve) => {
     if (isGone(signal)) return resolve();
     signal.addEventListener('abort', () => {

@@ -47,20 +47,28 @@ export class Metrics {
     const { chat } = line;
     const provider = chat?.provider ?? '';
     const model = chat?.model_used ?? '';
-    this.#requests.add({ provider, model, mode: chat?.mode ?? '', status: String(statusOf(line)), stream: chat === undefined ? '' : String(chat.stream) }, 1);
+    const served = `${provider}\0${model}`;
+    const status = statusOf(line);
+    const mode = chat?.mode ?? '';
+    const stream = chat === undefined ? '' : String(chat.stream);
+    this.#requests.addAt(`${served}\0${mode}\0${status}\0${stream}`, () => ({ provider, model, mode, status: String(status), stream }), 1);
     if (chat === undefined) return;
-    const labels = genAi({ provider, model });
-    this.#duration.observe(labels, line.dur_ms / 1_000);
-    if (chat.ttft_ms !== undefined) this.#firstToken.observe(labels, chat.ttft_ms / 1_000);
-    for (const [type, count] of [['input', chat.in_tok], ['cached_input', chat.cached_tok], ['output', chat.out_tok]] as const) {
-      if (count > 0) this.#tokens.observe({ ...labels, gen_ai_token_type: type }, count);
-    }
+    const labels = () => genAi({ provider, model });
+    this.#duration.observeAt(served, labels, line.dur_ms / 1_000);
+    if (chat.ttft_ms !== undefined) this.#firstToken.observeAt(served, labels, chat.ttft_ms / 1_000);
+    this.#counted('input', served, labels, chat.in_tok);
+    this.#counted('cached_input', served, labels, chat.cached_tok);
+    this.#counted('output', served, labels, chat.out_tok);
+  }
+
+  #counted(type: 'input' | 'cached_input' | 'output', served: string, labels: () => Labels, count: number): void {
+    if (count > 0) this.#tokens.observeAt(`${type}\0${served}`, () => ({ ...labels(), gen_ai_token_type: type }), count);
   }
 
   /** Counts the attempts of one request, in order, and the moves between them. */
   attempted(traces: readonly AttemptTrace[]): void {
     traces.forEach(({ provider, model, class: outcome }, at) => {
-      this.#attempts.add({ provider, model, outcome }, 1);
+      this.#attempts.addAt(`${provider}\0${model}\0${outcome}`, () => ({ provider, model, outcome }), 1);
       const next = traces[at + 1];
       if (next !== undefined && (next.provider !== provider || next.model !== model)) {
         this.#failovers.add({ from: `${provider}/${model}`, to: `${next.provider}/${next.model}`, reason: outcome }, 1);
@@ -71,18 +79,18 @@ export class Metrics {
   /** Counts what a request was charged; the provider's part is paid first, the rest is fee. */
   charged(charge: { readonly mode: Mode; readonly provider: string; readonly model: string; readonly cost: UsdE8; readonly providerCost: UsdE8 }): void {
     const { mode, provider, model, cost, providerCost } = charge;
-    this.#cost.add({ mode, provider, model }, cost);
+    this.#cost.addAt(`${mode}\0${provider}\0${model}`, () => ({ mode, provider, model }), cost);
     const fee = cost > providerCost ? cost - providerCost : 0n;
-    if (fee > 0n) this.#fees.add({ kind: mode === 'byok' ? 'byok_fee' : 'usage_fee' }, fee);
+    if (fee > 0n) this.#fees.addAt(mode, () => ({ kind: mode === 'byok' ? 'byok_fee' : 'usage_fee' }), fee);
   }
 
   /** @param ms the request's time so far, less what was spent waiting for providers */
   added(ms: number, stream: boolean): void {
-    this.#added.observe({ stream: String(stream) }, Math.max(0, ms) / 1_000);
+    this.#added.observeAt(stream ? 'true' : 'false', () => ({ stream: String(stream) }), Math.max(0, ms) / 1_000);
   }
 
   wrote(operation: string, ms: number): void {
-    this.#writes.observe({ operation }, ms / 1_000);
+    this.#writes.observeAt(operation, () => ({ operation }), ms / 1_000);
   }
 
   /** The Prometheus text exposition, format 0.0.4. */

@@ -78,7 +78,7 @@ export function findRoute(method: string, path: string): Route {
 }
 
 /** Serves a found route, with its owner where it needs one. */
-export async function serveRoute(route: Route, running: Running, call: Call, owner: KeyOwner | undefined): Promise<Answer | Streamed> {
+export function serveRoute(route: Route, running: Running, call: Call, owner: KeyOwner | undefined): Promise<Answer | Streamed> {
   if (!route.needsKey) return route.serve(running, call);
   if (owner === undefined) throw new Fault('invalid_api_key');
   return route.serve(running, call, owner);

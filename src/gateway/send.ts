@@ -1,5 +1,7 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import { Fault, toEnvelope } from '../faults.ts';
 import { formatUsd } from '../money/index.ts';
+import type { Interruption } from '../upstream/index.ts';
 import type { Answer, Billing, Call, Outlet } from './types.ts';
 
 /** Why a call's signal aborts when it was not the client who left: the daemon stops, and nobody pays for that. */
@@ -25,18 +27,27 @@ export function sendAnswer(call: Call, answer: Answer): void {
   const isText = typeof content === 'string';
   // Text goes into the same write as the head; bytes would be a write of their own.
   const body = isText ? content : JSON.stringify(content);
-  const headers: Record<string, string | number> = { 'content-type': isText ? 'text/plain; charset=utf-8' : 'application/json; charset=utf-8' };
-  setHeaders(headers, commonHeaders(call));
-  if (answer.billing !== undefined) setHeaders(headers, billingHeaders(answer.billing));
-  if (answer.headers !== undefined) setHeaders(headers, answer.headers);
-  headers['content-length'] = Buffer.byteLength(body);
+  const { billing, headers: own } = answer;
+  const headers: OutgoingHttpHeaders = {
+    'content-type': isText ? 'text/plain; charset=utf-8' : 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+    'x-request-id': call.id,
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  };
+  if (billing !== undefined) {
+    headers['x-findtoken-mode'] = billing.mode;
+    headers['x-findtoken-cost'] = formatUsd(billing.cost);
+    if (billing.balance !== undefined) headers['x-findtoken-balance'] = formatUsd(billing.balance);
+  }
+  if (own !== undefined) setHeaders(headers, own);
   if (answer.close === true) headers['connection'] = 'close';
   res.writeHead(answer.status, headers);
   res.end(call.method === 'HEAD' ? undefined : body);
 }
 
 /** One by one: joining objects of so many names with spreads takes several times as long. */
-function setHeaders(all: Record<string, string | number>, headers: Readonly<Record<string, string>>): void {
+function setHeaders(all: OutgoingHttpHeaders, headers: Readonly<Record<string, string>>): void {
   for (const name in headers) {
     const value = headers[name];
     if (value !== undefined) all[name] = value;
@@ -55,7 +66,7 @@ export function answerFault(call: Pick<Call, 'id'>, cause: unknown, billing?: Bi
 }
 
 /** Waits until a full socket takes more; false when the reader stalled or left. */
-export async function drained(res: Outlet, stallMs: number, signal: AbortSignal): Promise<boolean> {
+export async function drained(res: Outlet, stallMs: number, signal: Interruption): Promise<boolean> {
   if (signal.aborted || res.destroyed) return false;
   return new Promise((resolve) => {
     const done = (ready: boolean) => {

@@ -4,7 +4,8 @@ import { Fault } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
 import { mintId } from '../vault/index.ts';
 import { ClientGone } from './body.ts';
-import { checkWishes, flushed, guardConnections, HEADER_BYTES } from './connections.ts';
+import { checkWishes, flushed, guardConnections, HEADER_BYTES, isFlushed } from './connections.ts';
+import { Interrupter } from './interrupter.ts';
 import { authenticate, checkHost, corsHeaders, knownHosts } from './door.ts';
 import { findRoute, serveRoute } from './routes.ts';
 import { answerFault, sendAnswer, STOPPING } from './send.ts';
@@ -29,17 +30,12 @@ export interface HttpSide {
 
 /** Builds the server around the running parts; it listens only when told to. */
 export function createHttpSide(running: Running): HttpSide {
-  const calls = new Map<Promise<void>, AbortController>();
+  const calls = new Set<UnderWay>();
   const hosts = knownHosts(running.settings);
   const take = (req: IncomingMessage, res: ServerResponse) => {
-    const controller = new AbortController();
-    const work = serve(running, hosts, req, res, controller)
-      .catch((error: unknown) => {
-        running.log.error('answer_failed', error);
-        res.destroy();
-      })
-      .finally(() => calls.delete(work));
-    calls.set(work, controller);
+    const interrupter = new Interrupter();
+    const one: UnderWay = { interrupter, done: serveToEnd(running, hosts, req, res, interrupter).finally(() => calls.delete(one)) };
+    calls.add(one);
   };
   const server = createServer(
     { maxHeaderSize: HEADER_BYTES, highWaterMark: BUFFER_BYTES, headersTimeout: Math.min(HEADERS_MS, running.timing.bodyMs - 1), requestTimeout: running.timing.bodyMs, keepAliveTimeout: KEEP_ALIVE_MS, connectionsCheckingInterval: 1_000, requireHostHeader: false },
@@ -58,7 +54,25 @@ export function createHttpSide(running: Running): HttpSide {
   };
 }
 
-async function serve(running: Running, hosts: ReadonlySet<string> | undefined, req: IncomingMessage, res: ServerResponse, controller: AbortController): Promise<void> {
+/** A call being answered. */
+interface UnderWay {
+  readonly interrupter: Interrupter;
+  /** Resolves when its answer has left and its books are closed; never rejects. */
+  readonly done: Promise<void>;
+}
+
+const NO_QUERY: Pick<URLSearchParams, 'get' | 'getAll' | 'has'> = new URLSearchParams();
+
+async function serveToEnd(running: Running, hosts: ReadonlySet<string> | undefined, req: IncomingMessage, res: ServerResponse, interrupter: Interrupter): Promise<void> {
+  try {
+    await serve(running, hosts, req, res, interrupter);
+  } catch (error) {
+    running.log.error('answer_failed', error);
+    res.destroy();
+  }
+}
+
+async function serve(running: Running, hosts: ReadonlySet<string> | undefined, req: IncomingMessage, res: ServerResponse, interrupter: Interrupter): Promise<void> {
   const id = mintId('req', running.clock.nowMs());
   const url = req.url ?? '/';
   const cut = url.indexOf('?');
@@ -68,13 +82,13 @@ async function serve(running: Running, hosts: ReadonlySet<string> | undefined, r
     res,
     method: req.method ?? 'GET',
     path: cut === -1 ? url : url.slice(0, cut),
-    query: new URLSearchParams(cut === -1 ? '' : url.slice(cut + 1)),
+    query: cut === -1 ? NO_QUERY : new URLSearchParams(url.slice(cut + 1)),
     startedMs: running.clock.monotonicMs(),
-    signal: controller.signal,
+    signal: interrupter,
     waits: { ms: 0 },
   };
   res.on('close', () => {
-    if (!res.writableFinished) controller.abort();
+    if (!res.writableFinished) interrupter.abort();
   });
   let owner: KeyOwner | undefined;
   let answer: Answer | Streamed;
@@ -94,13 +108,13 @@ async function serve(running: Running, hosts: ReadonlySet<string> | undefined, r
       answer = answerFault(call, cause, standardBilling(call, owner));
     }
   }
-  if (!('streamed' in answer)) await deliver(running, call, answer);
+  if (!('streamed' in answer)) deliver(running, call, answer);
   logAccess(running, call, answer, owner);
-  await flushed(res, running.timing.writeStallMs);
+  if (!isFlushed(res)) await flushed(res, running.timing.writeStallMs);
 }
 
 /** Sends an answer whose request may not have been read to its end; then the connection cannot be used again. */
-async function deliver(running: Running, call: Call, answer: Answer): Promise<void> {
+function deliver(running: Running, call: Call, answer: Answer): void {
   const isUnread = !call.req.complete;
   const isLast = isUnread || running.isDraining();
   if (call.req.headers.origin === undefined && !isLast) sendAnswer(call, answer);
@@ -128,10 +142,10 @@ function logAccess(running: Running, call: Call, answer: Answer | Streamed, owne
     req_id: call.id,
     method: call.method,
     // A key that somebody put into a path is no less a key.
-    path: call.path.replace(/sk-[\w-]{8,}/g, 'sk-…'),
+    path: call.path.includes('sk-') ? call.path.replace(/sk-[\w-]{8,}/g, 'sk-…') : call.path,
     status: answer.status,
     dur_ms: Math.round(running.clock.monotonicMs() - call.startedMs),
-    ...traceOf(call.req),
+    trace_id: traceOf(call.req),
     account_id: owner?.accountId,
     key_id: owner?.keyId,
     chat: answer.chat,
@@ -141,11 +155,9 @@ function logAccess(running: Running, call: Call, answer: Answer | Streamed, owne
 }
 
 /** W3C trace context: the id by which a caller finds its request in other programs' logs. */
-function traceOf({ headers }: IncomingMessage): { readonly trace_id?: string } {
+function traceOf({ headers }: IncomingMessage): string | undefined {
   const { traceparent } = headers;
-  if (typeof traceparent !== 'string') return {};
-  const id = /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(traceparent)?.[1];
-  return id === undefined ? {} : { trace_id: id };
+  return typeof traceparent === 'string' ? /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(traceparent)?.[1] : undefined;
 }
 
 async function listen(server: Server, host: string, port: number): Promise<{ readonly port: number }> {
@@ -160,7 +172,7 @@ async function listen(server: Server, host: string, port: number): Promise<{ rea
   return { port: typeof address === 'object' && address !== null ? address.port : port };
 }
 
-async function drain(server: Server, calls: ReadonlyMap<Promise<void>, AbortController>, limitMs: number): Promise<void> {
+async function drain(server: Server, calls: ReadonlySet<UnderWay>, limitMs: number): Promise<void> {
   server.close();
   const sweep = setInterval(() => server.closeIdleConnections(), 100);
   let timer: NodeJS.Timeout | undefined;
@@ -168,7 +180,7 @@ async function drain(server: Server, calls: ReadonlyMap<Promise<void>, AbortCont
     timer = setTimeout(resolve, limitMs);
   });
   const ended = (async () => {
-    while (calls.size > 0) await Promise.all(calls.keys());
+    while (calls.size > 0) await allOf(calls);
   })();
   await Promise.race([ended, limit]);
   clearTimeout(timer);
@@ -176,10 +188,14 @@ async function drain(server: Server, calls: ReadonlyMap<Promise<void>, AbortCont
   await cutOff(server, calls);
 }
 
-async function cutOff(server: Server, calls: ReadonlyMap<Promise<void>, AbortController>): Promise<void> {
+async function cutOff(server: Server, calls: ReadonlySet<UnderWay>): Promise<void> {
   server.close();
-  for (const controller of calls.values()) controller.abort(STOPPING);
-  await Promise.all(calls.keys());
+  for (const { interrupter } of calls) interrupter.abort(STOPPING);
+  await allOf(calls);
   server.closeAllConnections();
 }
 
+
+async function allOf(calls: ReadonlySet<UnderWay>): Promise<void> {
+  await Promise.all(Array.from(calls, ({ done }) => done));
+}

@@ -35,7 +35,7 @@ export function settlementOf(booked: Booked, served: Served, usage: Usage, statu
   const rate = byok ? billing.byokFee : billing.usageFee;
   const cost = !byok ? charge(tokens, price, rate) : hold.free ? NOTHING : byokFee(tokens, price, rate);
   const { input, cachedInput, output } = price;
-  return { ...endOf(booked, served, usage, status, { input, cachedInput, output, rate }), charge: cost };
+  return endOf(booked, served, usage, status, { input, cachedInput, output, rate }, cost);
 }
 
 /** Closes the books of an answered or hung-up call; durable when it resolves. */
@@ -54,10 +54,10 @@ export async function settle(booked: Booked, served: Served, usage: Usage, statu
 
 /** Closes the books of a call that failed on our or the provider's side: it costs nothing. `status` is the error's code. */
 export async function release(booked: Booked, served: Served | undefined, attempts: number, status: string): Promise<Receipt> {
-  return booked.running.ledger.release(endOf(booked, served ?? attempts, undefined, status, undefined));
+  return booked.running.ledger.release(endOf(booked, served ?? attempts, undefined, status, undefined, undefined));
 }
 
-function endOf(booked: Booked, served: Served | number, usage: Usage | undefined, status: string, price: RequestEnd['price']): RequestEnd {
+function endOf<C extends Charge | undefined>(booked: Booked, served: Served | number, usage: Usage | undefined, status: string, price: RequestEnd['price'], cost: C): RequestEnd & { readonly charge: C } {
   const { clock } = booked.running;
   const { startedMs, id } = booked.call;
   const by = typeof served === 'number' ? undefined : served;
@@ -76,5 +76,6 @@ function endOf(booked: Booked, served: Served | number, usage: Usage | undefined
     attempts: typeof served === 'number' ? served : served.attempts,
     nowMs: clock.nowMs(),
     price,
+    charge: cost,
   };
 }

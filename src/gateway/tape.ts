@@ -1,4 +1,5 @@
 import type { OutgoingHttpHeaders } from 'node:http';
+import type { Interruption } from '../upstream/index.ts';
 import { drained, STOPPING } from './send.ts';
 import type { Call, Outlet, Timing } from './types.ts';
 
@@ -130,7 +131,7 @@ export class Tape implements Outlet {
 }
 
 /** True when the client itself left; a daemon that stops still has a word to say. */
-export function isGone(signal: AbortSignal): boolean {
+export function isGone(signal: Interruption): boolean {
   return signal.aborted && signal.reason !== STOPPING;
 }
 
@@ -144,7 +145,7 @@ class Turn {
     for (const wake of waiting) wake();
   }
 
-  orAbort(signal: AbortSignal): Promise<void> {
+  orAbort(signal: Interruption): Promise<void> {
     return new Promise((resolve) => {
       const wake = () => {
         signal.removeEventListener('abort', wake);

@@ -3,7 +3,7 @@ import type { KeyOwner, Ledger, Mode } from '../ledger/index.ts';
 import type { UsdE8 } from '../money/index.ts';
 import type { Payments } from '../payments/index.ts';
 import type { Settings } from '../settings/index.ts';
-import type { Upstream } from '../upstream/index.ts';
+import type { Interruption, Upstream } from '../upstream/index.ts';
 import type { Vault } from '../vault/index.ts';
 import type { HealthBook } from './health.ts';
 import type { KeyedRuns } from './idempotency.ts';
@@ -19,7 +19,7 @@ export interface Clock {
   /** Never goes back: for durations. */
   monotonicMs(): number;
   /** Resolves after `ms`, or at once when the signal aborts. */
-  sleep(ms: number, signal: AbortSignal): Promise<void>;
+  sleep(ms: number, signal: Interruption): Promise<void>;
 }
 
 /** A credential ready to be sent, and where to. */
@@ -130,11 +130,11 @@ export interface Call {
   readonly res: Outlet;
   readonly method: string;
   readonly path: string;
-  readonly query: URLSearchParams;
+  readonly query: Pick<URLSearchParams, 'get' | 'getAll' | 'has'>;
   /** Monotonic. */
   readonly startedMs: number;
   /** Aborts when the client is gone before its answer is whole, and when a drain runs out. */
-  readonly signal: AbortSignal;
+  readonly signal: Interruption;
   /** The request's body, where it has been read and checked already. */
   readonly body?: Buffer;
   /** What the call has spent waiting for providers, up to the first words of its answer: not our doing. */

@@ -1,10 +1,12 @@
-import { limitIn, STATUSES } from './accounts.ts';
+import { STATUSES } from './accounts.ts';
 import type { Sync } from './books.ts';
 import type { Connection } from './connection.ts';
-import { big, flag, int, rowsOf, text, unless, whole, word, type Row } from './rows.ts';
+import { int, rowsOf, text, unless, whole, type Row } from './rows.ts';
 import type { ApiKey, KeyOwner, Ledger } from './types.ts';
 
 export type KeyBooks = Sync<Pick<Ledger, 'createKey' | 'listKeys' | 'revokeKey' | 'findKey'>>;
+
+const NO_PROVIDERS: readonly string[] = [];
 
 /** API keys by the SHA-256 of them; the keys themselves are nowhere. */
 export function createKeyBooks(db: Connection): KeyBooks {
@@ -15,7 +17,7 @@ export function createKeyBooks(db: Connection): KeyBooks {
   const revoke = db.prepare(`UPDATE api_keys SET revoked_ms = CASE revoked_ms WHEN 0 THEN @now ELSE revoked_ms END
     WHERE id = @id AND account = (SELECT no FROM accounts WHERE id = @account)`);
   const find = db.prepare(`SELECT k.id AS key_id, a.id AS account_id, a.status, a.requests_per_minute, w.may_overdraw, w.balance, w.held,
-      (SELECT coalesce(group_concat(DISTINCT provider), '') FROM byok_keys WHERE account = a.no) AS providers
+      (SELECT coalesce(group_concat(provider), '') FROM byok_keys WHERE account = a.no) AS providers
     FROM api_keys k JOIN accounts a ON a.no = k.account JOIN wallets w ON w.no = a.no
     WHERE k.hash = ? AND k.revoked_ms = 0`).raw();
   return {
@@ -45,18 +47,22 @@ function keyIn(row: Row): ApiKey {
 }
 
 /** Read by place: SQLite would make each column's name anew for every row, and this row is read with every request. */
-function ownerIn([key_id, account_id, status, requests_per_minute, may_overdraw, balance, held, byok]: readonly unknown[]): KeyOwner {
-  const row: Row = { key_id, account_id, status, requests_per_minute, may_overdraw, balance, held, providers: byok };
-  const providers = text(row, 'providers');
+function ownerIn([keyId, accountId, status, limit, frozen, balance, held, providers]: readonly unknown[]): KeyOwner {
+  const known = STATUSES.find((one) => one === status);
+  if (
+    typeof keyId !== 'string' || typeof accountId !== 'string' || known === undefined || (limit !== null && typeof limit !== 'bigint')
+    || typeof frozen !== 'bigint' || typeof balance !== 'bigint' || typeof held !== 'bigint' || typeof providers !== 'string'
+  ) throw new TypeError('the row of a key has another form');
   return {
-    keyId: text(row, 'key_id'),
-    accountId: text(row, 'account_id'),
-    status: word(row, 'status', STATUSES),
-    frozen: flag(row, 'may_overdraw'),
-    balance: big(row, 'balance'),
-    held: big(row, 'held'),
-    requestsPerMinute: limitIn(row),
+    keyId,
+    accountId,
+    status: known,
+    frozen: frozen !== 0n,
+    balance,
+    held,
+    requestsPerMinute: limit === null ? undefined : Number(limit),
     // A provider's name is a key of the configuration and bears no comma; saveByokKey refuses one that does.
-    byokProviders: providers === '' ? [] : providers.split(','),
+    // Of several keys for one provider each is named; a DISTINCT in SQL would make a table for every request.
+    byokProviders: providers === '' ? NO_PROVIDERS : [...new Set(providers.split(','))],
   };
 }

@@ -1,4 +1,4 @@
-import type { Attempt, Reply, StreamRead, Upstream } from '../upstream/index.ts';
+import type { Attempt, Interruption, Reply, StreamRead, Upstream } from '../upstream/index.ts';
 import { compose } from './compose.ts';
 import type { Choice, Composed } from './compose.ts';
 import { behaviourOf, SANDBOX_CATALOG } from './models.ts';
@@ -12,7 +12,7 @@ export interface SandboxOptions {
   /** Epoch milliseconds. */
   readonly now: () => number;
   /** Resolves after `ms`; rejects or resolves at once when the signal aborts. */
-  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  readonly sleep: (ms: number, signal: Interruption) => Promise<void>;
 }
 
 const JSON_HEADERS = { 'content-type': 'application/json' } as const;
@@ -48,7 +48,7 @@ export function createSandbox(options: SandboxOptions): Upstream {
   };
 }
 
-async function answer(attempt: Attempt, signal: AbortSignal, wait: Wait, now: () => number): Promise<Reply> {
+async function answer(attempt: Attempt, signal: Interruption, wait: Wait, now: () => number): Promise<Reply> {
   const asked = readAsked(attempt.body);
   const behaviour = behaviourOf(attempt.model, asked?.model ?? '');
   const refusal = refusalOf(asked === undefined ? 400 : behaviour.refusal);
@@ -68,7 +68,7 @@ async function answer(attempt: Attempt, signal: AbortSignal, wait: Wait, now: ()
   return { kind: 'whole', status: 200, headers: JSON_HEADERS, text: JSON.stringify(wholeBody(composed, head)) };
 }
 
-async function givenUp(afterMs: number, signal: AbortSignal, wait: Wait, failure: 'timeout' | 'reset'): Promise<Reply> {
+async function givenUp(afterMs: number, signal: Interruption, wait: Wait, failure: 'timeout' | 'reset'): Promise<Reply> {
   return { kind: 'failed', failure: await wait(afterMs, signal) ? failure : 'aborted', sent: true };
 }
 

@@ -1,5 +1,5 @@
 import type { SseEvent } from '../wire/index.ts';
-import type { EventStream, StreamRead } from '../upstream/index.ts';
+import type { EventStream, Interruption, StreamRead } from '../upstream/index.ts';
 
 /** A step of a scripted stream: these events, after this pause. */
 export interface Step {
@@ -18,7 +18,7 @@ export interface Script {
 }
 
 /** Waits; false if the waiting was cut short. */
-export type Wait = (ms: number, signal: AbortSignal) => Promise<boolean>;
+export type Wait = (ms: number, signal: Interruption) => Promise<boolean>;
 
 /**
  * Plays a script as a stream of events. It goes on only while it is read, so that a slow reader holds it back;
@@ -27,13 +27,13 @@ export type Wait = (ms: number, signal: AbortSignal) => Promise<boolean>;
 export class ScriptedStream implements EventStream {
   readonly #script: Script;
   readonly #wait: Wait;
-  readonly #caller: AbortSignal;
+  readonly #caller: Interruption;
   readonly #hangUp = new AbortController();
   #next = 0;
   #isReading = false;
   #ending: StreamRead | undefined;
 
-  constructor(script: Script, wait: Wait, caller: AbortSignal) {
+  constructor(script: Script, wait: Wait, caller: Interruption) {
     this.#script = script;
     this.#wait = wait;
     this.#caller = caller;

@@ -5,7 +5,7 @@ import { EventQueue } from './events.ts';
 import type { Flow } from './events.ts';
 import { failureOf } from './failure.ts';
 import { canHoldBack } from './sockets.ts';
-import type { Reply } from './types.ts';
+import type { Interruption, Reply } from './types.ts';
 
 /** The conditions under which one request runs. */
 export interface Terms {
@@ -17,7 +17,7 @@ export interface Terms {
   readonly maxEventChars: number;
   /** Whether an event stream is handed over as a stream; else it is read whole like any other body. */
   readonly streams: boolean;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: Interruption | undefined;
 }
 
 type Head = Parameters<NonNullable<Dispatcher.DispatchHandler['onResponseStart']>>[2];

@@ -1,5 +1,16 @@
 import type { SseEvent, TransportFailure } from '../wire/index.ts';
 
+/**
+ * What tells that a call is over before its end. An `AbortSignal` is one; a caller with thousands of calls a second uses an
+ * object of its own, for each `AbortSignal` that is made costs several times what it is good for (Node 20).
+ */
+export interface Interruption {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: (() => void) | { handleEvent(): void }): void;
+  removeEventListener(type: 'abort', listener: (() => void) | { handleEvent(): void }): void;
+}
+
 /** One call to one provider. */
 export interface Attempt {
   /** Provider id: picks the connection pool. */
@@ -46,7 +57,7 @@ export type Reply =
 /** The only door through which a request leaves for a provider. */
 export interface Upstream {
   /** Sends one attempt. Never throws for what a network or provider does; such ends are values. */
-  send(attempt: Attempt, signal: AbortSignal): Promise<Reply>;
+  send(attempt: Attempt, signal: Interruption): Promise<Reply>;
   /**
    * `GET {baseUrl}/models` with a key: the probe that costs nothing, and the check of a BYOK key.
    * The reply is always `whole` or `failed`.

@@ -8,6 +8,24 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/**
+ * Makes objects that inherit nothing, so that a field named `__proto__` or `constructor` is a field like any other. V8 keeps an
+ * `Object.create(null)` as a hash table, slow to fill, to copy and to write; an instance of this is as quick as a literal.
+ */
+const Bare: new () => Record<string, Json> = (() => {
+  class Made {
+    [name: string]: Json;
+  }
+  Object.setPrototypeOf(Made.prototype, null);
+  Reflect.deleteProperty(Made.prototype, 'constructor');
+  return Made;
+})();
+
+/** A new object without fields, inherited ones included: `bareObject()['constructor']` is undefined. */
+export function bareObject(): Record<string, Json> {
+  return new Bare();
+}
+
 /** The fields of a JSON object, or none at all for anything else. */
 export function fieldsOf(value: unknown): Fields {
   return isFields(value) ? value : {};

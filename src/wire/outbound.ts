@@ -5,7 +5,7 @@ import { addText, emptyMeasure } from './measure.ts';
 import { fieldsOf } from './json.ts';
 import type { ChatRequest, UpstreamTarget } from './types.ts';
 
-/** Fields on their way to a provider; a field is left out by deleting it. */
+/** Fields on their way to a provider. A field is left out by making it undefined: an object that lost a field is slow ever after. */
 type Draft = Record<string, unknown>;
 
 const TOKEN_LIMITS = ['max_tokens', 'max_completion_tokens'] as const;
@@ -22,9 +22,9 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   const quirks = quirksOf(target.dialect).request;
   const draft: Draft = { ...request.body };
   const strict = quirks.strict === true;
-  const thinks = model.capabilities.includes('reasoning') && isLeftThinking({ ...draft, ...model.force });
+  const thinks = model.capabilities.includes('reasoning') && isLeftThinking(draft, model.force);
   if (strict) dropNulls(draft);
-  for (const name of quirks.strip ?? []) delete draft[name];
+  for (const name of quirks.strip ?? []) leaveOut(draft, name);
   setTokenLimit(draft, quirks, { wanted: target.maxTokens, own: request.maxTokens, max: model.maxOutput });
   setSampling(draft, quirks);
   setChoices(draft, quirks, request);
@@ -34,24 +34,31 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   if (quirks.responseFormat === 'by-capability') adaptResponseFormat(draft, model.capabilities);
   adaptMessages(draft, { strict, keepsReasoning: !strict || quirks.wantsReasoning === true || request.model === model.id });
   setStream(draft, quirks, request.stream);
-  for (const name of model.drop) delete draft[name];
-  return { body: JSON.stringify({ ...draft, ...model.force, model: model.upstream }), streams: request.stream };
+  for (const name of model.drop) leaveOut(draft, name);
+  Object.assign(draft, model.force);
+  draft['model'] = model.upstream;
+  return { body: JSON.stringify(draft), streams: request.stream };
 }
 
 /** Models that can think do, unless the catalogue or the client tells them not to. */
-function isLeftThinking(sent: Draft): boolean {
-  return fieldsOf(sent['thinking'])['type'] !== 'disabled' && sent['enable_thinking'] !== false;
+function isLeftThinking(draft: Draft, forced: Draft): boolean {
+  const sent = (name: string): unknown => (Object.hasOwn(forced, name) ? forced[name] : draft[name]);
+  return fieldsOf(sent('thinking'))['type'] !== 'disabled' && sent('enable_thinking') !== false;
+}
+
+function leaveOut(draft: Draft, name: string): void {
+  if (draft[name] !== undefined) draft[name] = undefined;
 }
 
 function dropNulls(draft: Draft): void {
-  for (const name of Object.keys(draft)) if (draft[name] === null) delete draft[name];
+  for (const name of Object.keys(draft)) if (draft[name] === null) draft[name] = undefined;
 }
 
 /** The gateway's limit goes before the client's; none is over what the model can write. */
 function setTokenLimit(draft: Draft, quirks: RequestQuirks, limits: { readonly wanted: number | undefined; readonly own: number | undefined; readonly max: number }): void {
   const limit = limits.wanted ?? limits.own;
-  const sent = TOKEN_LIMITS.filter((name) => name in draft);
-  for (const name of sent) delete draft[name];
+  const sent = TOKEN_LIMITS.filter((name) => draft[name] !== undefined);
+  for (const name of sent) draft[name] = undefined;
   if (limit === undefined) return;
   const wantedFields = quirks.tokenLimit === undefined ? sent : [quirks.tokenLimit];
   for (const name of wantedFields.length === 0 ? ['max_tokens'] : wantedFields) draft[name] = Math.min(limit, limits.max);
@@ -67,7 +74,7 @@ function setSampling(draft: Draft, quirks: RequestQuirks): void {
   const rounded = decimals === undefined ? temperature : Math.round(temperature * 10 ** decimals) / 10 ** decimals;
   draft['temperature'] = rounded;
   if (zero === undefined || rounded !== 0) return;
-  delete draft['temperature'];
+  draft['temperature'] = undefined;
   draft[zero] = false;
 }
 
@@ -81,7 +88,7 @@ function setChoices(draft: Draft, quirks: RequestQuirks, request: ChatRequest): 
   const max = request.needs.tools ? (quirks.choices.withTools ?? quirks.choices.max) : quirks.choices.max;
   const choices = Math.min(request.choices, max);
   if (choices > 1) draft['n'] = choices;
-  else delete draft['n'];
+  else leaveOut(draft, 'n');
 }
 
 function setStop(draft: Draft, quirks: RequestQuirks): void {
@@ -91,7 +98,7 @@ function setStop(draft: Draft, quirks: RequestQuirks): void {
   const given: readonly unknown[] = Array.isArray(stop) ? stop : [stop];
   const { bytesMax } = rule;
   const fit = (bytesMax === undefined ? given : given.filter((text) => bytesOf(text) <= bytesMax)).slice(0, rule.max);
-  if (fit.length === 0) delete draft['stop'];
+  if (fit.length === 0) draft['stop'] = undefined;
   else draft['stop'] = typeof stop === 'string' && rule.listOnly !== true ? stop : fit;
 }
 
@@ -109,8 +116,8 @@ function setTools(draft: Draft, quirks: RequestQuirks, facts: { readonly thinks:
   if (choice === 'none') {
     if (rule.none) return;
     // No tool may be called, and this provider cannot be told so: it must not know of any.
-    delete draft['tool_choice'];
-    delete draft['tools'];
+    leaveOut(draft, 'tool_choice');
+    leaveOut(draft, 'tools');
     return;
   }
   if (!allows(choice === 'required' ? rule.required : rule.named, facts.thinks)) draft['tool_choice'] = 'auto';
@@ -123,15 +130,14 @@ function allows(rule: ToolChoiceRule, thinks: boolean): boolean {
 function setUser(draft: Draft, quirks: RequestQuirks): void {
   const { user } = draft;
   if (quirks.strict !== true || user === undefined) return;
-  delete draft['user'];
+  draft['user'] = undefined;
   if (quirks.userId !== undefined && typeof user === 'string' && quirks.userId.test(user)) draft['user_id'] ??= user;
 }
 
 function setStream(draft: Draft, quirks: RequestQuirks, stream: boolean): void {
   const options = draft['stream_options'];
-  delete draft['stream_options'];
-  delete draft['stream'];
-  if (!stream) return;
+  leaveOut(draft, 'stream_options');
+  if (!stream) return leaveOut(draft, 'stream');
   draft['stream'] = true;
   if (quirks.streamOptions) draft['stream_options'] = quirks.strict === true ? { include_usage: true } : { ...fieldsOf(options), include_usage: true };
 }

@@ -1,5 +1,5 @@
 import { Fault } from '../faults.ts';
-import { isFields } from './json.ts';
+import { bareObject, isFields } from './json.ts';
 import type { Fields } from './json.ts';
 import { addText, emptyMeasure, tokensOf } from './measure.ts';
 import type { TextMeasure } from './measure.ts';
@@ -108,7 +108,7 @@ export function copyJson(value: unknown, copying: Copying, depth = 0): Json {
 }
 
 function copyFields(fields: Fields, copy: (name: string, value: unknown) => Json): JsonObject {
-  const copied: Record<string, Json> = Object.create(null);
+  const copied = bareObject();
   for (const name of Object.keys(fields)) {
     if (name !== '__proto__') copied[name] = copy(name, fields[name]);
   }

@@ -1,9 +1,9 @@
 import { Fault } from '../faults.ts';
-import { textOf, isFields } from './json.ts';
+import { bareObject, textOf, isFields } from './json.ts';
 import type { Fields } from './json.ts';
 import { copyJson, copyMessage, newPrompt, promptTokens } from './prompt.ts';
 import type { PromptMeasure } from './prompt.ts';
-import type { ChatRequest, Json, JsonObject, Routing } from './types.ts';
+import type { ChatRequest, JsonObject, Routing } from './types.ts';
 
 const MODEL_CHARS_MAX = 256;
 /** OpenAI's own limit of `n`; it keeps the tokens of one request countable. */
@@ -69,7 +69,7 @@ export function readChatRequest(raw: unknown, options: RequestOptions): ChatRequ
 /** The client's fields on objects without a prototype, weighed on the way. */
 function copyBody(raw: Fields, prompt: PromptMeasure): JsonObject {
   const messages = readMessages(raw['messages']);
-  const body: Record<string, Json> = Object.create(null);
+  const body = bareObject();
   for (const name of Object.keys(raw)) {
     const value = raw[name];
     if (OWN_FIELDS.has(name) || isUnsetNumber(name, value)) continue;
