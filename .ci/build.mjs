@@ -1,8 +1,11 @@
-// Bundles the program: src/cli/index.ts → dist/cli.js with lazily loaded chunks, src/ledger/worker.ts → dist/ledger-worker.js.
-// Loading ink, stripe and undici from their many files costs a second; one bundle costs a third of it.
+// Bundles the program: src/cli/index.ts → one text of our own code, each package beside it as a text that is loaded when it is asked
+// for, and src/ledger/worker.ts → ledger-worker.js. bin/load.js puts them together.
+// Loading ink, stripe and undici from their many files costs a second; a bundle a third of it, compiled code a third of that.
+import { execFileSync } from 'node:child_process';
 import { build } from 'esbuild';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { builtinModules, createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -12,37 +15,136 @@ const DIST = join(ROOT, 'dist');
 const STAGE = join(DIST, `.stage-${process.pid}`);
 /** What .ci/build-binary.mjs makes stays; it is no part of this build. */
 const BINARY = 'findtoken';
-const ENTRIES = { cli: 'src/cli/index.ts', 'ledger-worker': 'src/ledger/worker.ts' };
-/** A process started from the build before may still load one of its chunks; a package takes none of them along. */
+const PROGRAM = 'src/cli/index.ts';
+const WORKER = 'src/ledger/worker.ts';
+/** Names that stay the same from build to build, and are moved last. */
+const FIXED = ['ledger-worker.js', 'ledger-worker.js.map', 'program.json'];
+/** A process started from the build before may still load one of its packages; a package to be published takes none of them along. */
 const STALE_AFTER_MS = ['pack', 'publish'].includes(process.env.npm_command) ? -1 : 10 * 60_000;
 
 /** How a source file loads a CommonJS package late. */
 const LATE = 'createRequire(import.meta.url)(';
 
-/** esbuild's settings; the output goes to `outdir`. */
-function settings(outdir) {
-  return {
-    absWorkingDir: ROOT,
-    entryPoints: ENTRIES,
-    outdir,
-    bundle: true,
-    splitting: true,
+/** Packages that are texts of their own. Each short command does without any of them. */
+const PACKAGES = ['nodemailer', 'pino', 'stripe', 'undici', 'uqr', 'yaml'];
+/** Ink, React and what JSX becomes belong to each other: one text, one React. */
+const SCREENS = { ink: 'ink', react: 'react', 'react/jsx-runtime': 'jsx' };
+
+/**
+ * A built-in module that is loaded when the first of its names is used: Node takes 4 ms for node:child_process, which commander
+ * asks for and uses for nothing here, and 2 ms for node:crypto.
+ */
+const LAZY = `const __lazy = (path, names) => {
+  const lazy = {};
+  for (const name of names) Object.defineProperty(lazy, name, { enumerable: true, get: () => __need(path)[name] });
+  return lazy;
+};`;
+
+const common = {
+  minifyWhitespace: true,
+  // So that a place in a stack trace is still a place.
+  lineLimit: 200,
+  absWorkingDir: ROOT,
+  outdir: STAGE,
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  jsx: 'automatic',
+  charset: 'ascii',
+  sourcemap: 'linked',
+  // The map's paths already lead to the sources, which are not shipped twice.
+  sourcesContent: false,
+  legalComments: 'none',
+  logLevel: 'warning',
+};
+const define = { 'process.env.NODE_ENV': '"production"', 'process.env.DEV': '"false"' };
+const namesOf = (path) => Object.keys(createRequire(import.meta.url)(path));
+const isBuiltIn = (path) => path.startsWith('node:') || builtinModules.includes(path);
+
+/** Our own code, as the body of an async function, for that of the screens awaits at the top of its modules. */
+async function buildProgram() {
+  const exports = await screenExports();
+  await build({
+    ...common,
+    stdin: { contents: `import { main } from './${PROGRAM}';\n__exports.main = main;\n`, resolveDir: ROOT, sourcefile: 'entry.js' },
+    entryNames: 'program-[hash]',
     format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    jsx: 'automatic',
-    sourcemap: 'linked',
-    // The map's paths already lead to the sources, which are not shipped twice.
-    sourcesContent: false,
-    legalComments: 'none',
+    define: { ...define, 'import.meta.url': '__url' },
+    banner: { js: `(async (require, __vendor, __url, __exports) => { 'use strict'; const __need = require; ${LAZY}` },
+    footer: { js: '})' },
+    plugins: [outside(exports), latePackages()],
+  });
+}
+
+/** Each package as a function of `require`, `module` and `exports`. */
+async function buildPackages() {
+  const banner = { js: '(function (require, module, exports) {' };
+  const footer = { js: '})' };
+  const ofOne = (name) => ({
+    ...common, stdin: { contents: `module.exports = require('${name}');`, resolveDir: ROOT, sourcefile: 'entry.js' },
+    entryNames: `${name}-[hash]`, format: 'cjs', define, banner, footer,
+  });
+  const screens = `${Object.entries(SCREENS).map(([path, name]) => `import * as ${name} from '${path}';`).join('\n')}\n__module.exports = { ${Object.values(SCREENS).join(', ')} };\n`;
+  await Promise.all([
+    ...PACKAGES.map((name) => build(ofOne(name))),
+    build({
+      ...common,
+      stdin: { contents: screens, resolveDir: ROOT, sourcefile: 'entry.js' },
+      entryNames: 'screens-[hash]',
+      format: 'esm',
+      define: { ...define, 'import.meta.url': "'file:///screens.js'" },
+      banner: { js: "(async (require, __module) => { 'use strict'; const __need = require;" },
+      footer: { js: '})' },
+      // Ink asks for it only under DEV=true, and it is not installed.
+      plugins: [emptyModule('react-devtools-core'), builtIns()],
+    }),
+  ]);
+}
+
+async function buildWorker() {
+  await build({
+    ...common,
+    entryPoints: { 'ledger-worker': WORKER },
+    format: 'esm',
     // Native addons are found beside their package, and cannot be bundled.
     external: ['better-sqlite3', 'keytar'],
-    // Ink asks for it only under DEV=true, and it is not installed.
-    plugins: [emptyModule('react-devtools-core'), latePackages()],
-    define: { 'process.env.NODE_ENV': '"production"' },
+    define,
+    plugins: [latePackages()],
     // CommonJS packages call require() for built-ins, which an ES module lacks.
     banner: { js: "import { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);" },
-    logLevel: 'warning',
+  });
+}
+
+/** The names that a screen may import, by package: they stand in the text that takes the package's place. */
+async function screenExports() {
+  const named = await Promise.all(Object.keys(SCREENS).map(async (path) => [path, Object.keys(await import(path)).filter((name) => name !== 'default' && name !== 'module.exports')]));
+  return new Map(named);
+}
+
+/** What is no part of the program's own text: built-ins and native addons by `require`, packages by the loader. */
+function outside(screens) {
+  return {
+    name: 'outside',
+    setup(bundle) {
+      bundle.onResolve({ filter: /.*/ }, ({ path }) => {
+        if (isBuiltIn(path) || path === 'better-sqlite3' || path === 'keytar') return { path, namespace: 'needed' };
+        if (PACKAGES.includes(path)) return { path, namespace: 'package' };
+        return screens.has(path) ? { path, namespace: 'screen' } : undefined;
+      });
+      bundle.onLoad({ filter: /.*/, namespace: 'needed' }, ({ path }) => ({ contents: `module.exports = ${isBuiltIn(path) ? `__lazy(${JSON.stringify(path)}, ${JSON.stringify(namesOf(path))})` : `__need(${JSON.stringify(path)})`}` }));
+      bundle.onLoad({ filter: /.*/, namespace: 'package' }, ({ path }) => ({ contents: `module.exports = __vendor(${JSON.stringify(path)})` }));
+      bundle.onLoad({ filter: /.*/, namespace: 'screen' }, ({ path }) => ({ contents: `export const { ${screens.get(path).join(', ')} } = (await __vendor('screens')).${SCREENS[path]};` }));
+    },
+  };
+}
+
+function builtIns() {
+  return {
+    name: 'built-ins',
+    setup(bundle) {
+      bundle.onResolve({ filter: /.*/ }, ({ path }) => (isBuiltIn(path) ? { path, namespace: 'needed' } : undefined));
+      bundle.onLoad({ filter: /.*/, namespace: 'needed' }, ({ path }) => ({ contents: `module.exports = __need(${JSON.stringify(path)})` }));
+    },
   };
 }
 
@@ -72,24 +174,32 @@ function emptyModule(name) {
   };
 }
 
+/** Lists the files by what they are, for bin/load.js: their names bear a hash of their text. */
+async function writeManifest() {
+  const names = (await readdir(STAGE)).filter((name) => name.endsWith('.js')).map((name) => name.slice(0, -'.js'.length));
+  const find = (prefix) => names.find((name) => name.startsWith(`${prefix}-`) && !name.startsWith('ledger-worker'));
+  const vendors = Object.fromEntries([...PACKAGES, 'screens'].map((name) => [name, find(name)]));
+  await writeFile(join(STAGE, 'program.json'), `${JSON.stringify({ program: find('program'), vendors }, undefined, 2)}\n`);
+}
+
 /**
- * Moves the stage's files into dist one by one: chunks first, for their names bear a hash of their text, entries last.
+ * Moves the stage's files into dist one by one: those first whose names bear a hash of their text, the list of them last.
  * So a process that starts meanwhile finds either the old program or the new one, never a half of each.
  */
 async function publish() {
   const built = await readdir(STAGE);
-  const isEntry = (name) => name.replace(/\.js(\.map)?$/, '') in ENTRIES;
-  for (const name of [...built.filter((name) => !isEntry(name)), ...built.filter(isEntry)]) {
+  for (const name of [...built.filter((name) => !FIXED.includes(name)), ...FIXED.filter((name) => built.includes(name))]) {
     await rename(join(STAGE, name), join(DIST, name));
   }
   for (const name of await readdir(DIST)) {
-    if (name === BINARY || built.includes(name)) continue;
+    const [text = ''] = name.split('.');
+    if (name === BINARY || built.includes(name) || (name.endsWith('.cache') && built.includes(`${text}.js`))) continue;
     const found = await stat(join(DIST, name)).catch(() => undefined);
     if (found !== undefined && Date.now() - found.mtimeMs > STALE_AFTER_MS) await rm(join(DIST, name), { recursive: true, force: true });
   }
 }
 
-const missing = Object.values(ENTRIES).filter((entry) => !existsSync(join(ROOT, entry)));
+const missing = [PROGRAM, WORKER].filter((entry) => !existsSync(join(ROOT, entry)));
 if (missing.length > 0) {
   console.error(`build: there is no ${missing.join(' and no ')}; nothing was built. These files are the program's entries: write them first.`);
   process.exit(1);
@@ -97,9 +207,11 @@ if (missing.length > 0) {
 const startedMs = Date.now();
 await mkdir(STAGE, { recursive: true });
 try {
-  await build(settings(STAGE));
+  await Promise.all([buildProgram(), buildPackages(), buildWorker()]);
+  await writeManifest();
   await publish();
-  console.log(`build: dist/cli.js and dist/ledger-worker.js in ${Date.now() - startedMs} ms`);
+  execFileSync(process.execPath, [join(ROOT, '.ci', 'code-cache.cjs')], { stdio: ['ignore', 'ignore', 'inherit'] });
+  console.log(`build: the program in dist/ in ${Date.now() - startedMs} ms`);
 } catch (error) {
   // esbuild has already printed its own errors, each with file and line.
   if (!Array.isArray(error?.errors)) throw error;

@@ -1,11 +1,10 @@
 #!/usr/bin/env node
-import { existsSync } from 'node:fs';
+'use strict';
+const { program } = require('./load.js');
 
-const program = new URL('../dist/cli.js', import.meta.url);
-if (existsSync(program)) {
-  const { main } = await import(program.href);
-  await main(process.argv);
-} else {
-  process.stderr.write('findtoken: dist/cli.js is missing; build it with `npm run build`.\n');
+void program().then((loaded) => {
+  if (loaded !== undefined) return loaded.main(process.argv);
+  process.stderr.write('findtoken: dist/program.json is missing; build it with `npm run build`.\n');
   process.exitCode = 1;
-}
+  return undefined;
+});

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,15 +23,12 @@ function run(...args: string[]): { readonly code: number | null; readonly out: s
 }
 
 t.test('the package holds what the program needs, and nothing else', async (t) => {
-  for (const name of ['bin/findtoken.js', 'dist/cli.js', 'dist/ledger-worker.js', 'config/models.yaml', 'config/providers.yaml', 'findtoken.example.yaml', 'package.json', 'LICENSE', 'README.md', 'CHANGELOG.md', 'docs/install.md']) {
+  for (const name of ['bin/findtoken.js', 'bin/load.js', 'bin/package.json', 'dist/program.json', 'dist/ledger-worker.js', 'config/models.yaml', 'config/providers.yaml', 'findtoken.example.yaml', 'package.json', 'LICENSE', 'README.md', 'CHANGELOG.md', 'docs/install.md']) {
     t.ok(files.includes(name), name);
   }
-  const chunks = files.filter((name) => /^dist\/.*\.js$/.test(name));
-  for (const chunk of chunks) {
-    const imported = [...readFileSync(join(folder, chunk), 'utf8').matchAll(/(?:from|import\(?)\s*"\.\/([\w-]+\.js)"/g)].map(([, name]) => `dist/${name}`);
-    t.same(imported.filter((name) => !chunks.includes(name)), [], `what ${chunk} imports is there`);
-  }
-  const allowed = /^(bin|config|dist|docs|[A-Z]+(\.md)?|package\.json|findtoken\.example\.yaml|bin\/findtoken\.js|config\/\w+\.yaml|docs\/[\w-]+\.md|dist\/[\w-]+\.js(\.map)?)$/;
+  const listed: { readonly program: string; readonly vendors: Readonly<Record<string, string>> } = JSON.parse(readFileSync(join(folder, 'dist/program.json'), 'utf8'));
+  for (const name of [listed.program, ...Object.values(listed.vendors)]) t.ok(files.includes(`dist/${name}.js`), `dist/${name}.js`);
+  const allowed = /^(bin|config|dist|docs|[A-Z]+(\.md)?|package\.json|findtoken\.example\.yaml|bin\/(findtoken\.js|load\.js|package\.json)|dist\/program\.json|config\/\w+\.yaml|docs\/[\w-]+\.md|dist\/[\w-]+\.js(\.map)?|dist\/[\w-]+\.v[\d.]+-\w+-\w+\.cache)$/;
   t.same(files.filter((name) => !allowed.test(name)), [], 'no sources, no tests, no single executable');
 });
 
@@ -51,10 +48,28 @@ t.test('with its dependencies it works from wherever it lies', async (t) => {
   t.match(run('accounts', 'create', 'ann@example.com'), { code: 0, out: /ann@example\.com/ });
 });
 
+t.test('compiled code is used where it fits, and missed nowhere', async (t) => {
+  const caches = files.filter((name) => name.endsWith('.cache'));
+  t.ok(caches.some((name) => /^dist\/program-\w+\.v/.test(name)), 'the build wrote it');
+  const rejected = `const { Script } = require('node:vm');
+    require('node:vm').Script = class extends Script { constructor(source, options) { super(source, options); process.stderr.write(String(this.cachedDataRejected) + '\\n'); } };`;
+  writeFileSync(join(place, 'spy.cjs'), rejected);
+  const told = () => spawnSync(process.execPath, ['--require', join(place, 'spy.cjs'), join(folder, 'bin', 'findtoken.js'), '--version'], { cwd: place, env: { HOME: place }, encoding: 'utf8' });
+  const fitting = told();
+  t.equal(fitting.stderr, 'false\n', 'it fits the Node that built it');
+  for (const name of caches) writeFileSync(join(folder, name), 'another version wrote this');
+  t.match(told(), { status: 0, stdout: fitting.stdout, stderr: 'true\n' }, 'what does not fit is not used');
+  for (const name of caches) rmSync(join(folder, name));
+  t.match(told(), { status: 0, stdout: fitting.stdout, stderr: 'undefined\n' }, 'and without it the program runs as well');
+  rmSync(join(folder, 'dist', 'program.json'));
+  t.match(run('--version'), { code: 1, out: '', err: /program\.json is missing; build it with `npm run build`/ });
+});
+
 t.test('every way in which SQLite’s module can be missing is told as that', async (t) => {
   const told = [
     // message, code, why, what it is told as
     ["Cannot find package 'better-sqlite3' imported from /x.js", 'ERR_MODULE_NOT_FOUND', 'npm left it out', /was not built/],
+    ["Cannot find module 'better-sqlite3'", 'MODULE_NOT_FOUND', 'the same, told by require', /was not built/],
     ['Could not locate the bindings file. Tried:\n → /x/build/better_sqlite3.node', undefined, 'npm ran no install scripts', /was not built/],
     ["The module '/x/better_sqlite3.node' was compiled against a different Node.js version", 'ERR_DLOPEN_FAILED', 'Node was replaced', /does not fit this Node \(v\d/],
     ["Cannot find package 'yaml' imported from /x.js", 'ERR_MODULE_NOT_FOUND', 'another package', /^findtoken: Cannot find package 'yaml'/],

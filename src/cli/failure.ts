@@ -45,7 +45,7 @@ export function failureLine(failure: unknown): string {
 function sqliteMissing(failure: unknown): string | undefined {
   if (!(failure instanceof Error) || !/better[-_]sqlite3/.test(failure.message)) return undefined;
   const code = 'code' in failure ? failure.code : undefined;
-  const isMissing = code === 'ERR_MODULE_NOT_FOUND' || failure.message.startsWith('Could not locate the bindings file');
+  const isMissing = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND' || failure.message.startsWith('Could not locate the bindings file');
   if (!isMissing && code !== 'ERR_DLOPEN_FAILED') return undefined;
   const found = isMissing ? 'was not built when findtoken was installed' : `does not fit this Node (${process.version})`;
   return `SQLite's native module better-sqlite3 ${found}. Install a C++ compiler, make and python3, then findtoken again with \`npm install --foreground-scripts\`, which shows what stops it; or take the single executable, which needs none of these. docs/install.md tells both.`;

@@ -1,4 +1,4 @@
-import type { ReadStream, WriteStream } from 'node:tty';
+import { isatty, type ReadStream, type WriteStream } from 'node:tty';
 
 /** Where a command reads and writes. Data goes to stdout, talk to stderr; each decides on its own whether it is a terminal. */
 export interface Terminal {
@@ -23,13 +23,18 @@ const WIDTH_DEFAULT = 80;
  * that is no terminal never has any.
  */
 export function openTerminal(process: NodeJS.Process, wishes: { readonly colour: boolean }): Terminal {
-  const { stdout, stderr, stdin, env } = process;
+  const { stdout, stderr, env } = process;
   const plain = !wishes.colour || (env['NO_COLOR'] ?? '') !== '' || env['TERM'] === 'dumb';
   return {
     width: stdout.isTTY ? (stdout.columns ?? WIDTH_DEFAULT) : undefined,
     colour: stdout.isTTY && !plain,
-    asks: stdin.isTTY && stderr.isTTY,
-    stdin,
+    // Both are looked at by the few commands that ask: a short one would spend milliseconds on them.
+    get asks() {
+      return isatty(0) && stderr.isTTY;
+    },
+    get stdin() {
+      return process.stdin;
+    },
     stderr,
     print: (text) => void stdout.write(`${text}\n`),
     note: (text) => void stderr.write(`${text}\n`),

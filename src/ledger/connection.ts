@@ -2,7 +2,7 @@ import { chmodSync, closeSync, existsSync, mkdirSync, openSync, statSync } from 
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { LedgerError, storageFault } from './errors.ts';
-import { embeddedSqlite } from './native.ts';
+import { builtSqlite, embeddedSqlite } from './native.ts';
 
 export type Connection = Database.Database;
 
@@ -113,7 +113,7 @@ function openFile({ path, readonly }: ConnectionOptions): Connection {
  * module's path only; it takes the loaded module as well.
  */
 export function withBinding(options: Database.Options): Database.Options {
-  const nativeBinding = embeddedSqlite();
+  const nativeBinding = embeddedSqlite() ?? builtSqlite();
   return nativeBinding === undefined ? options : Object.assign(options, { nativeBinding });
 }
 

@@ -2,6 +2,7 @@ import { createBooks } from './books.ts';
 import { type Connection, openConnection, refusalOf, storageTrouble, takeDaemonLock } from './connection.ts';
 import { createDoor, type Access } from './door.ts';
 import { closedError, LedgerError } from './errors.ts';
+import { lazily } from './lazy.ts';
 import { perform } from './operations.ts';
 import { assertMigrated, migrate } from './schema.ts';
 import type { Ledger, OpenLedger } from './types.ts';
@@ -29,7 +30,8 @@ function openInThread({ path }: OpenLedger, readonly: boolean): Ledger {
   try {
     if (!readonly) migrate(db, path);
     assertMigrated(db, path);
-    const books = createBooks(db, mintBoot());
+    // As much a name of this life as a random one, and without the 2 ms that Node takes for its dice.
+    const books = createBooks(lazily(db), `${process.pid}-${process.hrtime.bigint()}`);
     const refuse = new LedgerError('ledger_read_only', `${path} was opened for reading only.`);
     const access: Access = {
       read: async (work) => guarded(db, () => work(books)),

@@ -8,7 +8,7 @@ import type { Ledger } from '../../src/ledger/index.ts';
 import { charge, parsePrice } from '../../src/money/index.ts';
 import { programOf } from './program.ts';
 
-const TRACER = new URL('trace-loads.mjs', import.meta.url).href;
+const TRACER = fileURLToPath(new URL('trace-loads.cjs', import.meta.url));
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /** How one real process of the program ended. */
@@ -83,9 +83,9 @@ export function openDesk(t: Test): Desk {
     async packagesOf(args) {
       const trace = join(home, 'loads.txt');
       writeFileSync(trace, '');
-      await run(args, { env: { NODE_OPTIONS: `--import=${TRACER}`, TRACE_LOADS: trace } });
-      const files = readFileSync(trace, 'utf8').split('\n').filter((url) => url.startsWith('file:')).map((url) => fileURLToPath(url));
-      if (!files.some((file) => file.endsWith('dist/cli.js'))) throw new Error('the trace saw no program: the check would say nothing');
+      await run(args, { env: { NODE_OPTIONS: `--require=${TRACER}`, TRACE_LOADS: trace } });
+      const files = readFileSync(trace, 'utf8').split('\n');
+      if (!files.some((file) => /dist\/program-\w+\.js$/.test(file))) throw new Error('the trace saw no program: the check would say nothing');
       return new Set(files.flatMap(sourcesOf).flatMap((source) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(source)?.[1] ?? []));
     },
     ledger: () => openLedger({ path: database, as: 'cli' }),
