@@ -44,9 +44,10 @@ const SECRET_BYTES_MAX = 65_536;
 
 /**
  * Reads a secret from a hidden prompt, standard input or an environment variable; never from an argument.
+ * @param ask how a person is asked, where the command has a screen of its own
  * @throws Refusal (exit 2) where nobody can be asked and no other way is named, or the variable is empty.
  */
-export async function readSecretFrom(context: Context, wish: SecretWish): Promise<string> {
+export async function readSecretFrom(context: Context, wish: SecretWish, ask?: (what: string) => Promise<string>): Promise<string> {
   if (wish.fromStdin && wish.fromEnv !== undefined) throw wrongUsage('--from-stdin and --from-env exclude each other; give one.');
   if (wish.fromEnv !== undefined) {
     const value = context.env[wish.fromEnv] ?? '';
@@ -55,7 +56,7 @@ export async function readSecretFrom(context: Context, wish: SecretWish): Promis
   }
   if (wish.fromStdin) return readToEnd(context);
   if (!context.terminal.asks) throw wrongUsage(`the ${wish.what} must come from somewhere: add --from-stdin or --from-env NAME.`);
-  return askHidden(context, `${wish.what} (not shown): `);
+  return ask === undefined ? askHidden(context, `${wish.what} (not shown): `) : ask(wish.what);
 }
 
 async function readToEnd(context: Context): Promise<string> {

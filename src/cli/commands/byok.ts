@@ -6,6 +6,7 @@ import { Refusal } from '../failure.ts';
 import { timeText } from '../format.ts';
 import { printable } from '../printable.ts';
 import { openVaultOf, SECRET_OPTIONS } from '../secrets.ts';
+import { onStage, type StageState, type Step } from '../stage.ts';
 import { renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
 import { packageVersion } from '../version.ts';
@@ -49,20 +50,37 @@ async function register(call: Call): Promise<void> {
   const { checkKey, readProvider, readSecret, registerByok, resolveAccount } = await import('../../accounts/index.ts');
   // A wrong word is told before a secret is asked for.
   const { name } = readProvider(settings.catalog, provider);
-  const fromStdin = given.flag('from-stdin');
-  const written = await readSecretFrom(context, { fromStdin, fromEnv: given.text('from-env'), what: `API key of ${name}` });
-  const apiKey = readSecret(written, readProvider(settings.catalog, provider));
-  if (given.flag('test')) {
-    const check = await withProbe((probe) => checkKey({ catalog: settings.catalog, probe }, { provider, region, apiKey }));
-    if (check.verdict === 'refused') throw new Refusal(`${check.detail} Nothing was stored; register it anyway with --no-test.`);
-    if (check.verdict === 'unknown') context.terminal.note(printable(`${check.detail} The key is stored untested.`));
-  }
-  const view = await context.write(async (books) => {
-    const { id: accountId } = await resolveAccount(books, context.account);
-    const vault = await openVaultOf(context, books);
-    return registerByok({ ...books, vault, catalog: settings.catalog }, { accountId, provider, apiKey, name: given.needed('name'), region });
+  const source = { fromStdin: given.flag('from-stdin'), fromEnv: given.text('from-env'), what: `API key of ${name}` };
+  const keyName = given.needed('name');
+  const view = await onStage(context, firstOf(name, keyName, given.flag('test')), async (stage, quiet) => {
+    const written = await readSecretFrom(quiet, source, stage?.ask);
+    const apiKey = readSecret(written, readProvider(settings.catalog, provider));
+    if (given.flag('test')) {
+      stage?.step(TESTING, { state: 'running' });
+      const check = await withProbe((probe) => checkKey({ catalog: settings.catalog, probe }, { provider, region, apiKey }));
+      stage?.step(TESTING, { state: VERDICTS[check.verdict], note: check.detail });
+      if (check.verdict === 'refused') throw new Refusal(`${check.detail} Nothing was stored; register it anyway with --no-test.`);
+      if (check.verdict === 'unknown' && stage === undefined) quiet.terminal.note(printable(`${check.detail} The key is stored untested.`));
+    }
+    stage?.step(KEEPING, { state: 'running' });
+    const kept = await quiet.write(async (books) => {
+      const { id: accountId } = await resolveAccount(books, quiet.account);
+      const vault = await openVaultOf(quiet, books);
+      return registerByok({ ...books, vault, catalog: settings.catalog }, { accountId, provider, apiKey, name: keyName, region });
+    });
+    stage?.step(KEEPING, { state: 'done', note: kept.key });
+    return kept;
   });
   context.show(view, () => renderTable([view], COLUMNS, context.terminal));
+}
+
+const TESTING = 'ask the provider whether it is good';
+const KEEPING = 'keep it, encrypted';
+const VERDICTS: Readonly<Record<KeyCheck['verdict'], Step['state']>> = { good: 'done', unknown: 'warned', refused: 'failed' };
+
+function firstOf(provider: string, name: string, isTested: boolean): StageState {
+  const steps = isTested ? [TESTING, KEEPING] : [KEEPING];
+  return { title: 'Register a key', facts: [['provider', provider], ['name', name]], steps: steps.map((step) => ({ name: step, state: 'waiting' })) };
 }
 
 async function list({ context }: Call): Promise<void> {

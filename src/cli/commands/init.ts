@@ -5,7 +5,8 @@ import { wrongUsage } from '../failure.ts';
 import { dollars } from '../format.ts';
 import { printable } from '../printable.ts';
 import { SECRET_OPTIONS } from '../secrets.ts';
-import type { Setup, SetupWish } from '../setup/run.ts';
+import type { Setup, SetupStep, SetupWish } from '../setup/run.ts';
+import { onStage, type StageState } from '../stage.ts';
 import { renderRecord } from '../table.ts';
 
 const DEFAULTS = { host: '127.0.0.1', port: 8787, credits: '10', keyName: 'first key' } as const;
@@ -32,15 +33,23 @@ export const INIT: Verb = {
 
 async function init(call: Call): Promise<void> {
   const { context } = call;
-  const wish = await readWish(call);
   const { setUp } = await import('../setup/run.ts');
-  const setup = await setUp(context, wish);
+  const first: StageState = { title: 'findtoken: first run', facts: [], steps: STEPS.map((name) => ({ name, state: 'waiting' })) };
+  const { setup, wish, isTold } = await onStage(call.context, first, async (stage, context) => {
+    const wish = await readWish(call, stage?.ask);
+    const setup = await setUp(context, wish, (step) => stage?.step(step, { state: 'running' }));
+    for (const [name, note] of linesOf(setup, wish, stage !== undefined)) stage?.step(name, { state: 'done', note });
+    return { setup, wish, isTold: stage !== undefined };
+  });
   if (context.json) return context.show(documentOf(setup, wish), () => '');
-  context.terminal.print(renderRecord(linesOf(setup, wish), context.terminal));
+  if (!isTold) context.terminal.print(renderRecord(linesOf(setup, wish, false), context.terminal));
   for (const line of nextLines(setup, wish)) context.terminal.print(line);
 }
 
-async function readWish({ context, given }: Call): Promise<SetupWish> {
+/** What is told of, in this order. */
+const STEPS: readonly SetupStep[] = ['settings', 'database', 'master key', 'account', 'providers', 'key'];
+
+async function readWish({ context, given }: Call, ask: ((what: string) => Promise<string>) | undefined): Promise<SetupWish> {
   const provider = given.text('provider');
   const [fromStdin, fromEnv] = [given.flag('from-stdin'), given.text('from-env')];
   if (provider === undefined && (fromStdin || fromEnv !== undefined)) throw wrongUsage('--from-stdin and --from-env bring the key of --provider NAME; name it.');
@@ -56,7 +65,7 @@ async function readWish({ context, given }: Call): Promise<SetupWish> {
     makesKey: !context.json || keyFile !== undefined,
     keyFile,
     inUserFolder: given.flag('user'),
-    provider: provider === undefined ? undefined : { id: provider, apiKey: await readSecretFrom(context, { fromStdin, fromEnv, what: `API key of ${provider}` }) },
+    provider: provider === undefined ? undefined : { id: provider, apiKey: await readSecretFrom(context, { fromStdin, fromEnv, what: `API key of ${provider}` }, ask) },
   };
 }
 
@@ -70,7 +79,8 @@ function readCredits(written: string): bigint {
   throw wrongUsage(`--credits is an amount in US dollars such as 10, not ${JSON.stringify(written)}.`);
 }
 
-function linesOf(setup: Setup, wish: SetupWish): readonly (readonly [string, string])[] {
+/** A screen cuts lines, and a key that is cut is lost: there it stands below, in the commands to copy. */
+function linesOf(setup: Setup, wish: SetupWish, onScreen: boolean): readonly (readonly [SetupStep, string])[] {
   const { settings, account, vault, providers } = setup;
   return [
     ['settings', `${setup.file} (${setup.fileMade ? 'written' : 'was there, unchanged'})`],
@@ -78,7 +88,7 @@ function linesOf(setup: Setup, wish: SetupWish): readonly (readonly [string, str
     ['master key', `in the ${vault.source}; back it up apart from the database`],
     ['account', `${account.email}, ${dollars(account.balance)} (${setup.accountMade ? 'new' : 'was there'})`],
     ['providers', `${providers.length === 0 ? 'none has a key' : providers.join(', ')}${settings.sandbox ? '; models without a key are answered offline' : ''}`],
-    ['key', setup.key === undefined ? 'there is one already; `findtoken keys create --name NAME` makes another' : wish.keyFile === undefined ? `${setup.key.key}  (shown this once)` : `in ${wish.keyFile}`],
+    ['key', setup.key === undefined ? 'there is one already; `findtoken keys create --name NAME` makes another' : wish.keyFile === undefined ? (onScreen ? 'made; it stands below, this once' : `${setup.key.key}  (shown this once)`) : `in ${wish.keyFile}`],
   ];
 }
 

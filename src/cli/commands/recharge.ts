@@ -10,13 +10,14 @@ import type { Books, Context } from '../context.ts';
 import { EXIT, Refusal, wrongUsage } from '../failure.ts';
 import { dollars } from '../format.ts';
 import { openPaymentsOf } from '../payments.ts';
+import { onStage, type Stage, type StageState } from '../stage.ts';
 import { renderRecord } from '../table.ts';
-import type { Terminal } from '../terminal.ts';
 
 /** How often the payment is asked for while somebody waits. */
 const ASK_EVERY_MS = 2_000;
-const FRAME_MS = 100;
-const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
+/** How often the time left is told anew. */
+const TELL_EVERY_MS = 1_000;
+const WAITING = 'waiting for the payment';
 
 /** Opens a checkout, and waits for its payment. */
 export const RECHARGE: Verb = {
@@ -40,38 +41,56 @@ async function recharge(call: Call): Promise<void> {
       context.show(view, () => preview(view, email, context));
       return;
     }
-    await tellAddress(context, view, email);
-    const ended = await waitForPayment(context, books, payments, started);
+    const first: StageState = {
+      title: 'Recharge',
+      facts: factsOf(view, email),
+      picture: context.terminal.asks && !context.json ? (await import('../qr.ts')).qrPicture(view.checkout_url ?? '') : undefined,
+      steps: [{ name: WAITING, state: 'running' }],
+      hint: LEAVING,
+    };
+    const { ended, balance } = await onStage(context, first, async (stage) => {
+      if (stage === undefined) tellAddress(context, view, email);
+      const ended = await waitForPayment({ context, books, payments, stage }, started);
+      const balance = (await books.ledger.findAccount(accountId))?.balance ?? 0n;
+      const isPaid = ended.status !== 'expired';
+      stage?.show({ hint: undefined, picture: undefined });
+      stage?.step(WAITING, { state: isPaid ? 'done' : 'failed', forMs: undefined, note: isPaid ? `${ended.status}: ${dollars(ended.credits)} received, the balance is ${dollars(balance)}` : 'the checkout has expired' });
+      return { ended, balance };
+    });
     if (ended.status === 'expired') throw new Refusal('the checkout has expired; nothing was paid. Start again with `findtoken recharge AMOUNT`.', EXIT.failed);
-    const balance = (await books.ledger.findAccount(accountId))?.balance ?? 0n;
     context.show({ ...rechargeView(ended), balance: usdNumber(balance) }, () =>
       renderRecord([['status', ended.status], ['received', dollars(ended.credits)], ['balance', dollars(balance)]], context.terminal));
   });
 }
 
+const LEAVING = 'Ctrl-C leaves; the payment is noticed without you, or by `findtoken recharges sync`.';
+
 /** With `--json` stdout bears the one document at the end, so the address goes to stderr. */
-async function tellAddress(context: Context, view: RechargeView, email: string): Promise<void> {
+function tellAddress(context: Context, view: RechargeView, email: string): void {
   const { terminal } = context;
-  const address = view.checkout_url ?? '';
-  if (context.json) terminal.note(address);
+  if (context.json) terminal.note(view.checkout_url ?? '');
   else terminal.print(preview(view, email, context));
-  if (terminal.stderr.isTTY && !context.json) {
-    const { qrPicture } = await import('../qr.ts');
-    terminal.note(`\n${qrPicture(address)}\n`);
-  }
-  terminal.note('Waiting for the payment. Ctrl-C leaves; the payment is noticed without you, or by `findtoken recharges sync`.');
+  terminal.note(`Waiting for the payment. ${LEAVING}`);
 }
 
 function preview(view: RechargeView, email: string, context: Context): string {
+  return renderRecord(factsOf(view, email), context.terminal);
+}
+
+function factsOf(view: RechargeView, email: string): readonly (readonly [string, string])[] {
   const sum = (amount: number) => dollars(parseUsd(amount));
-  return renderRecord(
-    [['account', email], ['recharge', view.id], ['pay', sum(view.amount)], ['fee', sum(view.fee)], ['credits', sum(view.credits)], ['address', view.checkout_url ?? '']],
-    context.terminal,
-  );
+  return [['account', email], ['recharge', view.id], ['pay', sum(view.amount)], ['fee', sum(view.fee)], ['credits', sum(view.credits)], ['address', view.checkout_url ?? '']];
+}
+
+interface Waiting {
+  readonly context: Context;
+  readonly books: Books;
+  readonly payments: Payments;
+  readonly stage: Stage | undefined;
 }
 
 /** Looks into the books, where a webhook may have landed it, and asks the payment service. */
-async function waitForPayment(context: Context, books: Books, payments: Payments, started: Recharge): Promise<Recharge> {
+async function waitForPayment({ context, books, payments, stage }: Waiting, started: Recharge): Promise<Recharge> {
   const { settleOne } = await import('../../accounts/index.ts');
   const { Fault } = await import('../../faults.ts');
   let isTold = false;
@@ -84,23 +103,22 @@ async function waitForPayment(context: Context, books: Books, payments: Payments
         current = await now();
       } catch (error) {
         if (!(error instanceof Fault) || error.code !== 'overloaded') throw error;
-        if (!isTold) context.terminal.note(`${error.message} Asking on.`);
+        if (!isTold && stage === undefined) context.terminal.note(`${error.message} Asking on.`);
+        stage?.step(WAITING, { note: `${error.message} Asking on.` });
         isTold = true;
       }
     }
     if (current.status !== 'pending') return current;
-    await spin(context.terminal, ASK_EVERY_MS);
+    await pauseTelling(stage, current, books.nowMs);
   }
 }
 
-/** Waits, and on a terminal shows that it does. */
-async function spin({ stderr }: Terminal, ms: number): Promise<void> {
-  if (!stderr.isTTY) return wait(ms);
-  for (let frame = 0; frame * FRAME_MS < ms; frame += 1) {
-    stderr.write(`\r${FRAMES[frame % FRAMES.length] ?? ''} `);
-    await wait(FRAME_MS);
+/** Waits until it is time to ask again, and tells on the stage how long it has been. */
+async function pauseTelling(stage: Stage | undefined, { createdMs }: Recharge, nowMs: () => number): Promise<void> {
+  for (let waitedMs = 0; waitedMs < ASK_EVERY_MS; waitedMs += TELL_EVERY_MS) {
+    stage?.step(WAITING, { forMs: Math.max(0, nowMs() - createdMs) });
+    await wait(TELL_EVERY_MS);
   }
-  stderr.write('\r  \r');
 }
 
 function readAmount(written: string): UsdE8 {

@@ -28,6 +28,9 @@ export interface SetupWish {
   readonly provider: { readonly id: string; readonly apiKey: string } | undefined;
 }
 
+/** What a first run sees to. */
+export type SetupStep = 'settings' | 'database' | 'master key' | 'account' | 'providers' | 'key';
+
 /** What a first run left behind. */
 export interface Setup {
   readonly file: string;
@@ -43,13 +46,26 @@ export interface Setup {
   readonly model: string;
 }
 
-/** Makes whatever is missing of file, master key, database, account and key, and leaves what is there as it is. */
-export async function setUp(context: Context, wish: SetupWish): Promise<Setup> {
+/**
+ * Makes whatever is missing of file, master key, database, account and key, and leaves what is there as it is.
+ * @param begun hears which of them is being seen to
+ */
+export async function setUp(context: Context, wish: SetupWish, begun: (step: SetupStep) => void = () => undefined): Promise<Setup> {
+  begun('settings');
   const place = settingsPlace(context, wish);
   const sandbox = wish.sandbox ?? (wish.provider === undefined && PROVIDER_VARIABLES.every((name) => (context.env[name] ?? '') === ''));
   const fileMade = place.isThere ? false : writeOnce(place.file, firstYaml({ ...wish, sandbox }));
   const settings = await context.settings();
-  const made = await context.write(async (books) => ({ ...(await fillBooks(context, books, wish)), vault: await openVaultOf(context, books), stored: await storedProviders(context, books, wish) }));
+  begun('database');
+  const made = await context.write(async (books) => {
+    begun('account');
+    const filled = await fillBooks(context, books, wish);
+    // A keychain may want its owner's word, or take its time.
+    begun('master key');
+    const vault = await openVaultOf(context, books);
+    begun('providers');
+    return { ...filled, vault, stored: await storedProviders(context, books, wish) };
+  });
   if (made.key !== undefined && wish.keyFile !== undefined) writeFileSync(resolve(wish.keyFile), `${made.key.key}\n`, { mode: 0o600 });
   const providers = [...new Set([...settings.providerKeys.keys(), ...made.stored])];
   const served = [...settings.catalog.models.values()].find(({ provider }) => providers.includes(provider));

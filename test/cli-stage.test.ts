@@ -1,0 +1,141 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
+import t from 'tap';
+import { displayWidth } from '../src/cli/printable.ts';
+import { stageText, typedSecret } from '../src/cli/screens/stage.tsx';
+import type { StageState } from '../src/cli/stage.ts';
+import { openDesk } from './support/command-line.ts';
+import { startServe } from './support/process.ts';
+import { programOf } from './support/program.ts';
+
+const FRAMES = new URL('fixtures/frames/', import.meta.url);
+const isWriting = process.env['FRAMES'] === 'write';
+const NO_KEY = { ctrl: false, return: false, backspace: false, delete: false };
+
+const recharge: StageState = {
+  title: 'Recharge',
+  facts: [['account', 'ann@example.com'], ['recharge', 'rch_01m879s70pry46tgn2hac81x6t'], ['pay', '$20.00'], ['fee', '$1.10'], ['credits', '$18.90'], ['address', `https://checkout.stripe.com/c/pay/cs_test_${'a1'.repeat(60)}`]],
+  picture: Array.from({ length: 19 }, () => '█'.repeat(37)).join('\n'),
+  steps: [{ name: 'waiting for the payment', state: 'running', forMs: 61_000 }],
+  hint: 'Ctrl-C leaves; the payment is noticed without you, or by `findtoken recharges sync`.',
+};
+const byok: StageState = {
+  title: 'Register a key',
+  facts: [['provider', 'DeepSeek'], ['name', 'a\x1b[31mred\u202egnp']],
+  steps: [{ name: 'ask the provider whether it is good', state: 'warned', note: 'DeepSeek could not be reached (dns); check the network, then try again.' }, { name: 'keep it, encrypted', state: 'waiting' }],
+  asking: { what: 'API key of DeepSeek', isTyping: true },
+};
+const init: StageState = {
+  title: 'findtoken: first run',
+  facts: [],
+  steps: [{ name: 'settings', state: 'done', note: '/home/ann/findtoken.yaml (written)' }, { name: 'database', state: 'failed', note: 'it cannot be opened' }, { name: 'key', state: 'waiting' }],
+};
+
+t.test('each stage is as it was agreed, cell by cell', async (t) => {
+  for (const [name, state] of Object.entries({ recharge, byok, init })) {
+    for (const [columns, rows] of [[80, 24], [200, 50]] as const) {
+      const lines = stripVTControlCharacters(stageText(state, { columns, rows, colour: false })).split('\n').map((line) => line.trimEnd());
+      t.ok(lines.length <= rows && lines.every((line) => displayWidth(line) <= columns), `${name} fits ${columns}×${rows}`);
+      t.notMatch(lines.join('\n'), /[\u202e\x1b]/, 'what a name would do to the terminal is shown instead');
+      const file = fileURLToPath(new URL(`stage-${name}-${columns}x${rows}.txt`, FRAMES));
+      if (isWriting) writeFileSync(file, `${lines.join('\n')}\n`);
+      t.equal(`${lines.join('\n')}\n`, readFileSync(file, 'utf8'), `${name} at ${columns}×${rows}`);
+    }
+  }
+});
+
+t.test('a picture that does not fit is left out, and what to open stays', async (t) => {
+  const picture = recharge.picture ?? '';
+  t.ok(stageText(recharge, { columns: 200, rows: 50, colour: false }).includes(picture.split('\n', 1)[0] ?? 'x'));
+  for (const [columns, rows] of [[200, 24], [36, 60]] as const) {
+    const text = stageText(recharge, { columns, rows, colour: false });
+    t.notOk(text.includes('██████'), `${columns}×${rows}`);
+    t.match(text.replace(/\s/g, ''), /address.*checkout\.stripe\.com/s, 'every character of the address is there');
+  }
+});
+
+t.test('without colour none is asked for, and signs say what colour would', async (t) => {
+  t.notMatch(stageText(init, { columns: 80, rows: 24, colour: false }), /\x1b\[(3[0-7]|9[0-7]|2)m/);
+  t.match(stripVTControlCharacters(stageText(init, { columns: 80, rows: 24, colour: true })), /✓ settings[^]*✗ database[^]*· key/);
+});
+
+t.test('a secret is typed, pasted and corrected, and never repeated', async (t) => {
+  t.same(typedSecret('sk-', 'a', NO_KEY), { secret: 'sk-a' });
+  t.same(typedSecret('', 'sk-pasted\n', NO_KEY), { secret: 'sk-pasted', end: 'enter' }, 'the line end of a paste ends it');
+  t.same(typedSecret('sk-', 'b\x1bc', NO_KEY), { secret: 'sk-bc' }, 'controls are no part of it');
+  t.same(typedSecret('ab', '', { ...NO_KEY, backspace: true }), { secret: 'a' });
+  t.same(typedSecret('ab', '', { ...NO_KEY, delete: true }), { secret: 'a' });
+  t.same(typedSecret('ab', '', { ...NO_KEY, return: true }), { secret: 'ab', end: 'enter' });
+  t.same(typedSecret('ab', 'd', { ...NO_KEY, ctrl: true }), { secret: 'ab', end: 'enter' });
+  t.same(typedSecret('ab', 'c', { ...NO_KEY, ctrl: true }), { secret: 'ab', end: 'interrupt' });
+  t.same(typedSecret('ab', 'x', { ...NO_KEY, ctrl: true }), { secret: 'ab' });
+  const asked = stageText(byok, { columns: 80, rows: 24, colour: false });
+  t.match(asked, /\(not shown\): …/, 'not even its length');
+});
+
+/** A terminal of util-linux around a command. */
+const noScript = spawnSync('script', ['--version']).status === 0 ? false : 'script (util-linux) is not installed';
+
+const ASKED = /\(not shown\):/;
+
+t.test('on a terminal', { skip: noScript }, async (t) => {
+  const desk = openDesk(t);
+  /** Types `answer.text`, once, when the screen shows `answer.when`. */
+  const onTerminal = (args: readonly string[], answer?: { readonly when: RegExp; readonly text: string }, then: (seen: string) => Promise<void> = async () => undefined): Promise<{ readonly code: number | null; readonly seen: string }> => {
+    const program = programOf(args);
+    const line = [program.file, ...program.args].map((word) => `'${word}'`).join(' ');
+    const child = spawn('script', ['-qefc', `stty cols 100 rows 40; ${line}`, '/dev/null'], { cwd: desk.home, env: { HOME: desk.home, PATH: process.env['PATH'], TERM: 'xterm-256color', NO_COLOR: '1' } });
+    let seen = '';
+    let isTyped = answer === undefined;
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      seen += text;
+      if (isTyped || answer?.when.test(stripVTControlCharacters(seen)) !== true) return;
+      isTyped = true;
+      if (answer.text !== '') child.stdin.write(answer.text);
+      void then(stripVTControlCharacters(seen));
+    });
+    return new Promise((resolve) => child.once('close', (code) => resolve({ code, seen: stripVTControlCharacters(seen) })));
+  };
+
+  await t.test('init tells its steps, and the key below them', async (t) => {
+    const { code, seen } = await onTerminal(['init']);
+    t.equal(code, 0, seen);
+    for (const step of ['settings', 'database', 'master key', 'account', 'providers', 'key']) t.match(seen, new RegExp(`✓ ${step}\\b`), step);
+    t.match(seen, /Authorization: Bearer sk-ft_/);
+  });
+
+  await t.test('byok register asks without repeating, tells what the provider said, and keeps the key', async (t) => {
+    const secret = 'sk-0123456789abcdef';
+    const { code, seen } = await onTerminal(['byok', 'register', 'deepseek', '--name', 'work', '--no-test', '--account', 'me@localhost'], { when: ASKED, text: `${secret}\r` });
+    t.equal(code, 0, seen);
+    t.match(seen, /✓ keep it, encrypted {2}sk-…cdef/);
+    t.notMatch(seen, secret, 'the key is nowhere on the screen');
+  });
+
+  await t.test('Ctrl-C at the question ends it at once, and nothing is kept', async (t) => {
+    const { code, seen } = await onTerminal(['byok', 'register', 'qwen', '--name', 'no', '--account', 'me@localhost'], { when: ASKED, text: '\x03' });
+    t.equal(code, 130, seen);
+    t.match(seen, /interrupted; nothing was changed/);
+    t.notMatch(await desk.run(['byok', 'list', '--account', 'me@localhost']), { out: /qwen/ });
+  });
+
+  await t.test('recharge waits, and Ctrl-C leaves it to be noticed later', async (t) => {
+    writeFileSync(join(desk.home, 'findtoken.yaml'), 'sandbox: true\nserver: { port: 0 }\n');
+    const daemon = await startServe(desk.home);
+    t.teardown(() => daemon.end('SIGTERM'));
+    const { code, seen } = await onTerminal(['recharge', '20', '--account', 'me@localhost'], { when: /waiting for the payment, \d+s so far/, text: '\x03' });
+    t.equal(code, 130, seen);
+    t.match(seen, /address +http[^]*checkout/);
+    t.match(seen, /the payment is noticed without you/);
+
+    const checkout = new RegExp(`(${daemon.url}/sandbox/checkout/\\w+)`);
+    const paid = onTerminal(['recharge', '20', '--account', 'me@localhost'], {
+      when: /waiting for the payment, \d+s so far/,
+      text: '',
+    }, async (shown) => void (await fetch(checkout.exec(shown)?.[1] ?? '', { method: 'POST' })));
+    t.match(await paid, { code: 0, seen: /✓ waiting for the payment {2}paid: \$18\.90 received, the balance is \$28\.90/ });
+  });
+});
