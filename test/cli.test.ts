@@ -296,6 +296,13 @@ t.test('small readers and writers', async (t) => {
   for (const [ms, text] of spans) t.equal(spanText(ms), text);
 });
 
+t.test('a long value is wrapped beside its name, and what may be copied stays whole', async (t) => {
+  const fields = [['price', 'two words and some more of them'], ['key', `sk-ft_${'0'.repeat(40)}`], ['name', 'a\x1b[31m b']] as const;
+  t.equal(renderRecord(fields, { width: 27, colour: false }), ['price  two words and some', '       more of them', `key    sk-ft_${'0'.repeat(40)}`, 'name   a\\x1b[31m b'].join('\n'));
+  t.equal(renderRecord(fields.slice(0, 1), { width: 20, colour: false }), 'price  two words and some more of them', 'no room, no wrapping');
+  t.equal(renderRecord(fields.slice(0, 1), { width: undefined, colour: false }), 'price\ttwo words and some more of them', 'a pipe gets one line each');
+});
+
 t.test('commands load only what they need', { skip: noScript() }, async (t) => {
   const desk = openDesk(t);
   await desk.json('accounts', 'create', 'ann@example.com');

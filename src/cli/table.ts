@@ -60,14 +60,20 @@ export function rowLine<Row>(row: Row, layout: Layout<Row>): string {
   return joined(cells, layout.terminal);
 }
 
-/** One record as `name  value` lines; tab-separated in a pipe. */
+/** Below this a value beside its name is not wrapped: there would be a word a line. */
+const WRAPPED_LEAST = 20;
+
+/** One record as `name  value` lines, a long value wrapped beside its name; tab-separated in a pipe. */
 export function renderRecord(fields: readonly (readonly [name: string, value: string])[], terminal: Paper): string {
   if (terminal.width === undefined) return fields.map(([name, value]) => `${name}\t${printable(value)}`).join('\n');
   const width = Math.max(...fields.map(([name]) => name.length));
+  const indent = width + GAP.length;
+  const columns = terminal.width - indent;
   return fields
     .map(([name, value]) => {
       const label = name.padEnd(width);
-      return `${terminal.colour ? `\x1b[2m${label}\x1b[22m` : label}${GAP}${printable(value)}`;
+      const lines = columns < WRAPPED_LEAST ? [printable(value)] : wrapped(printable(value), columns);
+      return `${terminal.colour ? `\x1b[2m${label}\x1b[22m` : label}${GAP}${lines.join(`\n${' '.repeat(indent)}`)}`;
     })
     .join('\n');
 }
@@ -99,4 +105,18 @@ function padded(text: string, width: number, right: boolean, terminal: Paper): s
 
 function joined(cells: readonly string[], terminal: Paper): string {
   return terminal.width === undefined ? cells.join('\t') : cells.join(GAP).trimEnd();
+}
+
+/**
+ * Breaks between words; a word that is longer than a line stands alone and is left whole, for it may be copied.
+ * `wrapped('a bc def', 4)` is `['a bc', 'def']`.
+ */
+export function wrapped(text: string, columns: number): readonly string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && displayWidth(`${last} ${word}`) <= columns) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }

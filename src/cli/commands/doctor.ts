@@ -1,8 +1,8 @@
 import type { Call, Verb } from '../command.ts';
 import type { Check } from '../doctor/check.ts';
 import { EXIT } from '../failure.ts';
-import { displayWidth, printable } from '../printable.ts';
-import { renderTable } from '../table.ts';
+import { printable } from '../printable.ts';
+import { renderTable, wrapped } from '../table.ts';
 import type { Column, Paper } from '../table.ts';
 
 const COLUMNS: readonly Column<Check>[] = [
@@ -51,15 +51,4 @@ function forPeople(checks: readonly Check[], { colour, width: columns = 80 }: Pa
       return mend === undefined ? line : `${line}\n${' '.repeat(indent)}${beside(`mend: ${mend}`)}`;
     })
     .join('\n');
-}
-
-/** Breaks between words; a word that is longer than a line stands alone and is left whole, for it may be copied. */
-function wrapped(text: string, columns: number): readonly string[] {
-  const lines: string[] = [];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1);
-    if (last !== undefined && displayWidth(`${last} ${word}`) <= columns) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
 }
