@@ -4,14 +4,16 @@ import { createServer } from 'node:http';
 import { Pool } from 'undici';
 
 const [port, ...origins] = process.argv.slice(2);
-const [json, sse] = origins.map((origin) => new Pool(origin, { keepAliveTimeout: 600_000, connections: 256, pipelining: 1 }));
+/** Paths of whole answers; every other one is a stream. */
+const WHOLE = /^\/(json|big)\//;
+const [json, sse] = origins.map((origin) => new Pool(origin, { keepAliveTimeout: 600_000, pipelining: 1 }));
 
 const server = createServer((request, response) => {
   const parts = [];
   request.on('data', (part) => parts.push(part));
   request.on('end', () => {
     const headers = { 'content-type': 'application/json', 'authorization': request.headers.authorization ?? '' };
-    (request.url.startsWith('/sse/') ? sse : json).dispatch({ method: 'POST', path: request.url, headers, body: Buffer.concat(parts) }, relay(response));
+    (WHOLE.test(request.url) ? json : sse).dispatch({ method: 'POST', path: request.url, headers, body: Buffer.concat(parts) }, relay(response));
   });
 });
 server.keepAliveTimeout = 600_000;

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { EVENTS_A_STREAM, requestBody } from './canned.mjs';
+import { EVENTS_A_STREAM, isStream, requestBody } from './canned.mjs';
 
 const GENERATOR = fileURLToPath(new URL('generator.mjs', import.meta.url));
 
@@ -14,17 +14,17 @@ const GENERATOR = fileURLToPath(new URL('generator.mjs', import.meta.url));
  */
 export async function load(rig, server, { kind, connections, seconds }) {
   const path = server.paths[kind];
-  const isWrk = rig.tools.wrk && kind === 'json';
-  const slice = isWrk ? await wrk(rig, server, path, connections, seconds) : await generator(rig, server, path, { kind, connections, seconds });
+  const isWrk = rig.tools.wrk && !isStream(kind);
+  const slice = isWrk ? await wrk(rig, server, path, { kind, connections, seconds }) : await generator(rig, server, path, { kind, connections, seconds });
   const perAnswer = kind === 'sse' ? EVENTS_A_STREAM : 1;
   return { ...slice, perS: (slice.answers * perAnswer) / slice.elapsedS };
 }
 
-async function wrk(rig, server, path, connections, seconds) {
-  const script = join(rig.folder, `${server.name}.lua`);
-  const headers = Object.entries({ 'content-type': 'application/json', ...server.headers }).map(([name, value]) => `wrk.headers[${JSON.stringify(name)}] = ${JSON.stringify(value)}`);
+async function wrk(rig, server, path, { kind, connections, seconds }) {
+  const script = join(rig.folder, `${server.name}-${kind}.lua`);
+  const headers = Object.entries({ 'content-type': 'application/json', ...server.headers(kind) }).map(([name, value]) => `wrk.headers[${JSON.stringify(name)}] = ${JSON.stringify(value)}`);
   writeFileSync(script, `wrk.method = "POST"
-wrk.body = ${JSON.stringify(requestBody('json'))}
+wrk.body = ${JSON.stringify(requestBody(kind))}
 ${headers.join('\n')}
 function done(summary, latency)
   local e = summary.errors
@@ -37,7 +37,7 @@ end
 }
 
 async function generator(rig, server, path, { kind, connections, seconds }) {
-  const order = { port: server.port, path, headers: server.headers, body: requestBody(kind), connections, seconds, isStream: kind === 'sse' };
+  const order = { port: server.port, path, headers: server.headers(kind), body: requestBody(kind), connections, seconds, isStream: isStream(kind) };
   const { answers, refused, broken, elapsedS, p50Us, p99Us } = lastLine(await run(rig.pinned(rig.loadCore, process.execPath, [GENERATOR, JSON.stringify(order)])));
   return { answers, bad: refused + broken, elapsedS, p50Us, p99Us };
 }

@@ -18,7 +18,7 @@ export function openRig({ folder: parent = tmpdir(), profiles, against }) {
   const folder = mkdtempSync(join(parent, 'findtoken-bench-'));
   // nginx's worker gives up root, and still has to reach its file.
   chmodSync(folder, 0o711);
-  const tools = { nginx: isThere('nginx', '-v'), wrk: isThere('wrk', '-v'), taskset: isThere('taskset', '-V') && availableParallelism() > 1 };
+  const tools = { nginx: isThere('nginx', '-v'), wrk: isThere('wrk', '-v'), caddy: isThere('caddy', 'version'), taskset: isThere('taskset', '-V') && availableParallelism() > 1 };
   const children = [];
   const rig = {
     folder,
@@ -67,6 +67,7 @@ export async function freePort() {
 function notesOn(folder, tools) {
   const notes = [];
   if (!tools.nginx) notes.push('no nginx: the canned upstream is plain Node and slower, and the nginx row is missing');
+  if (!tools.caddy) notes.push('no caddy: its row is missing');
   if (!tools.wrk) notes.push('no wrk: the load comes from plain Node and may be the ceiling itself');
   if (!tools.taskset) notes.push('no taskset or one core only: servers and load share cores, and ratios are blurred');
   if (statfsSync(folder).type === TMPFS) notes.push(`${folder} is in memory: commits cost nothing here; pass --folder on a disk`);

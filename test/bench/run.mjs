@@ -1,124 +1,91 @@
-// npm run bench [-- --rounds N --c N --seconds N --quick --only json|sse --servers nginx,bare,findtoken --folder DIR --json
-//   --prof DIR --against DIR --write FILE]
-// `--c 1,64,256` runs whole answers at each; `--write docs/performance.md` puts this run's figures there; `--prof` keeps findtoken's CPU
-// profiles; `--against` adds another checkout, built, as `before`.
-// All servers live side by side and take one-second slices in turn, so that a ratio compares neighbours in time.
+// npm run bench [-- --quick --only PARTS --servers NAMES --rounds N --c N,N --seconds N --folder DIR --json --prof DIR --against DIR --write [FILE]]
+// Measures findtoken beside nginx, a bare Node proxy, itself without its books, caddy and Portkey, prints the table of targets, and
+// exits 1 where a must is missed or an answer was not whole. `--only` takes of: json, sse, ttft, paced, idle, stalled, start, ledger,
+// rows, cli, crash, workers. `--quick` is for trying: short, and no bar counts. `--json` prints the figures for a machine. `--prof` keeps
+// findtoken's CPU profiles; `--against` adds another checkout, built, as `before`; `--write` puts this run into docs/performance.md.
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { EVENTS_A_STREAM, requestBody } from './canned.mjs';
-import { cpuUs, median, quantile, rssMib, table } from './figures.mjs';
-import { load } from './load.mjs';
 import { openRig } from './rig.mjs';
-import { startServer, startUpstreams } from './servers.mjs';
+import { isAvailable, SERVERS, startServer, startUpstreams } from './servers.mjs';
 import { writePage } from './page.mjs';
-import { judge } from './targets.mjs';
+import { PARTS } from './parts.mjs';
+import { isMet, targetTable, verdicts } from './targets.mjs';
 
-const STREAMS_AT_ONCE = 32;
+const PAGE = fileURLToPath(new URL('../../docs/performance.md', import.meta.url));
 /** All that was told, for the page. */
 const said = [];
 
 const { values: given } = parseArgs({
   options: {
-    rounds: { type: 'string' }, c: { type: 'string', default: '64' }, seconds: { type: 'string', default: '1' }, quick: { type: 'boolean', default: false },
-    only: { type: 'string' }, servers: { type: 'string', default: 'nginx,bare,findtoken' }, folder: { type: 'string' }, json: { type: 'boolean', default: false },
+    rounds: { type: 'string' }, c: { type: 'string' }, seconds: { type: 'string', default: '1' }, quick: { type: 'boolean', default: false },
+    only: { type: 'string' }, servers: { type: 'string' }, folder: { type: 'string' }, json: { type: 'boolean', default: false },
     prof: { type: 'string' }, against: { type: 'string' }, write: { type: 'string' },
   },
+  args: process.argv.slice(2).flatMap((word, at, words) => (word === '--write' && (words[at + 1] ?? '--').startsWith('--') ? ['--write', PAGE] : [word])),
 });
 const plan = {
+  isQuick: given.quick,
+  /** Connections were named: only whole answers at these, nothing beside. */
+  isPlain: given.c !== undefined,
   rounds: Number(given.rounds ?? (given.quick ? 3 : 15)),
   seconds: Number(given.seconds),
   warmUpSeconds: given.quick ? 1 : 4,
-  kinds: given.only === undefined ? ['json', 'sse'] : [given.only],
-  /** Whole answers at each number of connections, streams at the largest that makes sense. */
-  connections: { json: given.c.split(',').map(Number), sse: [Math.min(Math.max(...given.c.split(',').map(Number)), STREAMS_AT_ONCE)] },
+  connections: (given.c ?? (given.quick ? '64' : '1,64,256')).split(',').map(Number),
+  parts: given.only === undefined ? Object.keys(PARTS) : given.only.split(','),
 };
+const unknown = plan.parts.filter((name) => PARTS[name] === undefined);
+if (unknown.length > 0) {
+  console.error(`there is no part ${unknown.join(', ')}; the parts are ${Object.keys(PARTS).join(', ')}`);
+  process.exit(2);
+}
 process.exitCode = (await main()) ? 0 : 1;
 
-/** Runs every suite; true where each answer was whole and 2xx and, but for a quick run, no bar was missed. */
+/** Runs every part; true where each answer was whole and 2xx and, but for a quick run, no must was missed. */
 async function main() {
   const rig = openRig({ folder: given.folder, profiles: given.prof, against: given.against });
+  const notes = [...rig.notes];
+  const wanted = given.servers?.split(',') ?? (given.against === undefined ? SERVERS : [...SERVERS, 'before']);
+  const names = wanted.filter((name) => isAvailable(rig, name));
+  if (wanted.includes('portkey') && !names.includes('portkey')) notes.push('no Portkey: its row is missing; `npm run bench:setup` installs it');
+  for (const note of notes) say(`note: ${note}`);
+  let origins;
+  let fleet;
+  const bench = {
+    rig, plan, say,
+    origins: async () => (origins ??= await startUpstreams(rig)),
+    /** The servers, started once and alive side by side. */
+    fleet: async () => {
+      if (fleet !== undefined) return fleet;
+      const started = [];
+      for (const name of names) started.push(await startServer(rig, name, await bench.origins()));
+      return (fleet = started);
+    },
+  };
   try {
-    for (const note of rig.notes) say(`note: ${note}`);
-    const origins = await startUpstreams(rig);
-    const names = given.servers.split(',').filter((name) => name !== 'nginx' || rig.tools.nginx);
-    const servers = [];
-    for (const name of names) servers.push(await startServer(rig, name, origins));
-    for (const server of servers) for (const kind of plan.kinds) await probe(server, kind);
     const suites = [];
-    for (const kind of plan.kinds) for (const connections of plan.connections[kind]) suites.push(await suite(rig, servers, kind, connections));
-    for (const { name, audit } of servers) {
-      if (audit !== undefined) say(`\n${name} audit: ${await audit().then((text) => text.trim().split('\n').at(-1), (error) => `FAILED, ${error.message}`)}`);
+    const measures = {};
+    let bad = 0;
+    for (const name of plan.parts) {
+      const startedMs = performance.now();
+      const found = await PARTS[name](bench);
+      Object.assign(measures, found.measures);
+      suites.push(...(found.suites ?? [{ kind: name, measures: found.measures }]));
+      bad += (found.bad ?? 0) + (found.suites ?? []).reduce((sum, suite) => sum + suite.bad, 0);
+      console.error(`${name}: ${((performance.now() - startedMs) / 1000).toFixed(0)} s`);
     }
-    if (given.write !== undefined) writePage(given.write, { notes: rig.notes, lines: said });
-    if (given.json) console.log(JSON.stringify(suites.map(({ kind, connections, rows }) => ({ kind, connections, rows }))));
-    return suites.every(({ bad, missed }) => bad === 0 && missed === 0);
+    for (const { name, audit } of fleet ?? []) if (audit !== undefined && name !== 'bookless') say(`\n${name} audit: ${await audit().then((text) => text.trim().split('\n').at(-1), (error) => `FAILED, ${error.message}`)}`);
+    const reached = verdicts(measures);
+    say(`\n${targetTable(reached)}`);
+    if (given.write !== undefined) writePage(given.write, { notes, lines: said, targets: targetTable(reached) });
+    if (given.json) console.log(JSON.stringify(suites.map(({ kind, connections, rows, measures: some }) => ({ kind, connections, rows, measures: some }))));
+    return bad === 0 && (plan.isQuick || reached.every(isMet));
   } finally {
     await rig.close();
   }
-}
-
-/** One answer of each server, read whole, before anything is measured: a fast wrong answer wins every bench. */
-async function probe({ name, port, paths, headers }, kind) {
-  const answer = await fetch(`http://127.0.0.1:${port}${paths[kind]}`, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: requestBody(kind) });
-  const text = await answer.text();
-  const events = text.split('\n').filter((line) => line.startsWith('data: {')).length;
-  const isRight = kind === 'sse' ? events >= EVENTS_A_STREAM - 1 && text.includes('data: [DONE]') : text.includes('"completion_tokens":48');
-  if (answer.status !== 200 || !isRight) throw new Error(`${name} answers ${answer.status} to a ${kind} request, with ${events} events: ${text.slice(0, 300)}`);
-}
-
-async function suite(rig, servers, kind, connections) {
-  for (const server of servers) await load(rig, server, { kind, connections, seconds: plan.warmUpSeconds });
-  const slices = new Map(servers.map(({ name }) => [name, []]));
-  for (let round = 0; round < plan.rounds; round += 1) {
-    for (const server of round % 2 === 0 ? servers : servers.toReversed()) {
-      const beforeUs = cpuUs(server.pid);
-      const slice = await load(rig, server, { kind, connections, seconds: plan.seconds });
-      const afterUs = cpuUs(server.pid);
-      slices.get(server.name).push({ ...slice, cpuUs: beforeUs === undefined || afterUs === undefined ? Number.NaN : (afterUs - beforeUs) / slice.answers });
-    }
-  }
-  return report(servers, kind, connections, slices);
-}
-
-function report(servers, kind, connections, slices) {
-  const of = (name, field) => (slices.get(name) ?? []).map((slice) => slice[field]);
-  const ratios = (name, other) => of(name, 'perS').map((perS, round) => perS / of(other, 'perS')[round]);
-  const figures = new Map(servers.map(({ name, pid }) => [name, {
-    perS: median(of(name, 'perS')), best: Math.max(...of(name, 'perS')), cpuUs: median(of(name, 'cpuUs')), p50Us: median(of(name, 'p50Us')), p99Us: median(of(name, 'p99Us')),
-    rssMib: rssMib(pid), answers: total(of(name, 'answers')), bad: total(of(name, 'bad')),
-  }]));
-  const has = (name) => figures.has(name);
-  const quartiles = (name) => (has('bare') ? [0.25, 0.5, 0.75].map((share) => quantile(ratios(name, 'bare'), share).toFixed(2)) : ['-', '-', '-']);
-  const rows = servers.map(({ name }) => {
-    const { perS, best, cpuUs: cpu, p50Us, p99Us, rssMib: rss, answers, bad } = figures.get(name);
-    const [low, middle, high] = quartiles(name);
-    return [name, thousands(perS), thousands(best), middle, `${low}-${high}`, has('nginx') ? median(ratios(name, 'nginx')).toFixed(2) : '-',
-      Number.isNaN(cpu) ? '-' : cpu.toFixed(0), (p50Us / 1000).toFixed(2), (p99Us / 1000).toFixed(2), rss?.toFixed(0) ?? '-', answers, bad];
-  });
-  const what = kind === 'sse' ? 'events/s' : 'requests/s';
-  const each = kind === 'sse' ? 'stream' : 'request';
-  say(`\n${kind === 'sse' ? `Streams of ${EVENTS_A_STREAM} events back to back` : 'Whole answers'}: ${connections} connections, ${plan.rounds} rounds of ${plan.seconds} s\n`);
-  say(table([['server', what, 'best', '× bare', 'quartiles', '× nginx', `CPU µs/${each}`, 'p50 ms', 'p99 ms', 'RSS MiB', 'answers', 'bad'], ...rows]));
-  const summary = {
-    kind, connections, rows: Object.fromEntries(figures), bad: total([...figures.values()].map(({ bad }) => bad)),
-    ratio: (name, other) => (has(name) && has(other) ? median(ratios(name, other)) : undefined), figure: (name) => figures.get(name),
-  };
-  const verdicts = judge(summary);
-  summary.missed = given.quick ? 0 : verdicts.filter((line) => line.startsWith('MISSED')).length;
-  for (const line of verdicts) say(`- ${line}`);
-  if (summary.bad > 0) say(`FAILED: ${summary.bad} answers were not whole or not 2xx`);
-  return summary;
 }
 
 /** The report goes to stdout, unless a machine reads there. */
 function say(line) {
   said.push(line);
   (given.json ? console.error : console.log)(line);
-}
-
-function total(values) {
-  return values.reduce((sum, value) => sum + value, 0);
-}
-
-function thousands(perS) {
-  return perS >= 10_000 ? `${(perS / 1000).toFixed(1)}k` : perS.toFixed(0);
 }

@@ -1,15 +1,21 @@
-// The servers under load: nginx as a reverse proxy, the bare Node proxy, findtoken itself; and the upstreams behind them.
+// The servers under load: nginx as a reverse proxy, the bare Node proxy, findtoken itself, its peers; and the upstreams behind them.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { JSON_ANSWER, MODELS, PATHS } from './canned.mjs';
+import { buildBookless } from './bookless.mjs';
+import { isStream, JSON_ANSWER, KINDS, MODELS, PATHS } from './canned.mjs';
 import { run } from './load.mjs';
+import { portkeyProgram, startCaddy, startPortkey } from './peers.mjs';
 import { freePort } from './rig.mjs';
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-const PROGRAM = 'bin/findtoken.js';
 const ROOT = here('../..');
-const OWN_PATHS = { json: '/v1/chat/completions', sse: '/v1/chat/completions' };
+const PROGRAM = join(ROOT, 'bin', 'findtoken.js');
+const OWN_PATHS = Object.fromEntries(KINDS.map((kind) => [kind, '/v1/chat/completions']));
+const STREAM_LOCATIONS = KINDS.filter(isStream).join('|');
+
+/** Every server there is, in the order of the tables. */
+export const SERVERS = ['nginx', 'bare', 'findtoken', 'bookless', 'caddy', 'portkey'];
 
 /** Starts the canned upstreams on the load's core and returns the origin for each kind of answer. */
 export async function startUpstreams(rig) {
@@ -21,15 +27,29 @@ export async function startUpstreams(rig) {
     server {
       listen 127.0.0.1:${json} backlog=4096;
       location = ${PATHS.json} { default_type application/json; return 200 '${JSON_ANSWER}'; }
+      location = ${PATHS.big} { default_type application/json; return 200 '${JSON_ANSWER}'; }
     }`);
   return { json: `http://127.0.0.1:${json}`, sse: `http://127.0.0.1:${sse}` };
+}
+
+/** The canned stream upstream without anything before it: what a proxy's delay is measured from. */
+export function direct(origins) {
+  return { name: 'direct', port: Number(new URL(origins.sse).port), paths: PATHS, headers: () => ({}) };
+}
+
+/** Whether this server can be started here. */
+export function isAvailable(rig, name) {
+  if (name === 'portkey') return portkeyProgram() !== undefined;
+  if (name === 'before') return rig.against !== undefined;
+  return rig.tools[name] !== false;
 }
 
 /** Starts one server by name; `before` is findtoken as it stands in another checkout, to compare two builds in one run. */
 export async function startServer(rig, name, origins) {
   const port = await freePort();
-  const start = name === 'before' ? (...args) => startFindtoken(...args, { name, root: rig.against }) : STARTS[name];
-  return { name, port, paths: PATHS, headers: {}, ...(await start(rig, port, origins)) };
+  const start = STARTS[name];
+  if (start === undefined) throw new Error(`there is no server ${name}; known are ${Object.keys(STARTS).join(', ')}`);
+  return { name, port, paths: PATHS, headers: () => ({}), ...(await start(rig, port, origins)) };
 }
 
 const STARTS = {
@@ -41,46 +61,52 @@ const STARTS = {
       listen 127.0.0.1:${port} backlog=4096;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
-      location /json/ { proxy_pass http://json; }
-      location /sse/ { proxy_pass http://sse; proxy_buffering off; }
+      client_body_buffer_size 256k;
+      location ~ ^/(${STREAM_LOCATIONS})/ { proxy_pass http://sse; proxy_buffering off; }
+      location / { proxy_pass http://json; }
     }`),
   }),
-
   bare: async (rig, port, origins) => ({
     pid: await rig.start({ name: 'bare', core: rig.serverCore, command: process.execPath, args: [here('bare.mjs'), String(port), origins.json, origins.sse], port }),
   }),
-
-  findtoken: (rig, port, origins) => startFindtoken(rig, port, origins, { name: 'findtoken', root: ROOT }),
+  findtoken: (rig, port, origins) => startFindtoken(rig, port, origins, { name: 'findtoken', program: PROGRAM, profiles: rig.profiles }),
+  before: (rig, port, origins) => startFindtoken(rig, port, origins, { name: 'before', program: join(rig.against, 'bin', 'findtoken.js') }),
+  bookless: async (rig, port, origins) => startFindtoken(rig, port, origins, { name: 'bookless', program: PROGRAM, server: await buildBookless(join(rig.folder, 'bookless-program')) }),
+  caddy: (rig, port, origins) => startCaddy(rig, port, origins, folderOf(rig, 'caddy')),
+  portkey: (rig, port, origins) => startPortkey(rig, port, origins),
 };
 
-/** Everything as an operator has it, but for limits that a load would reach. */
-async function startFindtoken(rig, port, origins, { name, root }) {
+/**
+ * findtoken as an operator has it, but for limits that a load would reach.
+ * @param {{name: string, program?: string, server?: string, profiles?: string, yaml?: object}} how `server`: the program that serves,
+ *   where it is another than the one that makes the account; `yaml`: sections of the configuration laid over the bench's own
+ */
+export async function startFindtoken(rig, port, origins, { name, program = PROGRAM, server = program, profiles, yaml = {} }) {
+  const home = await furnish(rig, port, origins, { name, program, yaml });
+  const profiling = profiles === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profiles];
+  const serve = () => rig.start({ name, core: rig.serverCore, command: process.execPath, args: [...profiling, server, 'serve', '--config', home.config], port });
+  return { name, port, pid: await serve(), paths: OWN_PATHS, headers: () => home.headers, audit: () => home.command('audit'), database: home.database, serve };
+}
+
+/** Configuration, account, key and credit of a findtoken that is not started yet. */
+export async function furnish(rig, port, origins, { name, program = PROGRAM, yaml = {} }) {
   const folder = folderOf(rig, name);
-  const keyFolder = folderOf(rig, `${name}-key`);
   const config = join(folder, 'findtoken.yaml');
-  const program = join(root, PROGRAM);
+  const database = join(folder, 'findtoken.db');
   const price = { input: 0.14, cached_input: 0.0028, output: 0.28 };
   writeFileSync(config, JSON.stringify({
-    server: { port, drain: '1s' },
-    database: { path: join(folder, 'findtoken.db') },
-    secrets: { master_key: `file:${join(keyFolder, 'master.key')}` },
-    limits: { requests_per_minute: 1_000_000, concurrent_requests: 10_000 },
-    providers: {
-      'canned-json': { base_url: `${origins.json}/json/v1`, api_key: 'canned-key' },
-      'canned-sse': { base_url: `${origins.sse}/sse/v1`, api_key: 'canned-key' },
-    },
-    models: {
-      [MODELS.json.id]: { provider: 'canned-json', upstream: MODELS.json.upstream, price },
-      [MODELS.sse.id]: { provider: 'canned-sse', upstream: MODELS.sse.upstream, price },
-    },
+    server: { port, drain: '1s', ...yaml.server },
+    database: { path: database, anchors: join(folderOf(rig, `${name}-anchors`)), ...yaml.database },
+    secrets: { master_key: `file:${join(folderOf(rig, `${name}-key`), 'master.key')}` },
+    limits: { requests_per_minute: 1_000_000, concurrent_requests: 20_000, in_flight: 20_000, connections_per_address: 20_000, ...yaml.limits },
+    providers: Object.fromEntries(KINDS.map((kind) => [`canned-${kind}`, { base_url: `${isStream(kind) ? origins.sse : origins.json}/${kind}/v1`, api_key: 'canned-key' }])),
+    models: Object.fromEntries(KINDS.map((kind) => [MODELS[kind].id, { provider: `canned-${kind}`, upstream: MODELS[kind].upstream, price }])),
   }));
   const command = (...args) => run([process.execPath, [program, ...args, '--config', config]]);
   await command('accounts', 'create', 'bench@example.com');
   const { key } = JSON.parse(await command('keys', 'create', '--name', 'bench', '--json'));
   await command('credits', 'grant', '100000000', '--note', 'bench');
-  const profiling = rig.profiles !== undefined && name === 'findtoken' ? ['--cpu-prof', '--cpu-prof-dir', rig.profiles] : [];
-  const pid = await rig.start({ name, core: rig.serverCore, command: process.execPath, args: [...profiling, program, 'serve', '--config', config], port });
-  return { pid, paths: OWN_PATHS, headers: { authorization: `Bearer ${key}` }, audit: () => command('audit') };
+  return { config, database, command, headers: { authorization: `Bearer ${key}` } };
 }
 
 /** One worker, nothing logged, connections kept. */
