@@ -49,16 +49,14 @@ async function main() {
   if (wanted.includes('portkey') && !names.includes('portkey')) notes.push('no Portkey: its row is missing; `npm run bench:setup` installs it');
   for (const note of notes) say(`note: ${note}`);
   let origins;
-  let fleet;
+  const fleet = [];
   const bench = {
     rig, plan, say,
     origins: async () => (origins ??= await startUpstreams(rig)),
     /** The servers, started once and alive side by side. */
     fleet: async () => {
-      if (fleet !== undefined) return fleet;
-      const started = [];
-      for (const name of names) started.push(await startServer(rig, name, await bench.origins()));
-      return (fleet = started);
+      for (const name of names.slice(fleet.length)) fleet.push(await startServer(rig, name, await bench.origins()));
+      return fleet;
     },
   };
   try {
@@ -73,7 +71,7 @@ async function main() {
       bad += (found.bad ?? 0) + (found.suites ?? []).reduce((sum, suite) => sum + suite.bad, 0);
       console.error(`${name}: ${((performance.now() - startedMs) / 1000).toFixed(0)} s`);
     }
-    for (const { name, audit } of fleet ?? []) if (audit !== undefined && name !== 'bookless') say(`\n${name} audit: ${await audit().then((text) => text.trim().split('\n').at(-1), (error) => `FAILED, ${error.message}`)}`);
+    for (const { name, audit } of fleet) if (audit !== undefined && name !== 'bookless') say(`\n${name} audit: ${await audit().then((text) => text.trim().split('\n').at(-1), (error) => `FAILED, ${error.message}`)}`);
     const reached = verdicts(measures);
     say(`\n${targetTable(reached)}`);
     if (given.write !== undefined) writePage(given.write, { notes, lines: said, targets: targetTable(reached) });
