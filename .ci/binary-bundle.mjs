@@ -20,7 +20,7 @@ const BANNER = `'use strict';const __require=require,__url=require('node:url').p
 const __resolve=()=>{throw new Error('the single executable has no modules to resolve')};(async()=>{`;
 const FOOTER = `})().catch((error)=>{process.stderr.write(\`findtoken: \${error?.stack??error}\\n\`);process.exitCode=1});`;
 
-/** Writes findtoken.cjs and ledger-worker.js into `outdir`. */
+/** Writes findtoken.cjs and ledger-worker.js into `outdir`, and returns what esbuild tells of both. */
 export async function bundleForBinary({ root, outdir }) {
   const common = {
     absWorkingDir: root,
@@ -30,16 +30,18 @@ export async function bundleForBinary({ root, outdir }) {
     target: 'node24',
     jsx: 'automatic',
     legalComments: 'none',
+    metafile: true,
     plugins: [selfContained()],
     define: { 'import.meta.url': '__url', 'import.meta.resolve': '__resolve', 'process.env.NODE_ENV': '"production"', 'process.env.DEV': '"false"' },
     banner: { js: BANNER },
     footer: { js: FOOTER },
     logLevel: 'warning',
   };
-  await Promise.all([
+  const built = await Promise.all([
     build({ ...common, stdin: { contents: ENTRY, resolveDir: root, sourcefile: 'entry.js' }, outfile: join(outdir, 'findtoken.cjs') }),
     build({ ...common, entryPoints: ['src/ledger/worker.ts'], outfile: join(outdir, 'ledger-worker.js') }),
   ]);
+  return built.map(({ metafile }) => metafile);
 }
 
 /** Built-ins are asked of the executable's own `require`; nothing else is left outside. */

@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inject } from 'postject';
 import { bundleForBinary } from './binary-bundle.mjs';
+import { noticesOf, packagesOf } from './notices.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TARGET = join(ROOT, 'dist', 'findtoken');
@@ -120,6 +121,18 @@ function assetsOf({ stage, addons }) {
   };
 }
 
+/** The licences of what lies in the file, beside it; Node's own names those of the works that Node carries. */
+async function writeNotices({ stage, metafiles, node, keychain }) {
+  const native = ['node_modules/better-sqlite3', ...(keychain === undefined ? [] : ['node_modules/keytar'])];
+  const further = [
+    { title: `Node.js ${NODE.version}`, text: readFileSync(join(node.home, 'LICENSE'), 'utf8') },
+    { title: 'SQLite (public domain)', text: 'Its authors have given SQLite to the public domain; better-sqlite3 carries it.' },
+  ];
+  const file = join(stage, 'NOTICES.txt');
+  writeFileSync(file, await noticesOf(ROOT, [...packagesOf(metafiles), ...native].sort(), further));
+  renameSync(file, `${TARGET}.NOTICES.txt`);
+}
+
 /** The blob with program and assets, made by the Node that will read it: the compiled code it holds fits no other. */
 async function assemble({ stage, node, assets }) {
   // Names without a folder: stack traces and the executable itself do not tell where it was built.
@@ -164,9 +177,10 @@ const keychain = keychainModule();
 mkdirSync(dirname(TARGET), { recursive: true });
 const stage = mkdtempSync(join(dirname(TARGET), '.stage-binary-'));
 try {
-  await bundleForBinary({ root: ROOT, outdir: stage });
+  const metafiles = await bundleForBinary({ root: ROOT, outdir: stage });
   const addons = { 'better_sqlite3.node': sqlite, ...(keychain === undefined ? {} : { 'keytar.node': keychain }) };
   const executable = await assemble({ stage, node, assets: assetsOf({ stage, addons }) });
+  await writeNotices({ stage, metafiles, node, keychain });
   renameSync(executable, TARGET);
   const seconds = ((Date.now() - startedMs) / 1_000).toFixed(1);
   console.log(`binary: dist/findtoken, ${Math.round(statSync(TARGET).size / 1e6)} MB, Node ${NODE.version}, ${keychain === undefined ? 'without' : 'with'} keytar, in ${seconds} s`);

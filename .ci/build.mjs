@@ -8,17 +8,19 @@ import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/p
 import { builtinModules, createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { noticesOf, packagesOf } from './notices.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DIST = join(ROOT, 'dist');
 /** Beside the files it replaces, for a rename is atomic only within one file system. */
 const STAGE = join(DIST, `.stage-${process.pid}`);
 /** What .ci/build-binary.mjs makes stays; it is no part of this build. */
-const BINARY = 'findtoken';
+const BINARY = /^findtoken(\.NOTICES\.txt)?$/;
+const NOTICES = 'NOTICES.txt';
 const PROGRAM = 'src/cli/index.ts';
 const WORKER = 'src/ledger/worker.ts';
 /** Names that stay the same from build to build, and are moved last. */
-const FIXED = ['ledger-worker.js', 'ledger-worker.js.map', 'program.json'];
+const FIXED = [NOTICES, 'ledger-worker.js', 'ledger-worker.js.map', 'program.json'];
 /** A process started from the build before may still load one of its packages; a package to be published takes none of them along. */
 const STALE_AFTER_MS = ['pack', 'publish'].includes(process.env.npm_command) ? -1 : 10 * 60_000;
 
@@ -54,7 +56,9 @@ const common = {
   sourcemap: 'linked',
   // The map's paths already lead to the sources, which are not shipped twice.
   sourcesContent: false,
+  // The licences are gathered in one file; see writeNotices.
   legalComments: 'none',
+  metafile: true,
   logLevel: 'warning',
 };
 const define = { 'process.env.NODE_ENV': '"production"', 'process.env.DEV': '"false"' };
@@ -64,7 +68,7 @@ const isBuiltIn = (path) => path.startsWith('node:') || builtinModules.includes(
 /** Our own code, as the body of an async function, for that of the screens awaits at the top of its modules. */
 async function buildProgram() {
   const exports = await screenExports();
-  await build({
+  return build({
     ...common,
     stdin: { contents: `import { main } from './${PROGRAM}';\n__exports.main = main;\n`, resolveDir: ROOT, sourcefile: 'entry.js' },
     entryNames: 'program-[hash]',
@@ -85,7 +89,7 @@ async function buildPackages() {
     entryNames: `${name}-[hash]`, format: 'cjs', define, banner, footer,
   });
   const screens = `${Object.entries(SCREENS).map(([path, name]) => `import * as ${name} from '${path}';`).join('\n')}\n__module.exports = { ${Object.values(SCREENS).join(', ')} };\n`;
-  await Promise.all([
+  return Promise.all([
     ...PACKAGES.map((name) => build(ofOne(name))),
     build({
       ...common,
@@ -102,7 +106,7 @@ async function buildPackages() {
 }
 
 async function buildWorker() {
-  await build({
+  return build({
     ...common,
     entryPoints: { 'ledger-worker': WORKER },
     format: 'esm',
@@ -174,6 +178,11 @@ function emptyModule(name) {
   };
 }
 
+/** What is bundled is given away with it, and so are its licences. */
+async function writeNotices(built) {
+  await writeFile(join(STAGE, NOTICES), await noticesOf(ROOT, packagesOf(built.map(({ metafile }) => metafile))));
+}
+
 /** Lists the files by what they are, for bin/load.js: their names bear a hash of their text. */
 async function writeManifest() {
   const names = (await readdir(STAGE)).filter((name) => name.endsWith('.js')).map((name) => name.slice(0, -'.js'.length));
@@ -193,7 +202,7 @@ async function publish() {
   }
   for (const name of await readdir(DIST)) {
     const [text = ''] = name.split('.');
-    if (name === BINARY || built.includes(name) || (name.endsWith('.cache') && built.includes(`${text}.js`))) continue;
+    if (BINARY.test(name) || built.includes(name) || (name.endsWith('.cache') && built.includes(`${text}.js`))) continue;
     const found = await stat(join(DIST, name)).catch(() => undefined);
     if (found !== undefined && Date.now() - found.mtimeMs > STALE_AFTER_MS) await rm(join(DIST, name), { recursive: true, force: true });
   }
@@ -207,7 +216,8 @@ if (missing.length > 0) {
 const startedMs = Date.now();
 await mkdir(STAGE, { recursive: true });
 try {
-  await Promise.all([buildProgram(), buildPackages(), buildWorker()]);
+  const built = await Promise.all([buildProgram(), buildPackages(), buildWorker()]);
+  await writeNotices(built.flat());
   await writeManifest();
   await publish();
   execFileSync(process.execPath, [join(ROOT, '.ci', 'code-cache.cjs')], { stdio: ['ignore', 'ignore', 'inherit'] });

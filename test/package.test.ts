@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,12 +23,12 @@ function run(...args: string[]): { readonly code: number | null; readonly out: s
 }
 
 t.test('the package holds what the program needs, and nothing else', async (t) => {
-  for (const name of ['bin/findtoken.js', 'bin/load.js', 'bin/package.json', 'dist/program.json', 'dist/ledger-worker.js', 'config/models.yaml', 'config/providers.yaml', 'findtoken.example.yaml', 'package.json', 'LICENSE', 'README.md', 'CHANGELOG.md', 'docs/install.md']) {
+  for (const name of ['bin/findtoken.js', 'bin/load.js', 'bin/package.json', 'dist/program.json', 'dist/ledger-worker.js', 'dist/NOTICES.txt', 'config/models.yaml', 'config/providers.yaml', 'findtoken.example.yaml', 'package.json', 'LICENSE', 'README.md', 'CHANGELOG.md', 'docs/install.md']) {
     t.ok(files.includes(name), name);
   }
   const listed: { readonly program: string; readonly vendors: Readonly<Record<string, string>> } = JSON.parse(readFileSync(join(folder, 'dist/program.json'), 'utf8'));
   for (const name of [listed.program, ...Object.values(listed.vendors)]) t.ok(files.includes(`dist/${name}.js`), `dist/${name}.js`);
-  const allowed = /^(bin|config|dist|docs|[A-Z]+(\.md)?|package\.json|findtoken\.example\.yaml|bin\/(findtoken\.js|load\.js|package\.json)|dist\/program\.json|config\/\w+\.yaml|docs\/[\w-]+\.md|dist\/[\w-]+\.js(\.map)?|dist\/[\w-]+\.v[\d.]+-\w+-\w+\.cache)$/;
+  const allowed = /^(bin|config|dist|docs|[A-Z]+(\.md)?|package\.json|findtoken\.example\.yaml|bin\/(findtoken\.js|load\.js|package\.json)|dist\/program\.json|dist\/NOTICES\.txt|config\/\w+\.yaml|docs\/[\w-]+\.md|dist\/[\w-]+\.js(\.map)?|dist\/[\w-]+\.v[\d.]+-\w+-\w+\.cache)$/;
   t.same(files.filter((name) => !allowed.test(name)), [], 'no sources, no tests, no single executable');
 });
 
@@ -42,8 +42,27 @@ t.test('without its native module it starts, and says what is missing and the me
   t.match(err, /^findtoken: [^\n]*better-sqlite3 was not built[^\n]*compiler[^\n]*single executable[^\n]*\n$/);
 });
 
+t.test('what is bundled is no dependency, and comes with its licence', async (t) => {
+  const { dependencies, devDependencies, optionalDependencies } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  t.same(dependencies ?? {}, {});
+  t.same(Object.keys(optionalDependencies), ['better-sqlite3', 'keytar'], 'native modules cannot be bundled; nothing else is left outside');
+  // SQLite's own helpers, and what fetches or builds the two.
+  const listed = spawnSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], { cwd: ROOT, encoding: 'utf8' });
+  t.ok(listed.stdout.trim().split('\n').slice(1).length <= 40, 'an installation brings at most 40 packages along', { listed: listed.stdout });
+
+  const notices = readFileSync(join(folder, 'dist/NOTICES.txt'), 'utf8');
+  const carried = new Set(files.filter((name) => name.endsWith('.js.map')).flatMap((name) => {
+    const { sources }: { readonly sources: readonly string[] } = JSON.parse(readFileSync(join(folder, name), 'utf8'));
+    return sources.flatMap((source) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(source)?.[1] ?? []);
+  }));
+  t.ok(['commander', 'ink', 'react', 'stripe', 'undici', 'yaml'].every((name) => carried.has(name)));
+  for (const name of carried) t.ok(notices.includes(`\n${name} `), `${name} stands in the notices`);
+  for (const name of Object.keys(devDependencies).filter((name) => !carried.has(name))) t.notOk(notices.includes(`\n${name} `), `${name} does not, for it is not carried`);
+});
+
 t.test('with its dependencies it works from wherever it lies', async (t) => {
-  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  mkdirSync(join(folder, 'node_modules'));
+  for (const name of ['better-sqlite3', 'bindings', 'file-uri-to-path']) symlinkSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name));
   t.match(run('models'), { code: 0, out: /^deepseek-chat\t/m });
   t.match(run('accounts', 'create', 'ann@example.com'), { code: 0, out: /ann@example\.com/ });
 });
