@@ -2,9 +2,11 @@
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { EVENTS_A_STREAM, isStream, requestBody } from './canned.mjs';
 
+const LISTENER = fileURLToPath(new URL('listener.mjs', import.meta.url));
 const GENERATOR = fileURLToPath(new URL('generator.mjs', import.meta.url));
 
 /**
@@ -56,4 +58,31 @@ export async function run([command, args], options = {}) {
   const code = await new Promise((resolve, reject) => child.on('error', reject).on('close', resolve));
   if (code !== 0) throw new Error(`${command} ended with ${code}: ${errors.trim() || out.trim()}`);
   return out;
+}
+
+/** Runs the stream clients on one server and returns their lines; `onLine` sees each when it comes. */
+export async function listen(rig, server, { kind, ...order }, onLine = () => undefined) {
+  const { lines, ended } = startListening(rig, server, { kind, ...order }, onLine);
+  await ended;
+  return lines;
+}
+
+/** Stream clients that stay until `child`'s standard input is closed; `told` resolves with their next line. */
+export function startListening(rig, server, { kind, ...order }, onLine = () => undefined) {
+  const all = { port: server.port, path: server.paths[kind], headers: server.headers(kind), body: requestBody(kind), ...order };
+  const [command, args] = rig.pinned(rig.loadCore, process.execPath, [LISTENER, JSON.stringify(all)]);
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = [];
+  const readers = [];
+  createInterface({ input: child.stdout }).on('line', (text) => {
+    const line = JSON.parse(text);
+    lines.push(line);
+    onLine(line);
+    readers.shift()?.(line);
+  });
+  const ended = new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`the stream clients ended with ${code}`))));
+  });
+  return { lines, ended, told: () => new Promise((resolve) => readers.push(resolve)), end: () => child.stdin.end() };
 }

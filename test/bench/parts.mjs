@@ -3,4 +3,9 @@
 export const PARTS = {
   json: async (bench) => (await import('./throughput.mjs')).measureJson(bench),
   sse: async (bench) => (await import('./throughput.mjs')).measureSse(bench),
+  ttft: async (bench) => (await import('./streams.mjs')).measureFirst(bench),
+  paced: async (bench) => (await import('./streams.mjs')).measurePaced(bench),
+  idle: async (bench) => (await import('./memory.mjs')).measureIdle(bench),
+  stalled: async (bench) => (await import('./memory.mjs')).measureStalled(bench),
+  start: async (bench) => (await import('./start.mjs')).measureStart(bench),
 };

@@ -29,6 +29,7 @@ export function openRig({ folder: parent = tmpdir(), profiles, against }) {
     serverCore: 1,
     pinned: (core, command, args) => (tools.taskset ? ['taskset', ['-c', String(core), command, ...args]] : [command, args]),
     start,
+    end,
     close,
     notes: notesOn(folder, tools),
   };
@@ -48,8 +49,13 @@ export function openRig({ folder: parent = tmpdir(), profiles, against }) {
     return child.pid;
   }
 
+  /** Ends a program that was started here: as it is asked by default, at once by SIGKILL. */
+  async function end(pid, signal = 'SIGTERM') {
+    await Promise.all(children.filter((child) => child.pid === pid).map((child) => stop(child, signal)));
+  }
+
   async function close() {
-    await Promise.all(children.map(stop));
+    await Promise.all(children.map((child) => stop(child)));
     rmSync(folder, { recursive: true, force: true });
   }
   return rig;
@@ -74,10 +80,10 @@ function notesOn(folder, tools) {
   return notes;
 }
 
-async function stop(child) {
+async function stop(child, signal = 'SIGTERM') {
   if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise((resolve) => child.on('close', resolve));
-  child.kill('SIGTERM');
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  child.kill(signal);
   const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
   await ended;
   clearTimeout(timer);

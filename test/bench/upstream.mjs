@@ -19,7 +19,8 @@ const ANSWERS = {
   [PATHS.json]: (socket) => socket.write(WHOLE),
   [PATHS.big]: (socket) => socket.write(WHOLE),
   [PATHS.sse]: (socket) => socket.write(SSE),
-  [PATHS.idle]: (socket) => socket.write(`${STREAM_HEAD}${chunk(FIRST_EVENT)}`),
+  // A word too: a gateway may wait for one before it commits itself to a provider.
+  [PATHS.idle]: (socket) => socket.write(`${STREAM_HEAD}${chunk(FIRST_EVENT)}${chunk(deltaEvent(' word'))}`),
   [PATHS.paced]: pace,
   [PATHS.first]: (socket) => void setTimeout(() => socket.write(`${STREAM_HEAD}${stamped()}`) && socket.write(FEW), PACE_MS),
   [PATHS.endless]: flood,
