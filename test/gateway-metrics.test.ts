@@ -1,4 +1,8 @@
+import { readFileSync } from 'node:fs';
 import t from 'tap';
+import { Metrics } from '../src/gateway/metrics.ts';
+import { timedLedger } from '../src/gateway/timed-ledger.ts';
+import { StorageFault } from '../src/ledger/index.ts';
 import { openHouse, readStream, type House } from './support/house.ts';
 import { json, pause, sse, startProvider, textChunks } from './support/provider.ts';
 
@@ -47,6 +51,9 @@ t.test('the metrics tell what happened, and agree with the books', async (t) => 
   is('findtoken_overhead_seconds_count{stream="false"}', 2, 'what we add to answers');
   is('findtoken_overhead_seconds_count{stream="true"}', 1, 'and to first words');
   is('findtoken_db_write_seconds_count{operation="hold"}', 3, 'writes');
+  is('findtoken_provider_cooldowns_total{provider="deepseek"}', 1, 'it came to be passed over once');
+  is('findtoken_db_busy_total', 0, 'nobody kept the write lock for long');
+  t.ok((found.get('findtoken_db_journal_bytes') ?? 0) > 0, 'the journal has a size');
   is('findtoken_inflight_streams', 0, 'none runs');
   is('findtoken_inflight_requests', 0, 'and nobody else asks');
   t.match(text, /^findtoken_build_info\{version="0\.0\.0-test",node="\d+\./m);
@@ -56,6 +63,82 @@ t.test('the metrics tell what happened, and agree with the books', async (t) => 
   t.equal(sum('findtoken_cost_usd_total'), Number(rows.reduce((total, row) => total + row.cost, 0n)), 'every cent of the books');
   t.equal(sum('findtoken_fees_usd_total'), Number(rows.reduce((total, row) => total + row.fee, 0n)));
   t.notMatch(text, /acct_|key_|ann@example|sk-ft/, 'no account, no key');
+});
+
+/** The families of the observability page of the plan; dashboards are built on their names. */
+const NAMES = [
+  'gen_ai_server_request_duration_seconds', 'gen_ai_server_time_to_first_token_seconds', 'gen_ai_client_token_usage', 'findtoken_requests_total', 'findtoken_upstream_attempts_total',
+  'findtoken_failovers_total', 'findtoken_provider_state', 'findtoken_provider_cooldowns_total', 'findtoken_cost_usd_total', 'findtoken_fees_usd_total', 'findtoken_overhead_seconds',
+  'findtoken_inflight_streams', 'findtoken_db_busy_total', 'findtoken_db_write_seconds', 'findtoken_build_info',
+];
+
+t.test('every family has its name from the first moment, and the page documents it', async (t) => {
+  const house = await openHouse(t, { sandbox: true });
+  const text = await (await fetch(`${house.url}/metrics`)).text();
+  const families = [...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name = '']) => name);
+  t.same(NAMES.filter((name) => !families.includes(name)), [], 'all are there');
+  const page = readFileSync(new URL('../docs/http.md', import.meta.url), 'utf8');
+  t.same(families.filter((name) => !page.includes(`\`${name}\``) && !page.includes(`\`${name}{`)), [], 'docs/http.md names each');
+});
+
+t.test('an access line tells who served what, for how long, for which kind of client', async (t) => {
+  const deepseek = await startProvider();
+  t.teardown(() => deepseek.close());
+  const house = await openHouse(t, { providers: { deepseek: deepseek.url } });
+  const sdk = { 'x-stainless-lang': 'js', 'x-stainless-package-version': '6.49.0', 'x-stainless-retry-count': '2' };
+  deepseek.usage = { prompt_tokens: 1_000, completion_tokens: 100, prompt_tokens_details: { cached_tokens: 400 } };
+  await (await house.post(HELLO, sdk)).text();
+  const { req_id, dur_ms, account_id, key_id, chat, ...rest } = house.lines.at(-1) ?? {};
+  t.same(rest, { method: 'POST', path: '/v1/chat/completions', status: 200, trace_id: undefined });
+  t.match({ req_id, account_id, key_id }, { req_id: /^req_/, account_id: house.accountId, key_id: /^key_/ });
+  const { upstream_ms = -1, ...words } = chat ?? {};
+  t.ok(upstream_ms >= 0 && upstream_ms <= Number(dur_ms), `${upstream_ms} of ${String(dur_ms)} ms were the provider's`);
+  t.same(words, {
+    mode: 'standard', model_requested: 'deepseek-chat', model_used: 'deepseek-chat', provider: 'deepseek', attempts: 1, stream: false,
+    in_tok: 1_000, cached_tok: 400, out_tok: 100, cost: '0.000119', ttft_ms: undefined, end: 'ok', client_abort: undefined, sdk: 'js 6.49.0', retry_count: 2,
+  });
+  await (await house.post(HELLO, { 'x-stainless-lang': 'js\t"x', 'x-stainless-retry-count': 'many' })).text();
+  t.match(house.lines.at(-1)?.chat, { sdk: undefined, retry_count: undefined }, 'what is not plain is left out');
+
+  const leaving = new AbortController();
+  deepseek.next(sse(textChunks(HEAD, 'one two three four'), { gapMs: 200 }));
+  const response = await fetch(`${house.url}/v1/chat/completions`, { method: 'POST', signal: leaving.signal, headers: { authorization: `Bearer ${house.key}`, 'content-type': 'application/json' }, body: JSON.stringify({ ...HELLO, stream: true }) });
+  await response.body?.getReader().read();
+  leaving.abort();
+  await house.lastRow();
+  while (house.lines.at(-1)?.chat?.stream !== true) await pause(5);
+  t.match(house.lines.at(-1)?.chat, { client_abort: true, end: 'aborted', ttft_ms: Number }, 'who hung up is told');
+});
+
+t.test('a write that another process kept waiting until it was refused is counted', async (t) => {
+  const metrics = new Metrics();
+  const hold = async (): Promise<never> => {
+    throw new StorageFault('SQLITE_BUSY');
+  };
+  const full = async (): Promise<never> => {
+    throw new StorageFault('SQLITE_FULL');
+  };
+  const house = await openHouse(t, { sandbox: true });
+  const wish: Parameters<typeof house.ledger.hold>[0] = { id: 'req_1', accountId: house.accountId, keyId: 'k', mode: 'standard', model: 'm', requestedModel: 'm', provider: 'p', stream: false, ceiling: 1n, byok: undefined, nowMs: 0 };
+  await t.rejects(timedLedger({ ...house.ledger, hold }, metrics, () => 0).hold(wish), { code: 'storage_unavailable' });
+  await t.rejects(timedLedger({ ...house.ledger, hold: full }, metrics, () => 0).hold(wish), { code: 'storage_unavailable' });
+  const found = read(metrics.text({ version: '0', inFlight: 0, loopLagMs: 0, journalBytes: 0, health: [] }));
+  t.equal(found.get('findtoken_db_busy_total'), 1, 'a full disk is another matter');
+});
+
+t.test('readiness is red while the disk is short, and green when it has room again', async (t) => {
+  const space = { reserveBytes: 0, ballastBytes: 0 };
+  const house = await openHouse(t, { sandbox: true, space });
+  const ready = async () => {
+    const response = await house.get('/readyz');
+    return { status: response.status, retry: response.headers.get('retry-after'), body: await response.json() as unknown };
+  };
+  t.match(await ready(), { status: 200, retry: null, body: { status: 'ready', checks: [{}, {}, { name: 'disk', ok: true, detail: 'has room' }, {}] } });
+  // The reader of the disk looks at the same rules: a reserve that no disk has makes this one short.
+  space.reserveBytes = 2 ** 62;
+  t.match(await ready(), { status: 503, retry: '5', body: { status: 'not ready', checks: [{ ok: true }, { ok: true }, { name: 'disk', ok: false, detail: /^\d+ MiB are free: no new request is begun$/ }, {}] } });
+  space.reserveBytes = 0;
+  t.match(await ready(), { status: 200 });
 });
 
 t.test('the text is well formed: every family once, buckets that only grow, a sum and a count', async (t) => {

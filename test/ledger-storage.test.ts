@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { keepAnchor } from '../src/daemon/anchor.ts';
+import { JOURNAL_ALARM_BYTES, watchDisk } from '../src/daemon/disk-watch.ts';
 import { openLedger, type Ledger } from '../src/ledger/index.ts';
 import { Sha256 } from '../src/ledger/sha256.ts';
 import { pause } from './support/provider.ts';
@@ -70,12 +71,14 @@ t.test('a full disk: nothing new begins, what runs is settled, and service resum
   await pause(250);
   await t.rejects(ledger.hold(holdOf('req_new')), { code: 'storage_unavailable', status: 503, headers: { 'retry-after': '5' } }, 'S1: a new request is refused');
   t.match(await ledger.findAccount('acct_ann'), { held: 6_000n }, 'reading goes on');
+  t.match(await ledger.storage(), { isShort: true }, 'and readiness can tell');
   for (const id of running) t.match(await ledger.settle(settlementOf(id)), { first: true, cost: 11n }, 'S2: every one that ran is settled');
   t.notOk(existsSync(`${path}.ballast`), 'in the room that was kept for it');
   await t.rejects(ledger.hold(holdOf('req_new')), { code: 'storage_unavailable' });
 
   rmSync(filler);
   await pause(250);
+  t.match(await ledger.storage(), { isShort: false });
   t.match(await ledger.hold(holdOf('req_new')), { ok: true }, 'S3: with room again it goes on, without a restart');
   t.ok(existsSync(`${path}.ballast`), 'and room is kept anew');
   await ledger.settle(settlementOf('req_new'));
@@ -124,6 +127,46 @@ t.test('a database that is moved, deleted or parted from its journal under the d
     await t.rejects(ledger.hold(holdOf('req_1')), { code: 'storage_unavailable' }, 'and nothing is taken any more');
     await ledger.close();
   }
+});
+
+t.test('S12: a reader that stays lets the journal grow: it is said once, and over when the reader has gone', async (t) => {
+  const path = join(t.testdir({}), 'books.db');
+  const ledger = await openLedger({ path, as: 'daemon', space: { reserveBytes: 1, ballastBytes: 0 } });
+  t.teardown(() => ledger.close());
+  await furnish(ledger);
+  const said: string[] = [];
+  const look = watchDisk({ ledger, log: { info: (event) => void said.push(event), warn: (event, { mend = '' }) => void said.push(`${event}: ${mend}`) } });
+  const reader = new Database(path, { readonly: true });
+  reader.exec('BEGIN');
+  reader.prepare('SELECT count(*) FROM notes').get();
+  await look();
+  t.same(said, [], 'nothing to say');
+  // Other letters each time: a page that stays as it was is not written again.
+  const heavy = (turn: number) => String.fromCharCode(97 + turn).repeat(4 * 1_048_576);
+  for (let turn = 0; turn < 20; turn += 1) await ledger.setNote('heavy', heavy(turn));
+  const { journalBytes } = await ledger.storage();
+  t.ok(journalBytes > JOURNAL_ALARM_BYTES, `${Math.round(journalBytes / 1_048_576)} MiB`);
+  await look();
+  await look();
+  t.same(said, ['journal_large: end the process that keeps a read transaction open on the database, such as a backup tool or a SQL shell'], 'once');
+  await serve(ledger, 'req_1');
+  t.same((await ledger.audit()).findings, [], 'and serving goes on');
+
+  reader.close();
+  // The first write folds the journal, the second begins it anew.
+  await ledger.setNote('heavy', heavy(21));
+  await ledger.setNote('heavy', '');
+  await look();
+  t.equal(said.at(-1), 'journal_folded');
+  t.ok((await ledger.storage()).journalBytes <= JOURNAL_ALARM_BYTES, 'and it is cut back');
+});
+
+t.test('a short disk is said once, and once that it has room again', async (t) => {
+  const said: string[] = [];
+  let isShort = false;
+  const look = watchDisk({ ledger: { storage: async () => ({ freeBytes: 5_000_000, isShort, journalBytes: 0 }) }, log: { info: (event) => void said.push(event), warn: (event, { free_mib }) => void said.push(`${event} ${free_mib}`) } });
+  for (isShort of [false, true, true, false, false, true]) await look();
+  t.same(said, ['disk_short 4', 'disk_has_room', 'disk_short 4']);
 });
 
 t.test('our SHA-256 is everybody\'s', async (t) => {

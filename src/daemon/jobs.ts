@@ -5,6 +5,7 @@ import type { Payments } from '../payments/index.ts';
 import { describeHealth, healthKey } from '../routing/index.ts';
 import type { Settings } from '../settings/index.ts';
 import type { Upstream } from '../upstream/index.ts';
+import { watchDisk } from './disk-watch.ts';
 import type { DaemonLog } from './log.ts';
 import type { ReloadNews } from './reload.ts';
 import { openPostJobs } from './post.ts';
@@ -14,6 +15,7 @@ const PROBE_TIMEOUT_MS = 10_000;
 /** A payment whose webhook was lost is in the books after at most this long. */
 const PAYMENTS_MS = 600_000;
 const MAIL_MS = 5_000;
+const DISK_MS = 5_000;
 /** Idle accounts are looked at by the hour, so that none waits a day longer than it should. */
 const ACCOUNTS_MS = 3_600_000;
 
@@ -35,6 +37,7 @@ export interface JobParts {
 export function startJobs(parts: JobParts): () => Promise<void> {
   const { settings, log } = parts;
   const post = openPostJobs(parts);
+  const lookAtDisk = watchDisk(parts);
   // A command that follows the welcome finds the daemon.
   publish(parts).catch((error: unknown) => log.error('job_publish_failed', error));
   // At the start too: payments may have come while nobody was here, and accounts have been idle for longer.
@@ -45,6 +48,7 @@ export function startJobs(parts: JobParts): () => Promise<void> {
     every(settings.routing.healthIntervalMs, 'probe', () => probeProviders(parts), log),
     every(PAYMENTS_MS, 'payments', () => settlePayments(parts), log),
     every(MAIL_MS, 'mail', () => post.sendMail(), log),
+    every(DISK_MS, 'disk', lookAtDisk, log),
     every(ACCOUNTS_MS, 'accounts', () => post.lookAfterAccounts(), log),
   ];
   return async () => {

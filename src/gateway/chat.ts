@@ -50,7 +50,7 @@ export async function serveChat(running: Running, call: Call, owner: KeyOwner): 
         used.secret = credential?.apiKey ?? used.secret;
         return credential;
       },
-      clientRetries: Number(header(call, 'x-stainless-retry-count') ?? 0) > 0,
+      clientRetries: (retriesOf(call) ?? 0) > 0,
       traceparent: header(call, 'traceparent'),
     };
     if (request.stream) {
@@ -205,8 +205,26 @@ function chatLine(asking: Asking, served: Served, ended: Ended, firstByteMs: num
     out_tok: usage?.completion ?? 0,
     cost: formatUsd(receipt.cost),
     ttft_ms: firstByteMs === undefined ? undefined : Math.round(firstByteMs - booked.call.startedMs),
+    upstream_ms: Math.round(booked.call.waits.ms),
     end: ended.end,
+    client_abort: ended.end === 'aborted' && booked.call.signal.reason !== STOPPING ? true : undefined,
+    sdk: sdkOf(booked.call),
+    retry_count: retriesOf(booked.call),
   };
+}
+
+/** OpenAI's SDKs name themselves in headers. What is not short and plain is not theirs, and is left out. */
+function sdkOf(call: Call): string | undefined {
+  const language = header(call, 'x-stainless-lang');
+  if (language === undefined) return undefined;
+  const name = `${language} ${header(call, 'x-stainless-package-version') ?? ''}`.trim();
+  return /^[\w. -]{1,40}$/.test(name) ? name : undefined;
+}
+
+/** How often the client's SDK has asked before; undefined where it does not say. */
+function retriesOf(call: Call): number | undefined {
+  const said = header(call, 'x-stainless-retry-count');
+  return said !== undefined && /^\d{1,3}$/.test(said) ? Number(said) : undefined;
 }
 
 function header(call: Call, name: string): string | undefined {

@@ -30,7 +30,7 @@ export function createGateway(parts: GatewayParts): Gateway {
   const running: Running = {
     ...parts,
     timing: { ...TIMING, ...parts.timing },
-    health: new HealthBook(() => parts.clock.nowMs()),
+    health: new HealthBook(() => parts.clock.nowMs(), (provider) => metrics.cooledDown(provider)),
     limits: new Limits(parts.settings.limits, () => parts.clock.monotonicMs()),
     signUps: new SignUpLimits(() => parts.clock.monotonicMs()),
     keyed: new KeyedRuns(),

@@ -8,10 +8,15 @@ import { describeHealth, healthKey, isOpen, isResting, observe, reserveTrial, ty
 export class HealthBook {
   readonly #entries = new Map<string, HealthEntry>();
   readonly #nowMs: () => number;
+  readonly #onCooldown: (provider: string) => void;
 
-  /** @param nowMs the wall clock: people read the times of next probes */
-  constructor(nowMs: () => number) {
+  /**
+   * @param nowMs the wall clock: people read the times of next probes
+   * @param onCooldown called when requests begin to pass a model of this provider by
+   */
+  constructor(nowMs: () => number, onCooldown: (provider: string) => void = () => undefined) {
     this.#nowMs = nowMs;
+    this.#onCooldown = onCooldown;
   }
 
   /** Keyed by `healthKey`; a missing entry is healthy. */
@@ -22,7 +27,11 @@ export class HealthBook {
   /** Notes what happened to a provider's model. */
   observe(provider: string, model: string, event: HealthEvent): void {
     const key = healthKey(provider, model);
-    this.#entries.set(key, observe(this.#entries.get(key), event, this.#nowMs()));
+    const nowMs = this.#nowMs();
+    const before = this.#entries.get(key);
+    const after = observe(before, event, nowMs);
+    this.#entries.set(key, after);
+    if (event.kind !== 'answered' && isPassedBy(after, nowMs) && !isPassedBy(before, nowMs)) this.#onCooldown(provider);
   }
 
   /** Marks the one request that an open circuit lets through, so that others do not rush in beside it. */
@@ -34,9 +43,12 @@ export class HealthBook {
 
   /** True while requests pass this model by. */
   isDown(provider: string, model: string): boolean {
-    const entry = this.#entries.get(healthKey(provider, model));
-    return entry !== undefined && (isOpen(entry, this.#nowMs()) || isResting(entry, this.#nowMs()));
+    return isPassedBy(this.#entries.get(healthKey(provider, model)), this.#nowMs());
   }
+}
+
+function isPassedBy(entry: HealthEntry | undefined, nowMs: number): boolean {
+  return isOpen(entry, nowMs) || isResting(entry, nowMs);
 }
 
 /** A provider as `/readyz` shows it. Why it is ill is for the operator's eyes and stands in `findtoken providers list`. */

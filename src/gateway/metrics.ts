@@ -19,6 +19,7 @@ export interface Gauges {
   readonly version: string;
   readonly inFlight: number;
   readonly loopLagMs: number;
+  readonly journalBytes: number;
   /** Provider and state of each provider's model that is known. */
   readonly health: readonly { readonly provider: string; readonly state: keyof typeof STATES }[];
 }
@@ -40,6 +41,13 @@ export class Metrics {
   readonly #tokens = new Family('histogram', 'gen_ai_client_token_usage', 'Tokens of a request, by type.', TOKENS);
   readonly #added = new Family('histogram', 'findtoken_overhead_seconds', 'What findtoken itself adds: to the end of a whole answer or the first words of a stream, less the time spent waiting for providers.', ADDED_S);
   readonly #writes = new Family('histogram', 'findtoken_db_write_seconds', 'Until a write is durable.', WRITE_S);
+  readonly #busy = new Family('counter', 'findtoken_db_busy_total', 'Writes refused because another process kept the write lock for seconds.');
+  readonly #cooldowns = new Family('counter', 'findtoken_provider_cooldowns_total', 'Times a provider\u2019s model came to be passed over or rested.');
+
+  constructor() {
+    // Told as 0 until it happens, so that an alarm on its growth sees the first time.
+    this.#busy.add({}, 0);
+  }
 
   /** Counts an ended call by its access line; calls other than chat calls are passed over. */
   ended(line: AccessLine): void {
@@ -93,6 +101,16 @@ export class Metrics {
     this.#writes.observeAt(operation, () => ({ operation }), ms / 1_000);
   }
 
+  /** A write that waited for another process until it was refused. */
+  busy(): void {
+    this.#busy.add({}, 1);
+  }
+
+  /** A provider's model is passed over from now on, or rested. */
+  cooledDown(provider: string): void {
+    this.#cooldowns.add({ provider }, 1);
+  }
+
   /** The Prometheus text exposition, format 0.0.4. */
   text(gauges: Gauges): string {
     const states = new Map<string, number>();
@@ -103,11 +121,12 @@ export class Metrics {
       return family;
     };
     return exposition([
-      this.#requests, this.#attempts, this.#failovers, this.#cost, this.#fees, this.#duration, this.#firstToken, this.#tokens, this.#added, this.#writes,
+      this.#requests, this.#attempts, this.#failovers, this.#cost, this.#fees, this.#duration, this.#firstToken, this.#tokens, this.#added, this.#writes, this.#busy, this.#cooldowns,
       gauge('findtoken_provider_state', 'A provider by the worst of its models: 0 asked, 1 tried again, 2 passed over.', [...states].map(([provider, state]) => [{ provider }, state])),
       gauge('findtoken_inflight_requests', 'Calls under way.', [[{}, gauges.inFlight]]),
       gauge('findtoken_inflight_streams', 'Streams under way.', [[{}, this.streams]]),
       gauge('findtoken_event_loop_lag_seconds', 'How late the process is with its own work.', [[{}, gauges.loopLagMs / 1_000]]),
+      gauge('findtoken_db_journal_bytes', 'The journal beside the database; beyond 64 MiB some process keeps a read transaction open.', [[{}, gauges.journalBytes]]),
       gauge('process_resident_memory_bytes', 'Memory held by the process.', [[{}, process.memoryUsage.rss()]]),
       gauge('findtoken_build_info', 'The program.', [[{ version: gauges.version, node: process.versions.node }, 1]]),
     ]);

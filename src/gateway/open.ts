@@ -1,7 +1,10 @@
 import { Fault } from '../faults.ts';
+import type { StorageState } from '../ledger/index.ts';
 import { isLoopback } from './door.ts';
 import { providersHealth } from './health.ts';
 import type { Answer, Call, Running } from './types.ts';
+
+const MIB = 1_048_576;
 
 /** `GET /healthz`: the process lives. Asks nothing of anybody. */
 export async function showHealth(running: Running): Promise<Answer> {
@@ -9,7 +12,8 @@ export async function showHealth(running: Running): Promise<Answer> {
 }
 
 /**
- * `GET /readyz`: whether to send traffic here. 503 while draining or where the books cannot be read.
+ * `GET /readyz`: whether to send traffic here. 503 while draining, where the books cannot be read, and where their disk is so full
+ * that no new request is begun.
  * It lists the providers' health as well, but an outage of theirs fails nothing: routing goes round it, and taking this process
  * out of service would mend nothing.
  */
@@ -20,6 +24,7 @@ export async function showReadiness(running: Running): Promise<Answer> {
   const checks = [
     { name: 'accepting', ok: !running.isDraining(), detail: running.isDraining() ? 'draining' : 'yes' },
     { name: 'books', ok: true, detail: await running.ledger.note('schema').then(() => 'readable') },
+    diskCheck(await running.ledger.storage()),
     // BYOK alone is a way of running, so a missing operator key is told but fails nothing.
     { name: 'operator keys', ok: true, detail: isServed ? 'present' : 'none: only BYOK requests can be served' },
   ];
@@ -29,6 +34,11 @@ export async function showReadiness(running: Running): Promise<Answer> {
     body: { status: isReady ? 'ready' : 'not ready', checks, providers: providersHealth(catalog, running.health, operators, running.clock.nowMs()) },
     ...(isReady ? {} : { headers: { 'retry-after': '5' } }),
   };
+}
+
+/** `{ freeBytes: 1_048_576, isShort: true }` is `not ok`, "1 MiB are free: no new request is begun". */
+function diskCheck({ freeBytes, isShort }: StorageState): { readonly name: string; readonly ok: boolean; readonly detail: string } {
+  return { name: 'disk', ok: !isShort, detail: isShort ? `${Math.floor(freeBytes / MIB)} MiB are free: no new request is begun` : 'has room' };
 }
 
 /**
@@ -44,8 +54,11 @@ export async function showMetrics(running: Running, call: Call): Promise<Answer>
     throw new Fault('not_found', { fill: { detail: 'Metrics are not served to this address; the operator opens them with server.metrics.' } });
   }
   const health = [...running.health.entries].map(([key, { state }]) => ({ provider: key.slice(0, key.indexOf('/')), state }));
-  const { load, metrics, version } = running;
-  return { status: 200, body: metrics.text({ version, inFlight: load.inFlight, loopLagMs: load.lagMs, health }), headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } };
+  const { load, metrics, version, ledger } = running;
+  // Looked at before anything is awaited: this call itself is none of them.
+  const { inFlight, lagMs: loopLagMs } = load;
+  const { journalBytes } = await ledger.storage();
+  return { status: 200, body: metrics.text({ version, inFlight, loopLagMs, health, journalBytes }), headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } };
 }
 
 /** `GET /`: a line for humans. */

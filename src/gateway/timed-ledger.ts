@@ -1,13 +1,18 @@
-import type { Ledger } from '../ledger/index.ts';
+import { StorageFault, type Ledger } from '../ledger/index.ts';
 import type { Metrics } from './metrics.ts';
 
 /** The same books, with the time told that the three writes of a request's way take. */
 export function timedLedger(ledger: Ledger, metrics: Metrics, nowMs: () => number): Ledger {
   const timed = async <T>(operation: string, write: () => Promise<T>): Promise<T> => {
     const startedMs = nowMs();
-    const result = await write();
-    metrics.wrote(operation, nowMs() - startedMs);
-    return result;
+    try {
+      const result = await write();
+      metrics.wrote(operation, nowMs() - startedMs);
+      return result;
+    } catch (error) {
+      if (error instanceof StorageFault && error.isBusy) metrics.busy();
+      throw error;
+    }
   };
   return {
     ...ledger,

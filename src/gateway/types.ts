@@ -119,6 +119,13 @@ export interface ChatLine {
   readonly out_tok: number;
   readonly cost: string;
   readonly ttft_ms: number | undefined;
+  /** Of `dur_ms`, what was spent waiting for providers, up to the first words of the answer. */
+  readonly upstream_ms: number;
+  /** Present, and true, where the client hung up before the end. */
+  readonly client_abort?: true | undefined;
+  /** What the client's SDK says of itself, such as `js 6.49.0`, and how often it has asked already. */
+  readonly sdk?: string | undefined;
+  readonly retry_count?: number | undefined;
   /** `ok`, `aborted`, or the error's code. */
   readonly end: string;
 }

@@ -23,7 +23,7 @@ import { createUsageBooks } from './usage.ts';
 export type Sync<T> = { readonly [K in keyof T]: T[K] extends (...args: infer A) => Promise<infer R> ? (...args: A) => R : never };
 
 /** What the books do with one connection, knowing nothing of threads. */
-export interface Books extends Sync<Omit<Ledger, 'close' | 'failed' | 'resealAll'>>, Pick<SealedBooks, 'everyByokKey' | 'replaceSealed'> {
+export interface Books extends Sync<Omit<Ledger, 'close' | 'failed' | 'resealAll' | 'storage'>>, Pick<SealedBooks, 'everyByokKey' | 'replaceSealed'> {
   /** Runs writes as one transaction that holds the write lock from its start: all of them are durable afterwards, or none. */
   commit<T>(writes: () => T): T;
   /** Runs reads that see one moment of the books. */

@@ -1,7 +1,7 @@
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import { LedgerError, storageFault } from './errors.ts';
+import { LedgerError, StorageFault } from './errors.ts';
 import { builtSqlite, embeddedSqlite } from './native.ts';
 
 export type Connection = Database.Database;
@@ -19,6 +19,8 @@ const PRAGMAS = [
   ['trusted_schema', 'OFF', '0'],
   ['mmap_size', '0', '0'],
   ['wal_autocheckpoint', '4000', '4000'],
+  // A journal that a long reader made grow is cut back to this when it begins anew.
+  ['journal_size_limit', '67108864', '67108864'],
 ] as const;
 
 export interface ConnectionOptions {
@@ -94,7 +96,7 @@ export function storageTrouble(error: unknown): string | undefined {
 /** Turns the disk's faults into the refusal of FAULTS, and leaves every other error as it is. */
 export function refusalOf(error: unknown): unknown {
   const trouble = storageTrouble(error);
-  return trouble === undefined ? error : storageFault(trouble);
+  return trouble === undefined ? error : new StorageFault(trouble);
 }
 
 /** The journal files that SQLite makes beside it take their mode from this file. */

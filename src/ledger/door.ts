@@ -3,6 +3,7 @@ import type { WriteArgs, WriteName, WriteResults } from './operations.ts';
 import type { Reseal } from './sealed.ts';
 import type { LifeLedger } from './life-types.ts';
 import type { RechargeLedger } from './recharge-types.ts';
+import type { StorageState } from './space.ts';
 import type { Ledger } from './types.ts';
 
 /** How a form of the ledger gets at its books. */
@@ -11,6 +12,7 @@ export interface Access {
   read<T>(work: (books: Books) => T): Promise<T>;
   /** Resolves when the write is durable. */
   write<K extends WriteName>(name: K, ...args: WriteArgs[K]): Promise<WriteResults[K]>;
+  storage(): Promise<StorageState>;
   close(): Promise<void>;
   readonly failed: Promise<Error> | undefined;
 }
@@ -19,7 +21,7 @@ export interface Access {
 const RESEAL_TRIES = 10;
 
 /** The door's methods, each sent the way that its form has for reading or for writing. */
-export function createDoor({ read, write, close, failed }: Access): Ledger {
+export function createDoor({ read, write, storage, close, failed }: Access): Ledger {
   return {
     createAccount: (account) => write('createAccount', account),
     findAccount: (idOrEmail) => read((books) => books.findAccount(idOrEmail)),
@@ -69,6 +71,7 @@ export function createDoor({ read, write, close, failed }: Access): Ledger {
     chainHash: (seq) => read((books) => books.chainHash(seq)),
 
     audit: () => read((books) => books.glance(() => books.audit())),
+    storage,
     close,
     ...(failed === undefined ? {} : { failed }),
   };

@@ -21,9 +21,20 @@ export class LedgerError extends Error {
   }
 }
 
-/** The refusal a caller sees while nothing can be written. `storageFault('SQLITE_FULL').status` is 503. */
-export function storageFault(detail: string): Fault {
-  return new Fault('storage_unavailable', { fill: { detail }, retryAfterS: 5 });
+/** The refusal a caller sees while nothing can be written. `new StorageFault('SQLITE_FULL').status` is 503. */
+export class StorageFault extends Fault {
+  /** SQLite's code, or why there is no writer. */
+  readonly detail: string;
+
+  constructor(detail: string) {
+    super('storage_unavailable', { fill: { detail }, retryAfterS: 5 });
+    this.detail = detail;
+  }
+
+  /** Another process kept the write lock for as long as a write waits. */
+  get isBusy(): boolean {
+    return this.detail.startsWith('SQLITE_BUSY');
+  }
 }
 
 export function closedError(): LedgerError {

@@ -5,6 +5,7 @@ import { closedError, LedgerError } from './errors.ts';
 import { lazily } from './lazy.ts';
 import { perform } from './operations.ts';
 import { assertMigrated, migrate } from './schema.ts';
+import { storageOf } from './space.ts';
 import type { Ledger, OpenLedger } from './types.ts';
 import { startWriter } from './writer.ts';
 
@@ -39,6 +40,7 @@ function openInThread({ path }: OpenLedger, readonly: boolean): Ledger {
         if (readonly) throw refuse;
         return guarded(db, () => books.commit(() => perform(books, name, args)));
       },
+      storage: () => storageOf(path, undefined),
       close: async () => void db.close(),
       failed: undefined,
     };
@@ -74,6 +76,7 @@ async function openForDaemon({ path, space }: OpenLedger): Promise<Ledger> {
     return createDoor({
       read: async (work) => guarded(db, () => work(books)),
       write: writer.write,
+      storage: () => storageOf(path, space),
       close: () => (closed ??= close()),
       failed: writer.failed,
     });

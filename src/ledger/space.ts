@@ -1,4 +1,5 @@
-import { closeSync, existsSync, fsyncSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, rmSync, statfsSync, statSync, writeSync } from 'node:fs';
+import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { WriteName } from './operations.ts';
 
@@ -8,6 +9,23 @@ export interface SpaceRules {
   readonly reserveBytes: number;
   /** Size of a file beside the database that is given up when the disk is full all the same. */
   readonly ballastBytes: number;
+}
+
+/** The disk under the books, as it stands. */
+export interface StorageState {
+  readonly freeBytes: number;
+  /** Less is free than is kept for ending what runs: nothing new is begun. Never where nothing is kept. */
+  readonly isShort: boolean;
+  /** What was committed and is not yet in the main file, and room of it that waits to be used again. Grows without end under a reader that stays. */
+  readonly journalBytes: number;
+}
+
+/** @throws Error where the folder cannot be asked, such as ENOENT */
+export async function storageOf(databasePath: string, rules: SpaceRules | undefined): Promise<StorageState> {
+  const { bavail, bsize } = await statfs(dirname(databasePath));
+  const freeBytes = bavail * bsize;
+  const journal = statSync(`${databasePath}-wal`, { throwIfNoEntry: false });
+  return { freeBytes, isShort: rules !== undefined && freeBytes < rules.reserveBytes, journalBytes: journal?.size ?? 0 };
 }
 
 /** What begins something that will need more room later. Endings, and all that gives back, go on. */

@@ -5,12 +5,13 @@ import type {
   UsageTotals,
 } from './records.ts';
 import type { LifeLedger } from './life-types.ts';
-import type { SpaceRules } from './space.ts';
+import type { SpaceRules, StorageState } from './space.ts';
 import type { RechargeLedger } from './recharge-types.ts';
 
 export type * from './records.ts';
 export type * from './life-types.ts';
 export type * from './recharge-types.ts';
+export type { StorageState } from './space.ts';
 
 /**
  * The books. Everything asynchronous, for a second engine may stand behind the same door; no method speaks of SQLite.
@@ -82,6 +83,8 @@ export interface Ledger extends RechargeLedger, LifeLedger {
   chainHash(seq: bigint): Promise<string | undefined>;
 
   audit(): Promise<AuditReport>;
+  /** How the disk under the books stands. @throws Error where the folder is gone or cannot be asked. */
+  storage(): Promise<StorageState>;
   close(): Promise<void>;
   /** The daemon's form only: resolves with the reason if the writing thread dies. No write is possible afterwards; reads are. */
   readonly failed?: Promise<Error>;

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { embeddedText } from '../embedded/index.ts';
-import { closedError, LedgerError, storageFault } from './errors.ts';
+import { closedError, LedgerError, StorageFault } from './errors.ts';
 import type { Operation, WriteArgs, WriteName, WriteResults } from './operations.ts';
 import { pack, unpackTold, type Sent, type Told } from './packing.ts';
 import type { SpaceRules } from './space.ts';
@@ -142,7 +142,7 @@ class Queue {
       if (told === undefined) return reject(new Error('the ledger worker gave no answer'));
       const outcome = unpackTold(told);
       if (outcome.ok) resolve(outcome.value);
-      else reject(outcome.storage === undefined ? new Error(outcome.message) : storageFault(outcome.storage));
+      else reject(outcome.storage === undefined ? new Error(outcome.message) : new StorageFault(outcome.storage));
     });
     if (this.#inFlight.length + this.#waiting.length === 0) this.#onIdle?.();
   }
@@ -153,7 +153,7 @@ class Queue {
     this.#inFlight = [];
     this.#waiting = [];
     const closing = this.#refusal instanceof LedgerError;
-    const refusal = storageFault(`the ledger worker died: ${cause.message}`);
+    const refusal = new StorageFault(`the ledger worker died: ${cause.message}`);
     if (!closing) this.#refusal ??= refusal;
     for (const { reject } of pending) reject(refusal);
     if (!closing || pending.length > 0) this.#tellFailure(cause);

@@ -50,6 +50,8 @@ export interface HouseOptions {
   readonly timing?: Partial<Timing>;
   /** `cli`: the books without their writing thread, which opens a second sooner. */
   readonly books?: 'daemon' | 'cli';
+  /** Room on the disk that is kept; by default none. */
+  readonly space?: Parameters<typeof openLedger>[0]['space'];
 }
 
 /** Opens a house and closes it when the test ends. */
@@ -60,7 +62,7 @@ export async function openHouse(t: Pick<Test, 'teardown'>, options: HouseOptions
   const yaml = { server: { port: 0 }, database: { path: join(folder, 'findtoken.db') }, providers, ...options.yaml };
   writeFileSync(file, JSON.stringify(yaml));
   const settings = loadSettings({ file, env: {}, cwd: folder, home: folder, overrides: { sandbox: options.sandbox }, sandboxCatalog: SANDBOX_CATALOG });
-  const ledger = await openLedger({ path: settings.database.path, as: options.books ?? 'daemon' });
+  const ledger = await openLedger({ path: settings.database.path, as: options.books ?? 'daemon', ...(options.space === undefined ? {} : { space: options.space }) });
   const upstream = createUpstream({ userAgent: 'findtoken/test' });
   const clock: Clock = { ...REAL_CLOCK, ...options.clock };
   const lines: AccessLine[] = [];
