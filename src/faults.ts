@@ -34,6 +34,7 @@ export const FAULTS = {
   provider_failed: { status: 502, type: 'api_error', text: '{provider} failed in the middle of its answer: {detail}. Nothing was charged; send the request again.' },
   providers_unavailable: { status: 503, type: 'api_error', text: 'No provider could answer for {model}: {tried}' },
   overloaded: { status: 503, type: 'api_error', text: '{detail}' },
+  payments_unavailable: { status: 503, type: 'api_error', text: '{detail}' },
   storage_unavailable: { status: 503, type: 'api_error', text: 'The books cannot be written ({detail}); no request is served without them. Free space or mend the disk, then try again.' },
 } as const satisfies Record<string, FaultKind>;
 

@@ -33,6 +33,7 @@ const table: readonly (readonly [FaultCode, number, string, string])[] = [
   ['provider_failed', 502, 'api_error', 'broken off in mid-stream'],
   ['providers_unavailable', 503, 'api_error', 'every candidate failed'],
   ['overloaded', 503, 'api_error', 'too much at once'],
+  ['payments_unavailable', 503, 'api_error', 'nobody takes money here, or nobody answers'],
   ['storage_unavailable', 503, 'api_error', 'the books cannot be written'],
 ];
 

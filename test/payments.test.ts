@@ -104,10 +104,10 @@ t.test('when Stripe does not do its part', async (t) => {
   t.match(await payments.startCheckout(wish('10')), { session: /^cs_test_/ }, 'a failure that passes is not seen');
   stripe.fail(503, 3);
   const down = await refusalOf(payments.pollCheckout('cs_test_fake000001'));
-  t.match({ code: down.code, status: down.status, retry: down.headers['retry-after'] }, { code: 'overloaded', status: 503, retry: '5' }, 'one that stays is');
+  t.match({ code: down.code, status: down.status, retry: down.headers['retry-after'] }, { code: 'payments_unavailable', status: 503, retry: '5' }, 'one that stays is');
   const strangers = openPayments({ secretKey: 'sk_test_wrong_canary', apiBase: stripe.url });
   const refused = await refusalOf(strangers.startCheckout(wish('10')));
-  t.match(refused, { code: 'overloaded', message: /secret_key/ }, 'a wrong key is the operator\'s matter');
+  t.match(refused, { code: 'payments_unavailable', message: /secret_key/ }, 'a wrong key is the operator\'s matter');
   t.notMatch(refused.message, /canary|sk_test/, 'and is not told, though Stripe\'s own words quote it');
   const gone = openPayments({ secretKey: 'sk_test_x', apiBase: 'http://127.0.0.1:1' });
   t.equal((await refusalOf(gone.pollCheckout('cs_test_1'))).status, 503, 'nobody there');

@@ -43,7 +43,7 @@ export async function planRefund(parts: Pick<RechargeParts, 'ledger' | 'nowMs' |
 /**
  * Asks how much has been paid back of every payment since a time, for who has no webhook to be told by. Newest first.
  * @returns the recharges that changed
- * @throws Fault overloaded (503) where the payment service does not answer.
+ * @throws Fault payments_unavailable (503) where the payment service does not answer.
  */
 export async function syncRefunds(parts: Omit<RechargeParts, 'settings'>, filter: { readonly accountId?: string; readonly sinceMs: number }): Promise<readonly Recharge[]> {
   const { sinceMs, ...whose } = filter;
@@ -65,7 +65,7 @@ export async function syncRefunds(parts: Omit<RechargeParts, 'settings'>, filter
 /**
  * Refunds what `planRefund` says, through the payment service, then in the books. What was refunded elsewhere meanwhile is
  * brought into the books first, so that a run that broke off between the two, run again, never refunds twice.
- * @throws Fault as `planRefund` does; overloaded (503) where the payment service does not answer.
+ * @throws Fault as `planRefund` does; payments_unavailable (503) where the payment service does not answer.
  */
 export async function refundRecharge(parts: RechargeParts, id: string): Promise<RefundPlan> {
   const { recharge: known } = await planRefund(parts, id);

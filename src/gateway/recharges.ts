@@ -59,11 +59,11 @@ export async function receiveEvent(running: Running, call: Call): Promise<Answer
   return { status: 200, body: { received: true } };
 }
 
-/** @throws Fault `overloaded` (503) where neither Stripe nor the sandbox is set up. */
+/** @throws Fault `payments_unavailable` (503) where neither Stripe nor the sandbox is set up. */
 export function rechargeParts(running: Running): RechargeParts {
   const { ledger, payments, settings, clock } = running;
   if (payments === undefined) {
-    throw new Fault('overloaded', { fill: { detail: 'Recharges are not open here: the operator has set no stripe.secret_key. Ask the operator for credits.' }, retryAfterS: 60, shouldRetry: false });
+    throw new Fault('payments_unavailable', { fill: { detail: 'Recharges are not open here: the operator has set no stripe.secret_key. Ask the operator for credits.' }, retryAfterS: 60, shouldRetry: false });
   }
   return { ledger, payments, settings, nowMs: () => clock.nowMs() };
 }

@@ -27,7 +27,7 @@ export function openPayments(options: OpenPayments): Payments {
     isLive: /^[a-z]+_live_/.test(options.secretKey),
     startCheckout: (wish) => call(async (stripe) => {
       const { id, url } = await stripe.checkout.sessions.create(sessionOf(wish), { idempotencyKey: `findtoken-${wish.rechargeId}` });
-      if (url === null) throw new Fault('overloaded', { fill: { detail: 'The payment service opened no page to pay on. Try again.' } });
+      if (url === null) throw new Fault('payments_unavailable', { fill: { detail: 'The payment service opened no page to pay on. Try again.' } });
       return { session: id, url };
     }),
     pollCheckout: (session) => call(async (stripe) => readSession(await stripe.checkout.sessions.retrieve(session, { expand: ['payment_intent'] }))),
@@ -66,10 +66,10 @@ function refusalOf(fault: { readonly side: 'key' | 'request' | 'service'; readon
     case undefined:
       return undefined;
     case 'key':
-      return new Fault('overloaded', { fill: { detail: 'The payment service refuses the secret key. Check stripe.secret_key.' }, retryAfterS: 60, shouldRetry: false });
+      return new Fault('payments_unavailable', { fill: { detail: 'The payment service refuses the secret key. Check stripe.secret_key.' }, retryAfterS: 60, shouldRetry: false });
     case 'request':
       return new Fault('invalid_request', { fill: { detail: `The payment service refuses this (${fault.code}). Nothing was paid.` } });
     case 'service':
-      return new Fault('overloaded', { fill: { detail: `The payment service does not answer as it should (${fault.code}). Try again in a moment.` }, retryAfterS: 5 });
+      return new Fault('payments_unavailable', { fill: { detail: `The payment service does not answer as it should (${fault.code}). Try again in a moment.` }, retryAfterS: 5 });
   }
 }

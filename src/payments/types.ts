@@ -35,7 +35,7 @@ export interface Payments {
   readonly kind: 'stripe' | 'sandbox';
   /** The key's mode. Events of the other mode are not for us. */
   readonly isLive: boolean;
-  /** @throws Fault `overloaded` (503) where the service cannot be reached, `invalid_request` (400) where it refuses. */
+  /** @throws Fault `payments_unavailable` (503) where the service cannot be reached, `invalid_request` (400) where it refuses. */
   startCheckout(wish: CheckoutWish): Promise<Checkout>;
   /** Asks how a checkout stands. */
   pollCheckout(session: string): Promise<PaymentMessage>;

@@ -26,12 +26,12 @@ export interface WebhookEvent {
 
 /**
  * Reads an event of Stripe's after making sure that Stripe sent it, lately, and in our mode.
- * @throws Fault `overloaded` (503) without a secret: nothing is believed then, and Stripe tries again; `invalid_request` (400)
+ * @throws Fault `payments_unavailable` (503) without a secret: nothing is believed then, and Stripe tries again; `invalid_request` (400)
  *   on a signature that is missing, wrong, or more than 300 s old or ahead, on an event of the other mode, or on no event at all.
  */
 export async function readWebhook(request: WebhookRequest): Promise<WebhookEvent> {
   const secret = request.secret.trim();
-  if (secret === '') throw new Fault('overloaded', { fill: { detail: 'No webhook secret is set, so no event can be believed. Set stripe.webhook_secret (whsec_…).' }, retryAfterS: 60 });
+  if (secret === '') throw new Fault('payments_unavailable', { fill: { detail: 'No webhook secret is set, so no event can be believed. Set stripe.webhook_secret (whsec_…).' }, retryAfterS: 60 });
   const { signature, nowMs } = request;
   if (signature === undefined || !isTimely(signature, nowMs)) throw refused('The Stripe-Signature header is missing, or its time is more than 300 s from ours. Check the clock.');
   const { readSigned } = await import('./stripe.ts');

@@ -102,7 +102,7 @@ async function waitForPayment({ context, books, payments, stage }: Waiting, star
         await settleOne({ ...books, payments }, current);
         current = await now();
       } catch (error) {
-        if (!(error instanceof Fault) || error.code !== 'overloaded') throw error;
+        if (!(error instanceof Fault) || error.code !== 'payments_unavailable') throw error;
         if (!isTold && stage === undefined) context.terminal.note(`${error.message} Asking on.`);
         stage?.step(WAITING, { note: `${error.message} Asking on.` });
         isTold = true;
