@@ -19,7 +19,7 @@ export const FAULTS = {
   provider_balance_exhausted: { status: 402, type: 'insufficient_quota', text: 'Your own account at {provider} has no balance left. Top it up there, or use another key.' },
   account_inactive: { status: 403, type: 'permission_error', text: 'This account is {state}. {mend}' },
   origin_not_allowed: { status: 403, type: 'permission_error', text: 'Requests from the web origin {origin} are not allowed. Call from a server, or list the origin in server.cors_origins.' },
-  model_not_found: { status: 404, type: 'invalid_request_error', text: 'The model {model} does not exist{hint}. GET /v1/models lists all.' },
+  model_not_found: { status: 404, type: 'invalid_request_error', text: 'The model {model} does not exist.{hint} GET /v1/models lists all.' },
   not_found: { status: 404, type: 'invalid_request_error', text: '{detail}' },
   method_not_allowed: { status: 405, type: 'invalid_request_error', text: '{method} is not allowed here; use {allow}.' },
   request_timeout: { status: 408, type: 'invalid_request_error', text: 'The request body did not arrive in time. Send it whole, within {seconds} s.' },

@@ -158,7 +158,7 @@ t.test('a daemon runs beside the commands: served, chatted with, looked at, stop
   t.match(answer, { object: 'chat', model: 'deepseek-chat', provider: 'sandbox', content: /Say hello/, prompt_tokens: 3, cost: Number });
   t.match(await desk.json('logs', '--limit', '1'), { data: [{ id: answer['request_id'], model: 'deepseek-chat', provider: 'sandbox', status: 'ok' }] }, 'the row bears the id of the answer');
   t.match(await desk.json('keys', 'list'), { data: [{ name: 'findtoken chat', revoked: Number }, { revoked: Number }, { name: 'sandbox', revoked: null }] }, 'the key of a call ends with it');
-  t.match(await desk.run(['chat', 'deepseek-chta', '-m', 'x']), { code: 3, out: '', err: /did you mean "?deepseek-chat/ });
+  t.match(await desk.run(['chat', 'deepseek-chta', '-m', 'x']), { code: 3, out: '', err: /[Dd]id you mean "?deepseek-chat/ });
   t.match(await desk.run(['chat', '-m', 'x'], { env: { FINDTOKEN_API_KEY: 'sk-ft_bad' } }), { code: 1, err: /^findtoken: Incorrect, missing or revoked API key/ });
   t.match(await desk.run(['chat', 'sandbox-cut', '-m', 'x']), { code: 1, out: /^You asked[^\n]*\n$/, err: /^findtoken: sandbox failed in the middle/ }, 'half an answer ends its line');
   t.match(await desk.json('status'), { running: true, daemon: { url, version: String, pid: Number, in_flight: Number }, today: { requests: 3 } });

@@ -146,7 +146,7 @@ function requestedModel(running: Running, request: ChatRequest): Model {
   const model = findModel(catalog, request.model);
   if (model !== undefined) return model;
   const nearest = nearestModel(catalog, request.model);
-  const hint = nearest === undefined ? '' : `; did you mean ${JSON.stringify(nearest)}?`;
+  const hint = nearest === undefined ? '' : ` Did you mean ${JSON.stringify(nearest)}?`;
   throw new Fault('model_not_found', { fill: { model: JSON.stringify(request.requestedModel.slice(0, 100)), hint }, param: 'model' });
 }
 

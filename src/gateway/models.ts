@@ -17,7 +17,7 @@ export async function showModel(running: Running, call: Call, owner: KeyOwner): 
   const id = lastPart(call);
   const model = findModel(catalog, id);
   const nearest = nearestModel(catalog, id);
-  const hint = nearest === undefined ? '' : `; did you mean ${JSON.stringify(nearest)}?`;
+  const hint = nearest === undefined ? '' : ` Did you mean ${JSON.stringify(nearest)}?`;
   if (model === undefined) throw new Fault('model_not_found', { fill: { model: JSON.stringify(id.slice(0, 100)), hint }, param: 'model' });
   return ok(owner, (await viewer(running))(model));
 }
