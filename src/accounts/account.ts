@@ -17,6 +17,8 @@ const EMAIL_MAX = 254;
  */
 const EMAIL = /^[^\s@<>()[\]\\,;:"]+@[^\s@<>()\\,;"]+$/;
 const LIMIT_MAX = 1_000_000;
+/** Whose play money pays for what the sandbox answers; it is nobody's own account. */
+export const SANDBOX_EMAIL = 'sandbox@localhost';
 
 /**
  * Opens an account without credits. `pending` waits for its activation link and serves no request until then.
@@ -46,7 +48,8 @@ export function emailTaken(email: string): Fault {
 }
 
 /**
- * The account that is meant: by e-mail address or id, or the only one where none is named.
+ * The account that is meant: by e-mail address or id, or the only one where none is named. Beside one of a person's own the
+ * sandbox's account does not count: `init` and a first `serve` make one of each.
  * @throws Fault not_found where there is no such account, or none at all; invalid_request (`param` is `account`) where
  *   several exist and none was named.
  */
@@ -56,7 +59,9 @@ export async function resolveAccount(parts: Pick<AccountParts, 'ledger'>, emailO
     if (account !== undefined) return account;
     throw new Fault('not_found', { fill: { detail: `There is no account ${quoted(emailOrId)}; \`findtoken accounts list\` shows all.` } });
   }
-  const [only, another] = await parts.ledger.listAccounts();
+  const all = await parts.ledger.listAccounts();
+  const own = all.filter(({ email }) => email !== SANDBOX_EMAIL);
+  const [only, another] = own.length === 0 ? all : own;
   if (only === undefined) throw new Fault('not_found', { fill: { detail: 'There is no account yet; make one with `findtoken accounts create EMAIL`.' } });
   if (another !== undefined) {
     throw new Fault('invalid_request', {

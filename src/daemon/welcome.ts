@@ -1,19 +1,26 @@
-import { createAccount, createKey, grantCredits } from '../accounts/index.ts';
+import { createAccount, createKey, grantCredits, SANDBOX_EMAIL } from '../accounts/index.ts';
 import type { Account, Ledger } from '../ledger/index.ts';
 import { USD } from '../money/index.ts';
 import type { Settings } from '../settings/index.ts';
 
-const SANDBOX_EMAIL = 'sandbox@localhost';
 const WELCOME_CREDIT = 10n * USD;
 /** Below this a rehearsal soon ends in 402s, so it is topped up. */
 const TOP_UP_BELOW = USD;
+
+/** The sandbox's key, and whose account it bills. */
+interface SandboxReady {
+  readonly key: string;
+  readonly email: string;
+  /** No account but the sandbox's: commands mean it without being told. */
+  readonly isOnly: boolean;
+}
 
 /**
  * Makes the sandbox ready to be tried: an account with play money and a fresh key, printed once.
  * The account is its own, so that no play money ever mixes with an operator's customers. Keys of earlier starts that nobody used
  * are revoked; used ones keep working.
  */
-export async function prepareSandbox(parts: { readonly ledger: Ledger; readonly nowMs: () => number }): Promise<{ readonly key: string; readonly email: string }> {
+export async function prepareSandbox(parts: { readonly ledger: Ledger; readonly nowMs: () => number }): Promise<SandboxReady> {
   const { ledger, nowMs } = parts;
   const account: Account = (await ledger.findAccount(SANDBOX_EMAIL)) ?? (await createAccount(parts, { email: SANDBOX_EMAIL, pending: false }));
   if (account.balance - account.held < TOP_UP_BELOW) {
@@ -23,11 +30,11 @@ export async function prepareSandbox(parts: { readonly ledger: Ledger; readonly 
     if (name === 'sandbox' && lastUsedMs === undefined && revokedMs === undefined) await ledger.revokeKey(account.id, id, nowMs());
   }
   const { key } = await createKey(parts, { accountId: account.id, name: 'sandbox' });
-  return { key, email: account.email };
+  return { key, email: account.email, isOnly: (await ledger.listAccounts()).length === 1 };
 }
 
 /** What the daemon says when it is up, for people. */
-export function welcomeLines(about: { readonly url: string; readonly version: string; readonly settings: Settings; readonly providers: readonly string[]; readonly sandbox: { readonly key: string; readonly email: string } | undefined; readonly program: string }): readonly string[] {
+export function welcomeLines(about: { readonly url: string; readonly version: string; readonly settings: Settings; readonly providers: readonly string[]; readonly sandbox: SandboxReady | undefined; readonly program: string }): readonly string[] {
   const { settings, sandbox, program } = about;
   const lines = [
     `findtoken ${about.version} is listening on ${about.url}`,
@@ -53,6 +60,6 @@ export function welcomeLines(about: { readonly url: string; readonly version: st
     '    -H "Content-Type: application/json" \\',
     `    -d '{"model": "${model}", "messages": [{"role": "user", "content": "Hello!"}]}'`,
     '',
-    `Then see it in the books: \`${program} logs\` and \`${program} balance\`. Ctrl-C stops the daemon.`,
+    `Then see it in the books: \`${program} logs\` and \`${program} balance${sandbox.isOnly ? '' : ` --account ${sandbox.email}`}\`. Ctrl-C stops the daemon.`,
   ];
 }

@@ -99,10 +99,10 @@ function writeOnce(file: string, text: string): true {
 }
 
 async function fillBooks(context: Context, books: Books, wish: SetupWish): Promise<Pick<Setup, 'account' | 'accountMade' | 'key' | 'hasKey'>> {
-  const { createAccount, createKey, grantCredits, resolveAccount } = await import('../../accounts/index.ts');
+  const { createAccount, createKey, grantCredits, resolveAccount, SANDBOX_EMAIL } = await import('../../accounts/index.ts');
   const { ledger } = books;
   const email = wish.email ?? context.account;
-  const there = email === undefined ? (await ledger.listAccounts()).find(({ email: known }) => known !== 'sandbox@localhost') : await ledger.findAccount(email);
+  const there = email === undefined ? (await ledger.listAccounts()).find(({ email: known }) => known !== SANDBOX_EMAIL) : await ledger.findAccount(email);
   const account = there ?? (await createAccount(books, { email: email ?? 'me@localhost', pending: false }));
   if (there === undefined && wish.credits > 0n) await grantCredits(books, { accountId: account.id, amount: wish.credits, note: 'first credits, given by init' });
   const hasKey = (await ledger.listKeys(account.id)).some(({ revokedMs }) => revokedMs === undefined);
