@@ -50,8 +50,9 @@ t.test('init makes what is missing, once; its curl line works', async (t) => {
   const url = /http:\S+/.exec(await daemon.line())?.[0] ?? '';
   const answer = await fetch(`${url}/v1/chat/completions`, { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body: JSON.stringify({ model: 'deepseek-chat', messages: [{ role: 'user', content: 'Hello!' }] }) });
   t.match(await answer.json(), { object: 'chat.completion', choices: [{ finish_reason: 'stop' }] }, 'answered and billed');
+  t.match(await desk.json('balance'), { balance: 9.99999 }, "beside the sandbox's account one's own is meant");
   daemon.interrupt();
-  await daemon.ended;
+  t.match(await daemon.ended, { out: /`findtoken balance --account sandbox@localhost`/ }, 'whose the printed key is, the daemon says');
 
   const before = readFileSync(file, 'utf8');
   const again = await desk.run(['init'], { env: MASTER });
@@ -121,7 +122,7 @@ providers:
   for (const [name, expected] of says) t.match(checks.get(name), expected, name);
   t.notMatch(run.out, /sk-good|sk-bad|0123456789/, 'no secret is shown');
   t.ok(good.asked.every((line) => /^(HEAD|GET \/v1\/models)/.test(line)), 'nothing that costs is asked');
-  t.match(await desk.run(['doctor', '--offline']), { out: /^\tcheck\tfound\tmend\nok\truntime\t/ });
+  t.match(await desk.run(['doctor', '--offline']), { out: /^state\tcheck\tfound\tmend\nok\truntime\t[^]*\nok\tsmtp\tnot asked: 127\.0\.0\.1:9\t\n/ });
   writeFileSync(join(desk.home, 'findtoken.yaml'), 'nonsense: 1\n');
   t.match(await desk.run(['doctor', '--offline']), { code: 1, out: /fail\tconfiguration\t.*findtoken\.yaml:1:1: nonsense: unknown key/ });
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { COMMANDS } from '../src/cli/program.ts';
 import { readSince, spanText } from '../src/cli/format.ts';
-import { displayWidth, fitted, printable } from '../src/cli/printable.ts';
+import { displayWidth, fitted, jsonText, printable, printableLines } from '../src/cli/printable.ts';
 import { renderRecord, renderTable } from '../src/cli/table.ts';
 import type { Column } from '../src/cli/table.ts';
 import type { Terminal } from '../src/cli/terminal.ts';
@@ -20,7 +20,7 @@ t.test('help, versions and wrong words', async (t) => {
   const bare = await desk.run([]);
   t.match(bare, { code: 0, err: '', out: /Usage: findtoken/ }, 'without a word it shows the help');
   for (const one of COMMANDS) {
-    t.match(bare.out, new RegExp(`^  ${'run' in one ? one.usage.split(' ')[0] : one.name} `, 'm'), 'the help lists it');
+    t.match(bare.out, new RegExp(`^  ${'run' in one ? one.usage.split(' ')[0] : one.name} [^\n]{1,76}$`, 'm'), 'the help lists it, on one line of 80 columns');
     for (const { usage, examples } of 'run' in one ? [one] : one.verbs) {
       t.match(examples, [/^findtoken /], `${usage} has an example`);
       const name = `findtoken ${'run' in one ? '' : `${one.name} `}${usage.split(' ')[0]}`;
@@ -32,11 +32,11 @@ t.test('help, versions and wrong words', async (t) => {
   t.match(await desk.run(['keys', 'create', '--help']), { code: 0, out: /--account[^]*Examples:\n {2}\$ findtoken keys create --name laptop/ }, 'the help of a verb shows the global options, too');
 
   const cases = [
-    [['kyes'], /unknown command 'kyes' \(Did you mean keys\?\)/, 'a slip of the pen'],
-    [['keys', 'lst'], /unknown command 'lst' \(Did you mean list\?\)/, 'a slip in the verb'],
+    [['kyes'], /unknown command 'kyes' \(Did you mean keys\?\) `findtoken --help` lists the commands\.\n/, 'a slip of the pen'],
+    [['keys', 'lst'], /unknown command 'lst' \(Did you mean list\?\) `findtoken keys --help` lists its commands\.\n/, 'a slip in the verb'],
     [['balance', '--acount', 'x'], /unknown option '--acount' \(Did you mean --account\?\)/, 'a slip in an option'],
     [['keys', 'create'], /required option '--name <name>' not specified/, 'a missing option'],
-    [['keys', 'revoke'], /missing required argument 'id'/, 'a missing argument'],
+    [['--json', 'keys', 'revoke'], /missing required argument 'id'\. `findtoken keys revoke --help` shows how it is used\.\n/, 'a missing argument'],
     [['balance', 'ann'], /too many arguments/, 'an argument too many'],
     [['serve', '--port', '70000'], /--port is a whole number from 0 to 65535/, 'a port that is none'],
     [['cost', '--model', 'deepseek-chat', '--input', '1', '--output', '1', '--mode', 'free'], /Allowed choices are standard, byok/, 'a mode that is none'],
@@ -54,11 +54,13 @@ t.test('help, versions and wrong words', async (t) => {
 
 t.test('before there is a database, commands say how to get one', async (t) => {
   const desk = openDesk(t);
-  for (const args of [['balance'], ['keys', 'list'], ['logs'], ['audit', '--json'], ['status']]) {
+  for (const args of [['balance'], ['keys', 'list'], ['logs'], ['audit', '--json']]) {
     const { code, out, err } = await desk.run(args);
     t.same([code, out], [1, ''], args.join(' '));
-    t.match(err, /^findtoken: there is no database at .*findtoken\.db yet; make one with `findtoken serve --sandbox` or `findtoken accounts create EMAIL`\.\n$/);
+    t.match(err, /^findtoken: there is no database at .*findtoken\.db yet; make one with `findtoken init`, or try `findtoken serve --sandbox`\.\n$/);
   }
+  t.match(await desk.run(['status']), { code: 0, out: /^daemon\tnever started\ndatabase\t.*findtoken\.db \(not made yet\)\n$/, err: /findtoken init/ }, 'its status is nothing to fail at');
+  t.match(await desk.json('status'), { running: false, daemon: null, database: { bytes: null }, today: { requests: 0, cost_exact: '0.00000000' } });
   t.match(await desk.run(['credits', 'grant', '5', '--note', 'x']), { code: 3, err: /findtoken accounts create EMAIL/ }, 'a database without accounts');
   t.match(await desk.run(['balance', '--config', 'none.yaml']), { code: 1, err: /none\.yaml/ }, 'a file that is not there');
 });
@@ -97,12 +99,16 @@ t.test('the story of an account: opened, credited, keyed, called, looked at, clo
   t.match(await desk.json('logs', '--since', '10m'), { data: [{ id: 'req_2' }] });
   t.strictSame((await desk.json('logs', '--model', 'qwen-max'))['data'], []);
   t.match(await desk.run(['logs', '--since', 'tomorrow']), { code: 2, err: /--since is a span such as 30d/ });
-  t.match(await desk.json('usage', '--by', 'model,key'), { data: [{ object: 'usage', by: 'model', group: 'deepseek-chat', requests: 2, cost_exact: '0.14799540' }, { by: 'key', group: keyId }] });
+  t.match(await desk.json('usage', '--by', 'model,key'), { data: [{ object: 'usage', by: 'model', group: 'deepseek-chat', requests: 2, cost_exact: '0.14799540' }, { by: 'key', group: keyId, name: 'ci' }] });
+  t.match(await desk.run(['usage', '--by', 'key']), { out: new RegExp(`^key\\tname\\trequests[^\n]*\\tprovider cost\\tfee\\tshortfall\\tcost\n${keyId}\\tci\\t2\\t[^\n]*\\t0\\.14028000\\t0\\.00771540\\t0\\.00000000\\t0\\.14799540\n$`) }, 'keys bear their names, and the amounts add up');
   t.match(await desk.json('usage', '--by', 'account'), { data: [{ group: 'ann@example.com', requests: 2 }] }, 'accounts are known by their address');
   const month = new Date(Date.now() - 60_000).toISOString().slice(0, 7);
   const csv = await desk.run(['export', month]);
   t.match(csv.out, /^id,time,account,key_id,mode,model,requested_model,provider,/, 'a month as CSV');
   t.match(csv.out, new RegExp(`\nreq_2,${month}-[^,]+Z,${accountId},${keyId},standard,deepseek-chat,deepseek-chat,[^\n]+,0\\.00029540,0\\.00028000,0\\.00001540,0\\.00000000\n`), 'every amount exact');
+  const exported = JSON.parse((await desk.run(['export', month, '--json'])).out);
+  t.match(exported, { object: 'list', has_more: false, data: [{ id: 'req_2', account_id: accountId, cost_exact: '0.00029540', provider_cost_exact: '0.00028000', fee_exact: '0.00001540', usage_origin: 'reported' }] });
+  t.strictSame((await desk.json('export', '1999-01'))['data'], []);
   t.equal((await desk.run(['export', '1999-01'])).out.trim().split('\n').length, 1, 'an empty month is its title line');
   t.match(await desk.run(['export', 'november']), { code: 2, out: '', err: /like 2026-11/ });
   t.match(await desk.run(['usage', '--by', 'weather']), { code: 2, err: /--by takes model, key, day/ });
@@ -173,14 +179,14 @@ t.test('an audit of sound books says so; one false cent is found', async (t) => 
   const desk = openDesk(t);
   await desk.json('accounts', 'create', 'ann@example.com');
   await desk.json('credits', 'grant', '10', '--note', 'x');
-  t.match(await desk.run(['audit']), { code: 0, out: /^sound: 1 accounts, 1 transfers, 0 requests, 0 open holds\n$/, err: '' });
+  t.match(await desk.run(['audit']), { code: 0, out: /^sound: 1 account, 1 transfer, 0 requests, 0 open holds\n$/, err: '' });
   const db = new Database(desk.database);
   db.exec('UPDATE wallets SET balance = balance + 1 WHERE customer = 1');
   db.close();
   const { code, out, err } = await desk.run(['audit', '--json']);
   t.equal(code, 1);
   t.match(JSON.parse(out), { object: 'audit', ok: false, findings: [{ rule: String, expected: String, found: String }] });
-  t.match(err, /^findtoken: \d+ differences? in 1 accounts/);
+  t.match(err, /^findtoken: \d+ differences? in 1 account,/);
 });
 
 t.test('models and costs are told without a database, to the last digit', async (t) => {
@@ -285,8 +291,14 @@ t.test('a table fits its terminal: columns go by their rank, then the widest is 
 });
 
 t.test('small readers and writers', async (t) => {
-  const shown = [['plain', 'plain'], ['\r\n\t', '\\r\\n\\t'], ['\x9b31m', '\\x9b31m'], ['\u2066\u200b\ufeff', '\\u2066\\u200b\\ufeff'], ['é 价格 😀', 'é 价格 😀']] as const;
+  const shown = [['\u{e0041}\ud800\u180e', '\\u{e0041}\\ud800\\u180e'], ['plain', 'plain'], ['\r\n\t', '\\r\\n\\t'], ['\x9b31m', '\\x9b31m'], ['\u2066\u200b\ufeff', '\\u2066\\u200b\\ufeff'], ['é 价格 😀', 'é 价格 😀']] as const;
   for (const [text, printed] of shown) t.equal(printable(text), printed);
+  const hostile = 'a\x1b\x9b\u202e\u2028\u{e0041}\n';
+  const json = jsonText({ name: hostile }, 2);
+  t.equal(json, '{\n  "name": "a\\u001b\\u009b\\u202e\\u2028\\udb40\\udc41\\n"\n}', 'JSON stays JSON, and acts on no terminal');
+  t.same(JSON.parse(json), { name: hostile });
+  t.equal(printableLines('a\x1b\nb\r\n'), 'a\\x1b\nb\\r\n');
+  t.same(['价', '🚀', 'é', 'e\u0301', '⌚'].map(displayWidth), [2, 2, 1, 1, 2]);
   t.equal(fitted('价格价格', 5), '价格…');
   t.equal(fitted('价格价格', 4), '价…', 'half a character is none');
   const since = [['30d', NOW_MS - 30 * 86_400_000], ['90m', NOW_MS - 5_400_000], ['2w', NOW_MS - 14 * 86_400_000], ['2026-11-01', Date.UTC(2026, 10, 1)], ['2026-11-23T11:00Z', NOW_MS - 3_600_000]] as const;

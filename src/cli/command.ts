@@ -13,6 +13,8 @@ export interface OptionSpec {
 export interface Verb {
   readonly usage: string;
   readonly about: string;
+  /** For a list of all commands, where `about` is too long for one line. */
+  readonly brief?: string;
   readonly options?: readonly OptionSpec[];
   /** Command lines that work as they stand; the help ends with them. */
   readonly examples: readonly string[];

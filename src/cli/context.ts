@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import type { Ledger } from '../ledger/index.ts';
 import type { LoadOptions, Settings } from '../settings/index.ts';
 import { Refusal } from './failure.ts';
+import { jsonText } from './printable.ts';
 import type { Terminal } from './terminal.ts';
 
 /** The books of one command, open for as long as it works. */
@@ -33,7 +34,7 @@ export interface Context {
   readOrNone<T>(work: (books: Books | undefined) => Promise<T>): Promise<T>;
   /** Opens the books to write, making them where they are missing, and closes them after the work. */
   write<T>(work: (books: Books) => Promise<T>): Promise<T>;
-  /** Prints one JSON document with `--json`, else what people read. */
+  /** Prints one JSON document with `--json`, else what people read; nothing where that is nothing. */
   show(document: unknown, forPeople: () => string): void;
   /** Leaves SIGINT and SIGTERM to whoever works next (the daemon). */
   leaveSignals(): void;
@@ -65,7 +66,7 @@ export function openContext(parts: { readonly process: NodeJS.Process; readonly 
     const known = await settings();
     const { path } = known.database;
     if (as === 'read' && !existsSync(path)) {
-      throw new Refusal(`there is no database at ${path} yet; make one with \`findtoken serve --sandbox\` or \`findtoken accounts create EMAIL\`.`);
+      throw new Refusal(`there is no database at ${path} yet; make one with \`findtoken init\`, or try \`findtoken serve --sandbox\`.`);
     }
     const { openLedger } = await import('../ledger/index.ts');
     const ledger = await openLedger({ path, as });
@@ -87,7 +88,10 @@ export function openContext(parts: { readonly process: NodeJS.Process; readonly 
     readOrNone: async (work) => (existsSync((await settings()).database.path) ? withBooks('read', work) : work(undefined)),
     read: (work) => withBooks('read', work),
     write: (work) => withBooks('cli', work),
-    show: (document, forPeople) => terminal.print(wishes.json ? JSON.stringify(document, null, terminal.width === undefined ? undefined : 2) : forPeople()),
+    show: (document, forPeople) => {
+      const text = wishes.json ? jsonText(document, terminal.width === undefined ? undefined : 2) : forPeople();
+      if (text !== '') terminal.print(text);
+    },
     leaveSignals: parts.leaveSignals,
   };
 }

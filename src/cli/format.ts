@@ -9,6 +9,16 @@ export function timeText(seconds: number | null): string {
   return seconds === null ? '' : `${new Date(seconds * 1000).toISOString().slice(0, 19).replace('T', ' ')}Z`;
 }
 
+/** The same without its year, where there is little room: `11-23 18:07:55Z`. */
+export function shortTime(seconds: number): string {
+  return timeText(seconds).slice('2026-'.length);
+}
+
+/** A number of things: `1 account`, `2 accounts`. */
+export function counted(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? '' : 's'}`;
+}
+
 /** An amount with its sign of currency, to 6 decimals at most: `$9.45`, `-$0.50`. */
 export function dollars(amount: UsdE8): string {
   return amount < 0n ? `-$${formatUsd(-amount)}` : `$${formatUsd(amount)}`;

@@ -1,7 +1,7 @@
-/** C0 and C1 controls, DEL, line separators, marks that reorder or hide the text around them. */
-const UNPRINTABLE = /[\p{Cc}\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
+/** Controls, DEL, line separators, halves of characters, and format characters: marks that reorder, join or hide the text around them. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 /** Two columns on a terminal: East Asian wide and fullwidth forms, and pictographs. */
-const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f900}-\u{1f9ff}\u{20000}-\u{3fffd}]/u;
+const WIDE = /[\p{Emoji_Presentation}\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f900}-\u{1f9ff}\u{20000}-\u{3fffd}]/u;
 const COMBINING = /^\p{M}$/u;
 const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
@@ -11,6 +11,20 @@ const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t'
  */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (mark) => NAMED[mark] ?? escapeOf(mark));
+}
+
+/** The same for a text of several lines, which stay lines. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n');
+}
+
+/**
+ * JSON whose strings hold no character that a terminal would act on: each is written as its `\u` escape, so that any reader of
+ * JSON gets back what was meant.
+ * @param space as of JSON.stringify
+ */
+export function jsonText(document: unknown, space?: number): string {
+  return JSON.stringify(document, null, space).replace(UNPRINTABLE, (mark) => (mark === '\n' ? mark : [...Array(mark.length).keys()].map((at) => `\\u${mark.charCodeAt(at).toString(16).padStart(4, '0')}`).join('')));
 }
 
 /** Columns that a text takes on a terminal: `displayWidth('价格')` is 4. */
@@ -36,5 +50,6 @@ export function fitted(text: string, width: number): string {
 
 function escapeOf(mark: string): string {
   const code = mark.codePointAt(0) ?? 0;
-  return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`;
+  if (code < 0x100) return `\\x${code.toString(16).padStart(2, '0')}`;
+  return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, '0')}`;
 }

@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import type { Argument } from 'commander';
 import { Given } from './command.ts';
 import type { Call, Noun, Verb } from './command.ts';
 import { ACCOUNTS } from './commands/accounts.ts';
@@ -38,11 +39,17 @@ import { packageVersion } from './version.ts';
 /** What the program is, in a sentence. */
 export const ABOUT = 'An OpenAI-compatible gateway to several LLM providers, with prepaid credits and exact billing.';
 
-/** The commands, in the order of the help. A noun has verbs; a verb stands alone. */
-export const COMMANDS: readonly (Noun | Verb)[] = [
-  INIT, SERVE, RELOAD, STATUS, CONNECT, EXPLAIN, CHAT, ACCOUNTS, KEYS, BYOK, CREDITS, RECHARGE, RECHARGES, MAIL, BALANCE, LOGS, USAGE, EXPORT, STATS, MODELS, COST, PROVIDERS, CATALOG,
-  CONFIG, DOCTOR, AUDIT, BACKUP, RESTORE, ROTATE, SERVICE, ...pageVerbs(() => COMMANDS, ABOUT),
+/** The commands by what one wants of them, in the order of the help. A noun has verbs; a verb stands alone. */
+const GROUPS: readonly (readonly [heading: string, tree: readonly (Noun | Verb)[]])[] = [
+  ['Start', [INIT, SERVE, CONNECT, CHAT]],
+  ['Look', [STATUS, STATS, LOGS, USAGE, BALANCE, EXPORT, MAIL]],
+  ['Accounts, keys and credits', [ACCOUNTS, KEYS, BYOK, CREDITS, RECHARGE, RECHARGES]],
+  ['Models and providers', [MODELS, COST, EXPLAIN, PROVIDERS, CATALOG]],
+  ['Operate', [CONFIG, RELOAD, DOCTOR, AUDIT, BACKUP, RESTORE, ROTATE, SERVICE]],
+  ['Shell', pageVerbs(() => COMMANDS, ABOUT)],
 ];
+
+export const COMMANDS: readonly (Noun | Verb)[] = GROUPS.flatMap(([, tree]) => tree);
 
 const ROOT_EXAMPLES = ['findtoken init', 'findtoken serve --sandbox', 'findtoken keys create --name laptop'];
 /** What becomes of a call; `main` gives it a context. */
@@ -65,13 +72,13 @@ export async function runCommandLine(argv: readonly string[], run: Runner): Prom
     // Help and version were asked for, and are printed.
     if (error.exitCode === 0) return;
     if (error.code === 'commander.help') throw wrongUsage('a command is missing; the help above lists them.');
-    throw wrongUsage(oneLine(error.message));
+    throw wrongUsage(`${oneLine(error.message)} ${helpHint(argv.slice(2))}`);
   }
 }
 
 /** A line that begins with a command needs that command alone; every other one, such as a request for help or a slip, needs them all. */
 function treeFor([, , first]: readonly string[]): readonly (Noun | Verb)[] {
-  const named = COMMANDS.find((one) => ('run' in one ? one.usage.split(' ')[0] : one.name) === first);
+  const named = COMMANDS.find((one) => nameOf(one) === first);
   return named === undefined ? COMMANDS : [named];
 }
 
@@ -80,26 +87,30 @@ function buildProgram(run: Runner, tree: readonly (Noun | Verb)[]): Command {
     .description(ABOUT)
     .version(packageVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'print the help')
-    .configureHelp({ showGlobalOptions: true })
+    .usage('<command> [options]')
+    .configureHelp({ showGlobalOptions: true, subcommandTerm: (command) => [command.name(), ...command.registeredArguments.map(argumentText)].join(' ') })
     // Commander's own message is printed by nobody: `main` prints one line for every failure.
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
     .addHelpText('after', examplesText(ROOT_EXAMPLES));
   for (const { flags, about } of GLOBAL_OPTIONS) program.option(flags, about);
+  program.addHelpCommand(new Command('help').argument('[command]').description('print the help, or that of a command').helpGroup('Shell:'));
   for (const one of tree) {
+    const heading = `${GROUPS.find(([, all]) => all.includes(one))?.[0] ?? ''}:`;
     if ('run' in one) {
-      addVerb(program, one, run);
+      addVerb(program, one, run).helpGroup(heading);
       continue;
     }
-    const noun = program.command(one.name).description(one.about);
+    const noun = program.command(one.name).description(one.about).helpGroup(heading).usage('<command> [options]');
+    noun.helpCommand('help [command]', 'print the help of a command');
     noun.addHelpText('after', examplesText(one.verbs.flatMap(({ examples }) => examples.slice(0, 1)).slice(0, 3)));
     for (const verb of one.verbs) addVerb(noun, verb, run);
   }
   return program;
 }
 
-function addVerb(parent: Command, verb: Verb, run: Runner): void {
-  const command = parent.command(verb.usage).description(verb.about).addHelpText('after', examplesText(verb.examples));
+function addVerb(parent: Command, verb: Verb, run: Runner): Command {
+  const command = parent.command(verb.usage).description(verb.about).summary(verb.brief ?? '').addHelpText('after', examplesText(verb.examples));
   for (const { flags, about, required, choices } of verb.options ?? []) {
     const option = new Option(flags, about);
     if (choices !== undefined) option.choices(choices);
@@ -109,6 +120,11 @@ function addVerb(parent: Command, verb: Verb, run: Runner): void {
     const args = command.processedArgs.map((arg: unknown) => (typeof arg === 'string' ? arg : undefined));
     await run(verb, { args, given: new Given(command.opts()) }, new Given(command.optsWithGlobals()));
   });
+  return command;
+}
+
+function argumentText(argument: Argument): string {
+  return argument.required ? `<${argument.name()}>` : `[${argument.name()}]`;
 }
 
 function examplesText(examples: readonly string[]): string {
@@ -118,5 +134,18 @@ function examplesText(examples: readonly string[]): string {
 /** "error: unknown option '--foo'\n(Did you mean --for?)" becomes a sentence with its mend. */
 function oneLine(message: string): string {
   const line = message.replace(/^error:\s*/, '').replace(/\s*\n\s*/g, ' ').trim();
-  return `${line}${/[.?)]$/.test(line) ? '' : '.'} \`findtoken --help\` lists the commands.`;
+  return `${line}${/[.?)]$/.test(line) ? '' : '.'}`;
+}
+
+/** Where the words that were probably meant stand: with the command, as far as there is one. */
+function helpHint(words: readonly string[]): string {
+  const first = COMMANDS.find((one) => words.includes(nameOf(one)));
+  if (first === undefined) return '`findtoken --help` lists the commands.';
+  if ('run' in first) return `\`findtoken ${nameOf(first)} --help\` shows how it is used.`;
+  const verb = first.verbs.find((one) => words.includes(nameOf(one)));
+  return verb === undefined ? `\`findtoken ${first.name} --help\` lists its commands.` : `\`findtoken ${first.name} ${nameOf(verb)} --help\` shows how it is used.`;
+}
+
+function nameOf(one: Noun | Verb): string {
+  return 'run' in one ? (one.usage.split(' ')[0] ?? '') : one.name;
 }

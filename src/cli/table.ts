@@ -13,6 +13,8 @@ export interface Column<Row> {
   readonly dropAt?: number;
   /** The least width in columns, for rows that are yet to come. */
   readonly least?: number;
+  /** Said shorter where the whole table does not fit, before any column is dropped. */
+  readonly brief?: { readonly text: (row: Row) => string; readonly least: number };
 }
 
 /** Columns that fit, with their widths. */
@@ -26,21 +28,24 @@ const CUT_TO_LEAST = 8;
 
 /**
  * A table for a terminal, fitted to its width; in a pipe, tab-separated lines under a line of titles, nothing cut.
- * Every cell is made printable here.
+ * Every cell is made printable here. Titles without rows tell a person nothing, so a terminal gets none.
  */
 export function renderTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[], terminal: Paper): string {
+  if (rows.length === 0 && terminal.width !== undefined) return '';
   const layout = layOut(rows, columns, terminal);
   return [titleLine(layout), ...rows.map((row) => rowLine(row, layout))].join('\n');
 }
 
 /** Chooses columns and widths for these rows. */
 export function layOut<Row>(rows: readonly Row[], columns: readonly Column<Row>[], terminal: Paper): Layout<Row> {
-  let kept = columns.map((column) => {
+  const measured = (some: readonly Column<Row>[]) => some.map((column) => {
     const widths = rows.map((row) => displayWidth(printable(column.text(row))));
     return { column, width: Math.max(displayWidth(column.title), column.least ?? 0, ...widths) };
   });
+  let kept = measured(columns);
   const { width } = terminal;
   if (width === undefined) return { columns: kept, terminal };
+  if (totalOf(kept) > width) kept = measured(columns.map((column) => (column.brief === undefined ? column : { ...column, ...column.brief })));
   while (totalOf(kept) > width) {
     const first = Math.max(...kept.map(({ column }) => column.dropAt ?? 0));
     if (first === 0) break;

@@ -1,3 +1,4 @@
+import { printableLines } from './printable.ts';
 import { isatty, type ReadStream, type WriteStream } from 'node:tty';
 
 /** Where a command reads and writes. Data goes to stdout, talk to stderr; each decides on its own whether it is a terminal. */
@@ -12,7 +13,7 @@ export interface Terminal {
   readonly stderr: WriteStream;
   /** Writes data, with a line end. */
   print(text: string): void;
-  /** Says something to a person, on stderr. */
+  /** Says something to a person, on stderr; what others wrote in it is made printable here. */
   note(text: string): void;
 }
 
@@ -37,6 +38,6 @@ export function openTerminal(process: NodeJS.Process, wishes: { readonly colour:
     },
     stderr,
     print: (text) => void stdout.write(`${text}\n`),
-    note: (text) => void stderr.write(`${text}\n`),
+    note: (text) => void stderr.write(`${printableLines(text)}\n`),
   };
 }

@@ -7,7 +7,6 @@ import type { Call, Noun } from '../command.ts';
 import type { Books, Context } from '../context.ts';
 import { wrongUsage } from '../failure.ts';
 import { dollars, timeText } from '../format.ts';
-import { printable } from '../printable.ts';
 import { renderRecord, renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
 
@@ -86,8 +85,10 @@ async function createPending(context: Context, email: string): Promise<void> {
     context.terminal.note('Its activation mail is queued; the daemon sends it. `findtoken mail list` shows how it stands.');
     return;
   }
-  showAccount(context, { ...view, activation_link: link });
-  context.terminal.note(printable(`No email.smtp is set: give ${email} the link above. It works once, within 24 hours, while the daemon runs.`));
+  // A document goes into logs and pipelines: it never bears what opens something.
+  showAccount(context, context.json ? view : { ...view, activation_link: link });
+  const where = context.json ? 'that `findtoken mail list --text` shows' : 'above';
+  context.terminal.note(`No email.smtp is set: give ${email} the link ${where}. It works once, within 24 hours, while the daemon runs.`);
 }
 
 async function list({ context }: Call): Promise<void> {

@@ -1,6 +1,7 @@
 import type { AuditFinding, AuditReport } from '../../ledger/index.ts';
 import type { Call, Verb } from '../command.ts';
 import { EXIT } from '../failure.ts';
+import { counted } from '../format.ts';
 import { renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
 
@@ -14,6 +15,7 @@ const COLUMNS: readonly Column<AuditFinding>[] = [
 export const AUDIT: Verb = {
   usage: 'audit',
   about: 'recompute every charge and every balance; exit 1 where the books differ from themselves',
+  brief: 'recompute every charge and every balance',
   examples: ['findtoken audit', 'findtoken audit --json'],
   run: audit,
 };
@@ -25,10 +27,10 @@ async function audit({ context }: Call): Promise<void> {
   const document = { object: 'audit', ok: sound, accounts, transfers, requests, open_holds: openHolds, findings };
   context.show(document, () => (sound ? `sound: ${summaryOf(report)}` : renderTable(findings, COLUMNS, context.terminal)));
   if (sound) return;
-  context.terminal.note(`findtoken: ${findings.length} difference${findings.length === 1 ? '' : 's'} in ${summaryOf(report)}; restore a backup made before, or correct by \`credits grant\` once the cause is known.`);
+  context.terminal.note(`findtoken: ${counted(findings.length, 'difference')} in ${summaryOf(report)}; restore a backup made before, or correct by \`credits grant\` once the cause is known.`);
   process.exitCode = EXIT.failed;
 }
 
 function summaryOf({ accounts, transfers, requests, openHolds }: AuditReport): string {
-  return `${accounts} accounts, ${transfers} transfers, ${requests} requests, ${openHolds} open holds`;
+  return [counted(accounts, 'account'), counted(transfers, 'transfer'), counted(requests, 'request'), counted(openHolds, 'open hold')].join(', ');
 }

@@ -9,6 +9,7 @@ import { printable } from '../printable.ts';
 export const BACKUP: Verb = {
   usage: 'backup <file>',
   about: 'copy the database into a file, as it is at one moment, while the daemon goes on; the master key is not in it',
+  brief: 'copy the database into a file, while the daemon goes on',
   examples: ['findtoken backup findtoken-backup.db', 'findtoken backup --yes /var/backups/findtoken.db'],
   run: backup,
 };
@@ -16,6 +17,7 @@ export const BACKUP: Verb = {
 export const RESTORE: Verb = {
   usage: 'restore <file>',
   about: 'put a backup in the place of the database; refused while a daemon runs; the replaced file is kept beside it',
+  brief: 'put a backup in the place of the database',
   examples: ['findtoken restore findtoken-backup.db', 'findtoken restore --yes /var/backups/findtoken.db'],
   run: restore,
 };
@@ -30,7 +32,7 @@ async function backup(call: Call): Promise<void> {
   const { bytes } = await backupLedger({ path, to });
   const document = { object: 'backup', file: to, database: path, bytes };
   context.show(document, () => printable(to));
-  context.terminal.note(printable(`${bytes} bytes. What is sealed in it opens only with the master key; keep that in another place (\`findtoken doctor\` says where it is).`));
+  context.terminal.note(`${bytes} bytes. What is sealed in it opens only with the master key; keep that in another place (\`findtoken doctor\` says where it is).`);
 }
 
 async function restore(call: Call): Promise<void> {
@@ -45,6 +47,6 @@ async function restore(call: Call): Promise<void> {
   const stamp = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
   const { kept, bytes } = await restoreLedger({ path, from, stamp });
   context.show({ object: 'restore', database: path, from, bytes, replaced: kept ?? null }, () => printable(path));
-  if (kept !== undefined) context.terminal.note(printable(`The replaced database is kept as ${kept}.`));
+  if (kept !== undefined) context.terminal.note(`The replaced database is kept as ${kept}.`);
   context.terminal.note('Next: `findtoken audit` recomputes every balance, `findtoken doctor` tries the master key.');
 }

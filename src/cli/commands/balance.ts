@@ -6,6 +6,7 @@ import { renderRecord } from '../table.ts';
 export const BALANCE: Verb = {
   usage: 'balance',
   about: 'the credits of an account, and its BYOK requests of this month',
+  brief: "an account's credits, and its BYOK requests this month",
   examples: ['findtoken balance', 'findtoken balance --account ann@example.com --json'],
   run: balance,
 };

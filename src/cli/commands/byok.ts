@@ -4,7 +4,6 @@ import { argument } from '../command.ts';
 import type { Call, Noun } from '../command.ts';
 import { Refusal } from '../failure.ts';
 import { timeText } from '../format.ts';
-import { printable } from '../printable.ts';
 import { openVaultOf, SECRET_OPTIONS } from '../secrets.ts';
 import { onStage, type StageState, type Step } from '../stage.ts';
 import { renderTable } from '../table.ts';
@@ -47,20 +46,23 @@ async function register(call: Call): Promise<void> {
   const provider = argument(call, 0);
   const region = given.text('region');
   const settings = await context.settings();
-  const { checkKey, readProvider, readSecret, registerByok, resolveAccount } = await import('../../accounts/index.ts');
+  const { baseUrlOf, checkKey, readProvider, readSecret, registerByok, resolveAccount } = await import('../../accounts/index.ts');
   // A wrong word is told before a secret is asked for.
-  const { name } = readProvider(settings.catalog, provider);
+  const found = readProvider(settings.catalog, provider);
+  const { name } = found;
+  baseUrlOf(found, region);
+  await context.read((books) => resolveAccount(books, context.account));
   const source = { fromStdin: given.flag('from-stdin'), fromEnv: given.text('from-env'), what: `API key of ${name}` };
   const keyName = given.needed('name');
   const view = await onStage(context, firstOf(name, keyName, given.flag('test')), async (stage, quiet) => {
     const written = await readSecretFrom(quiet, source, stage?.ask);
-    const apiKey = readSecret(written, readProvider(settings.catalog, provider));
+    const apiKey = readSecret(written, found);
     if (given.flag('test')) {
       stage?.step(TESTING, { state: 'running' });
       const check = await withProbe((probe) => checkKey({ catalog: settings.catalog, probe }, { provider, region, apiKey }));
       stage?.step(TESTING, { state: VERDICTS[check.verdict], note: check.detail });
       if (check.verdict === 'refused') throw new Refusal(`${check.detail} Nothing was stored; register it anyway with --no-test.`);
-      if (check.verdict === 'unknown' && stage === undefined) quiet.terminal.note(printable(`${check.detail} The key is stored untested.`));
+      if (check.verdict === 'unknown' && stage === undefined) quiet.terminal.note(`${check.detail} The key is stored untested.`);
     }
     stage?.step(KEEPING, { state: 'running' });
     const kept = await quiet.write(async (books) => {
@@ -101,7 +103,7 @@ async function remove(call: Call): Promise<void> {
     await removeByok(books, { accountId, id });
   });
   if (context.json) context.show(deletedView('byok_key', id), () => '');
-  else context.terminal.note(printable(`Removed ${id}.`));
+  else context.terminal.note(`Removed ${id}.`);
 }
 
 async function test(call: Call): Promise<void> {

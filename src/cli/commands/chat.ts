@@ -2,7 +2,8 @@ import type { Call, Verb } from '../command.ts';
 import type { Books, Context } from '../context.ts';
 import { readNews } from '../daemon-news.ts';
 import { EXIT, Refusal } from '../failure.ts';
-import { printable } from '../printable.ts';
+import { counted } from '../format.ts';
+import { printableLines } from '../printable.ts';
 import { talk } from '../talk.ts';
 import type { Talk } from '../talk.ts';
 
@@ -11,6 +12,7 @@ const KEY_VARIABLE = 'FINDTOKEN_API_KEY';
 export const CHAT: Verb = {
   usage: 'chat [model]',
   about: `send one message through the running daemon; with the key of ${KEY_VARIABLE}, else one made for this call and revoked after it`,
+  brief: 'send one message through the running daemon',
   options: [{ flags: '-m, --message <text>', about: 'the message', required: true }],
   examples: ['findtoken chat deepseek-chat -m "Say hello."'],
   run: chat,
@@ -28,7 +30,8 @@ async function chat({ context, args, given }: Call): Promise<void> {
   const onText = (text: string): void => {
     if (context.json) return;
     isMidLine = !text.endsWith('\n');
-    process.stdout.write(context.terminal.width === undefined ? text : printableText(text));
+    // A model's lines stay lines; everything else in them that is no text is shown as an escape.
+    process.stdout.write(context.terminal.width === undefined ? text : printableLines(text));
   };
   try {
     const answer = await talk({ url, key, model, message: given.needed('message'), signal: left.signal, onText });
@@ -67,14 +70,9 @@ function endLine(isMidLine: boolean): void {
   if (isMidLine) process.stdout.write('\n');
 }
 
-/** Text of a model on a terminal: lines stay lines, everything else that is no text is shown as an escape. */
-function printableText(text: string): string {
-  return text.split('\n').map(printable).join('\n');
-}
-
 function summaryOf({ requestId, provider, model, usage, latencyMs }: Talk): string {
   const cost = usage.cost === undefined ? 'cost unknown' : `$${usage.cost}`;
-  return printable(`${usage.prompt} tokens in, ${usage.completion} out, ${cost}, ${latencyMs} ms, ${model} at ${provider}, ${requestId}`);
+  return `${counted(usage.prompt, 'token')} in, ${usage.completion} out, ${cost}, ${latencyMs} ms, ${model} at ${provider}, ${requestId}`;
 }
 
 function documentOf({ requestId, provider, model, text, usage, latencyMs }: Talk): unknown {

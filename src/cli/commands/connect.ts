@@ -1,7 +1,7 @@
 import { argument } from '../command.ts';
 import type { Call, Verb } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
-import { printable } from '../printable.ts';
+import { printableLines } from '../printable.ts';
 import { neededModel } from './models.ts';
 
 export const TOOLS = ['codex', 'claude', 'cline', 'continue', 'openwebui', 'librechat', 'aider', 'langchain', 'ai-sdk', 'env'] as const;
@@ -9,6 +9,7 @@ export const TOOLS = ['codex', 'claude', 'cline', 'continue', 'openwebui', 'libr
 export const CONNECT: Verb = {
   usage: 'connect <tool>',
   about: `the settings with which a tool uses this gateway: ${TOOLS.join(', ')}`,
+  brief: 'the settings with which a tool uses this gateway',
   options: [
     { flags: '--model <id>', about: 'the model the tool asks for (default deepseek-chat)' },
     { flags: '--url <url>', about: 'where the tool reaches the daemon (default: the running daemon, else server.public_url)' },
@@ -30,10 +31,10 @@ async function connect(call: Call): Promise<void> {
   const target = { origin, model: model?.id ?? 'deepseek-chat', contextWindow: model?.contextWindow ?? 65_536, maxOutput: model?.maxOutput ?? 8_192 };
   const settings = recipe.settings(target);
   const document = { object: 'connection', tool, place: recipe.place, base_url: `${origin}/v1`, model: target.model, works: recipe.needs === undefined, needs: recipe.needs ?? null, settings };
-  context.show(document, () => settings);
+  context.show(document, () => printableLines(settings));
   if (context.json) return;
   const { note } = context.terminal;
-  note(printable(`For ${recipe.about}: ${recipe.place}.`));
+  note(`For ${recipe.about}: ${recipe.place}.`);
   if (recipe.needs === undefined) note('FINDTOKEN_API_KEY is a key of yours: `findtoken keys create --name NAME` makes one.');
   else note(`It needs ${recipe.needs}.`);
 }

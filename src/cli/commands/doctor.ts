@@ -6,7 +6,7 @@ import { renderTable, wrapped } from '../table.ts';
 import type { Column, Paper } from '../table.ts';
 
 const COLUMNS: readonly Column<Check>[] = [
-  { title: '', text: ({ state }) => state },
+  { title: 'state', text: ({ state }) => state },
   { title: 'check', text: ({ name }) => name },
   { title: 'found', text: ({ detail }) => detail },
   { title: 'mend', text: ({ mend }) => mend ?? '' },
@@ -15,6 +15,7 @@ const COLUMNS: readonly Column<Check>[] = [
 export const DOCTOR: Verb = {
   usage: 'doctor',
   about: 'look at everything findtoken stands on, and say how to mend what is wrong; exit 1 where something fails',
+  brief: 'find what is wrong, and say how to mend it',
   options: [
     { flags: '--deep', about: 'read every row of the database, which takes its time' },
     { flags: '--offline', about: 'ask no provider and no mail server' },

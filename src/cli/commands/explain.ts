@@ -34,6 +34,7 @@ const COLUMNS: readonly Column<Row>[] = [
 export const EXPLAIN: Verb = {
   usage: 'explain <model>',
   about: 'dry run of the router: who would be asked, in which order, and why; of an account with --account',
+  brief: 'who would be asked, in which order, and why',
   options: [
     { flags: '--routing <routing>', about: 'as the request would say', choices: ['auto', 'cheapest', 'fallback'] },
     { flags: '--sandbox', about: 'as a daemon with --sandbox would decide' },

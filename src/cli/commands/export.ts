@@ -3,6 +3,7 @@ import { formatUsdExact } from '../../money/index.ts';
 import { argument } from '../command.ts';
 import type { Call, Verb } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
+import { jsonText, printable } from '../printable.ts';
 
 const PAGE_ROWS = 100;
 
@@ -33,9 +34,9 @@ const FIELDS: readonly Field[] = [
 /** The books of a month, for a spreadsheet. */
 export const EXPORT: Verb = {
   usage: 'export <month>',
-  about: 'the requests of a month (2026-11, UTC) as CSV, newest first; of all accounts unless --account names one',
-  options: [],
-  examples: ['findtoken export 2026-11 > november.csv', 'findtoken export 2026-11 --account ann@example.com'],
+  about: 'the requests of a month (2026-11, UTC) as CSV, or as one JSON list, newest first; of all accounts unless --account names one',
+  brief: 'the requests of a month as CSV',
+  examples: ['findtoken export 2026-11 > november.csv', 'findtoken export 2026-11 --account ann@example.com --json | jq .data'],
   run: exportMonth,
 };
 
@@ -43,17 +44,36 @@ async function exportMonth(call: Call): Promise<void> {
   const { context } = call;
   const span = monthSpan(argument(call, 0));
   await context.read(async (books) => {
-    const { resolveAccount } = await import('../../accounts/index.ts');
-    const account = context.account === undefined ? undefined : await resolveAccount(books, context.account);
+    const door = await import('../../accounts/index.ts');
+    const account = context.account === undefined ? undefined : await door.resolveAccount(books, context.account);
     const filter = { ...span, ...(account === undefined ? {} : { accountId: account.id }) };
-    context.terminal.print(FIELDS.map(([title]) => title).join(','));
+    const { terminal, json } = context;
+    // Written as it is read: a month may hold more rows than fit into memory.
+    let before = json ? '{"object":"list","data":[' : FIELDS.map(([title]) => title).join(',');
     let after: string | undefined;
     do {
       const page = await books.ledger.listRequests(filter, { limit: PAGE_ROWS, ...(after === undefined ? {} : { after }) });
-      for (const row of page.rows) context.terminal.print(FIELDS.map(([, text]) => cell(text(row))).join(','));
+      for (const row of page.rows) {
+        terminal.print(before);
+        before = json ? `${jsonText(documentOf(row, door))},` : FIELDS.map(([, text]) => cell(text(row))).join(',');
+      }
       after = page.next;
     } while (after !== undefined);
+    // A comma follows each row but the last, and only the end tells which that is.
+    terminal.print(json ? `${before.replace(/,$/, '')}\n],"has_more":false,"next":null}` : before);
   });
+}
+
+/** One request as `logs --json` has it, and what its books say beyond that. */
+function documentOf(row: RequestRow, { requestView }: Pick<typeof import('../../accounts/index.ts'), 'requestView'>): unknown {
+  return {
+    ...requestView(row),
+    account_id: row.accountId,
+    usage_origin: row.usageOrigin,
+    provider_cost_exact: formatUsdExact(row.providerCost),
+    fee_exact: formatUsdExact(row.fee),
+    shortfall_exact: formatUsdExact(row.shortfall),
+  };
 }
 
 /** "2026-11" is from its 1st, 00:00 UTC, until before the 1st of December. */
@@ -65,7 +85,7 @@ function monthSpan(written: string): { readonly fromMs: number; readonly toMs: n
 
 /** Quoted where it must be (RFC 4180); text that a spreadsheet would take for a formula is marked as text. */
 function cell(value: string | number): string {
-  const text = String(value);
-  const safe = typeof value === 'string' && /^[=+@\t\r-]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  const text = printable(String(value));
+  const safe = typeof value === 'string' && /^[=+@-]/.test(text) ? `'${text}` : text;
+  return /[",]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

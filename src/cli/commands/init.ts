@@ -14,6 +14,7 @@ const DEFAULTS = { host: '127.0.0.1', port: 8787, credits: '10', keyName: 'first
 export const INIT: Verb = {
   usage: 'init',
   about: 'make what is missing of findtoken.yaml, master key, database, first account and key; asks nothing, and leaves what is there as it is',
+  brief: 'make settings, database, an account and a key',
   options: [
     { flags: '--email <email>', about: 'of the first account (default me@localhost)' },
     { flags: '--credits <amount>', about: `first credits of a new account, in US dollars (default ${DEFAULTS.credits})` },

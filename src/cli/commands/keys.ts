@@ -3,7 +3,6 @@ import { confirm } from '../ask.ts';
 import { argument } from '../command.ts';
 import type { Call, Noun } from '../command.ts';
 import { timeText } from '../format.ts';
-import { printable } from '../printable.ts';
 import { renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
 
@@ -39,7 +38,7 @@ async function create({ context, given }: Call): Promise<void> {
     return { email: account.email, created: await createKey(books, { accountId: account.id, name: given.needed('name') }) };
   });
   context.show(created, () => created.key);
-  context.terminal.note(printable(`Key ${JSON.stringify(created.name)} (${created.id}) of ${email}. It is shown this once: keep it now.`));
+  context.terminal.note(`Key ${JSON.stringify(created.name)} (${created.id}) of ${email}. It is shown this once: keep it now.`);
 }
 
 async function list({ context }: Call): Promise<void> {
@@ -60,5 +59,5 @@ async function revoke(call: Call): Promise<void> {
     await revokeKey(books, { accountId, keyId });
   });
   if (context.json) context.show(deletedView('api_key', keyId), () => '');
-  else context.terminal.note(printable(`Revoked ${keyId}.`));
+  else context.terminal.note(`Revoked ${keyId}.`);
 }

@@ -3,7 +3,8 @@ import type { RequestView } from '../../accounts/index.ts';
 import type { Ledger, RequestFilter, RequestRow } from '../../ledger/index.ts';
 import type { Call, Verb } from '../command.ts';
 import type { Books, Context } from '../context.ts';
-import { readSince, timeText } from '../format.ts';
+import { readSince, shortTime, timeText } from '../format.ts';
+import { jsonText } from '../printable.ts';
 import { layOut, renderTable, rowLine, titleLine } from '../table.ts';
 import type { Column } from '../table.ts';
 
@@ -14,7 +15,7 @@ const PAGE_ROWS = 100;
 const LOOK_EVERY_MS = 250;
 
 const COLUMNS: readonly Column<RequestView>[] = [
-  { title: 'time', text: ({ created }) => timeText(created), dropAt: 3, least: 20 },
+  { title: 'time', text: ({ created }) => timeText(created), least: 20, brief: { text: ({ created }) => shortTime(created), least: 15 } },
   { title: 'model', text: ({ model }) => model, least: 14 },
   { title: 'provider', text: ({ provider }) => provider, dropAt: 5, least: 8 },
   { title: 'mode', text: ({ mode }) => mode, dropAt: 6, least: 8 },
@@ -31,6 +32,7 @@ const COLUMNS: readonly Column<RequestView>[] = [
 export const LOGS: Verb = {
   usage: 'logs',
   about: 'the requests, newest first; of all accounts unless --account names one',
+  brief: 'the requests, newest first',
   options: [
     { flags: '--follow', about: 'show the last ones, then each new one as it ends' },
     { flags: '--limit <n>', about: `at most this many (default ${LIMIT.usual})` },
@@ -94,7 +96,7 @@ async function follow(context: Context, { ledger }: Books, filter: RequestFilter
   const first = (await newest(ledger, filter, limit)).rows.map(requestView).reverse();
   const shown = new Set(first.map(({ id }) => id));
   const layout = layOut(first, COLUMNS, terminal);
-  const show = (view: RequestView): void => terminal.print(json ? JSON.stringify(view) : rowLine(view, layout));
+  const show = (view: RequestView): void => terminal.print(json ? jsonText(view) : rowLine(view, layout));
   if (!json) terminal.print(titleLine(layout));
   for (const view of first) show(view);
   for (;;) {

@@ -41,7 +41,12 @@ async function list({ context, given }: Call): Promise<void> {
   const { rows, next } = await context.read(({ ledger }) => ledger.listMail({ limit }));
   const views = rows.map(mailView);
   if (views.length === 0) context.terminal.note('No mails yet.');
-  context.show(listView(views, next), () => (given.flag('text') ? views.map(whole).join('\n\n') : renderTable(views, COLUMNS, context.terminal)));
+  context.show(listView(views.map(withoutToken), next), () => (given.flag('text') ? views.map(whole).join('\n\n') : renderTable(views, COLUMNS, context.terminal)));
+}
+
+/** A document never bears what opens something: the link's token is left out. `--text` shows it. */
+function withoutToken(mail: MailView): MailView {
+  return { ...mail, text: mail.text?.replace(/([?&]token=)[^\s&]+/g, '$1…') ?? null };
 }
 
 /** One mail as one would read it, each line made printable by itself. */

@@ -21,6 +21,7 @@ const COLUMNS: readonly Column<Model>[] = [
 export const MODELS: Verb = {
   usage: 'models [model]',
   about: 'the models and their prices before the usage fee; or one, with its equivalents',
+  brief: 'the models, their prices and equivalents',
   examples: ['findtoken models', 'findtoken models deepseek-chat --json'],
   run: models,
 };

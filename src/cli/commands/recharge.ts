@@ -23,6 +23,7 @@ const WAITING = 'waiting for the payment';
 export const RECHARGE: Verb = {
   usage: 'recharge <amount>',
   about: 'pay credits into an account: opens a checkout, prints its address, waits for the payment',
+  brief: 'pay credits into an account',
   options: [{ flags: '--no-wait', about: 'end once the address is printed; the payment is noticed without you' }],
   examples: ['findtoken recharge 20', 'findtoken recharge 20 --no-wait --json'],
   run: recharge,

@@ -12,6 +12,7 @@ const PATIENCE_MS = 8_000;
 export const RELOAD: Verb = {
   usage: 'reload',
   about: 'have the running daemon read findtoken.yaml again; where it is wrong, the daemon goes on with what it has',
+  brief: 'have the running daemon read its settings again',
   examples: ['findtoken reload'],
   run: reload,
 };

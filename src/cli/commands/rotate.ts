@@ -1,12 +1,12 @@
 import { confirm } from '../ask.ts';
 import type { Call, Verb } from '../command.ts';
-import { printable } from '../printable.ts';
 import { openVaultOf } from '../secrets.ts';
 import { renderRecord } from '../table.ts';
 
 export const ROTATE: Verb = {
   usage: 'rotate-master-key',
   about: 'make a new master key and seal every stored key with it; a crash leaves the old one or the new one in force',
+  brief: 'seal every stored key with a new master key',
   options: [{ flags: '--forget-old', about: 'do not keep the old key behind the new one; keys in earlier backups can then not be read' }],
   examples: ['findtoken rotate-master-key --yes'],
   run: rotate,
@@ -24,5 +24,5 @@ async function rotate({ context, given }: Call): Promise<void> {
   const { source, fingerprint, before, resealed } = changed;
   context.show({ object: 'master_key_rotation', source, fingerprint, fingerprint_before: before, resealed }, () =>
     renderRecord([['source', source], ['fingerprint', fingerprint], ['before', before], ['resealed', String(resealed)]], context.terminal));
-  context.terminal.note(printable(`Back up the ${source} apart from the database.`));
+  context.terminal.note(`Back up the ${source} apart from the database.`);
 }

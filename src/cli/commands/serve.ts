@@ -1,5 +1,6 @@
 import type { Verb } from '../command.ts';
 import { Refusal } from '../failure.ts';
+import { printableLines } from '../printable.ts';
 import { packageVersion } from '../version.ts';
 
 const PORT_MAX = 65_535;
@@ -30,7 +31,7 @@ export const SERVE: Verb = {
     const { startDaemon } = await import('../../daemon/index.ts');
     context.leaveSignals();
     const { env, home, terminal } = context;
-    const daemon = await startDaemon({ settings, reload: read, acceptRollback: given.flag('accept-rollback'), env, home, version: packageVersion(), print: (line) => terminal.print(line) }).catch((error: unknown) => {
+    const daemon = await startDaemon({ settings, reload: read, acceptRollback: given.flag('accept-rollback'), env, home, version: packageVersion(), print: (line) => terminal.print(printableLines(line)) }).catch((error: unknown) => {
       throw cannotListen(error, settings.server);
     });
     const exitCode = await daemon.stopped;

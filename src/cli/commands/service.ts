@@ -43,7 +43,7 @@ async function install({ context, given }: Call): Promise<void> {
   if (existsSync(plan.file) && readFileSync(plan.file, 'utf8') !== plan.text) await confirm(context, `Replace ${plan.file}?`);
   write(plan);
   context.show(document, () => printable(plan.file));
-  context.terminal.note(printable(`Next: ${plan.next.join(' && ')}`));
+  context.terminal.note(`Next: ${plan.next.join(' && ')}`);
 }
 
 async function planOf(context: Context, { kind, isSystem }: { readonly kind: string; readonly isSystem: boolean }): Promise<Plan> {

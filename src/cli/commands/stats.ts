@@ -6,6 +6,7 @@ const ONCE_SIZE = { columns: 80, rows: 40 } as const;
 export const STATS: Verb = {
   usage: 'stats',
   about: 'the live screen: requests, tokens, spend, errors, latency, health, top models and keys; where there is no terminal, one frame',
+  brief: 'the live screen',
   options: [
     { flags: '--once', about: 'print one frame and end' },
     { flags: '--width <n>', about: 'columns of --once (default: those of the terminal, else 80)' },

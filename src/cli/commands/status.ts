@@ -5,7 +5,7 @@ import type { Call, Verb } from '../command.ts';
 import type { Books } from '../context.ts';
 import { readNews } from '../daemon-news.ts';
 import type { DaemonNews } from '../daemon-news.ts';
-import { dollars, spanText } from '../format.ts';
+import { counted, dollars, spanText } from '../format.ts';
 import { renderRecord } from '../table.ts';
 
 const DAY_MS = 86_400_000;
@@ -29,9 +29,17 @@ interface Status {
 }
 
 async function status({ context }: Call): Promise<void> {
-  const found = await context.read(readStatus);
-  context.show(documentOf(found), () => renderRecord(linesOf(found), context.terminal));
-  if (found.news === undefined) context.terminal.note('The daemon is not running; start it with `findtoken serve`.');
+  const { path } = (await context.settings()).database;
+  const found = await context.readOrNone<Status | undefined>(async (books) => (books === undefined ? undefined : readStatus(books)));
+  context.show(found === undefined ? nothingYet(path) : documentOf(found), () =>
+    renderRecord(found === undefined ? [['daemon', 'never started'], ['database', `${path} (not made yet)`]] : linesOf(found), context.terminal));
+  if (found === undefined) context.terminal.note('Begin with `findtoken init`, or try `findtoken serve --sandbox`.');
+  else if (found.news === undefined) context.terminal.note('The daemon is not running; start it with `findtoken serve`.');
+}
+
+/** The document before there are books: the same fields. */
+function nothingYet(path: string): unknown {
+  return { object: 'status', running: false, daemon: null, database: { path, bytes: null }, accounts: 0, today: todayOf(undefined) };
 }
 
 async function readStatus({ ledger, settings, nowMs: clock }: Books): Promise<Status> {
@@ -53,7 +61,7 @@ function linesOf({ news, lastBeatMs, nowMs, path, bytes, accounts, today }: Stat
     ...(news === undefined ? [['daemon', silent] as const] : newsLines(news, nowMs)),
     ['database', `${path} (${Math.ceil(bytes / 1024)} KiB)`],
     ['accounts', String(accounts)],
-    ['today', `${today?.requests ?? 0} requests, ${today?.errors ?? 0} errors, ${dollars(today?.cost ?? 0n)}`],
+    ['today', `${counted(today?.requests ?? 0, 'request')}, ${counted(today?.errors ?? 0, 'error')}, ${dollars(today?.cost ?? 0n)}`],
   ];
 }
 
@@ -73,13 +81,12 @@ function documentOf({ news, nowMs, path, bytes, accounts, today }: Status): unkn
     daemon: news === undefined ? null : daemonOf(news, nowMs),
     database: { path, bytes },
     accounts,
-    today: {
-      requests: today?.requests ?? 0,
-      errors: today?.errors ?? 0,
-      cost: usdNumber(today?.cost ?? 0n),
-      cost_exact: formatUsdExact(today?.cost ?? 0n),
-    },
+    today: todayOf(today),
   };
+}
+
+function todayOf(today: UsageTotals | undefined): unknown {
+  return { requests: today?.requests ?? 0, errors: today?.errors ?? 0, cost: usdNumber(today?.cost ?? 0n), cost_exact: formatUsdExact(today?.cost ?? 0n) };
 }
 
 function daemonOf({ state, inFlight, health }: DaemonNews, nowMs: number): unknown {

@@ -1,5 +1,6 @@
 import type { UsageView } from '../../accounts/index.ts';
 import type { UsageGrouping, UsageTotals } from '../../ledger/index.ts';
+import { formatUsdExact } from '../../money/index.ts';
 import type { Call, Verb } from '../command.ts';
 import type { Books } from '../context.ts';
 import { wrongUsage } from '../failure.ts';
@@ -9,22 +10,30 @@ import type { Column } from '../table.ts';
 
 const GROUPINGS = ['model', 'key', 'day', 'mode', 'provider', 'account'] as const satisfies readonly UsageGrouping[];
 
-const COLUMNS: readonly Column<UsageView>[] = [
-  { title: 'group', text: ({ group }) => group },
-  { title: 'requests', text: ({ requests }) => String(requests), right: true },
-  { title: 'errors', text: ({ errors }) => String(errors), right: true, dropAt: 3 },
-  { title: 'in', text: ({ prompt_tokens }) => String(prompt_tokens), right: true, dropAt: 1 },
-  { title: 'cached', text: ({ cached_tokens }) => String(cached_tokens), right: true, dropAt: 4 },
-  { title: 'out', text: ({ completion_tokens }) => String(completion_tokens), right: true, dropAt: 1 },
-  { title: 'provider cost', text: ({ provider_cost }) => String(provider_cost), right: true, dropAt: 5 },
-  { title: 'fee', text: ({ fee }) => String(fee), right: true, dropAt: 6 },
-  { title: 'shortfall', text: ({ shortfall }) => String(shortfall), right: true, dropAt: 7 },
-  { title: 'cost', text: ({ cost_exact }) => cost_exact, right: true },
+/** A group as the document has it, and its exact amounts for the table, where they must add up. */
+interface Row {
+  readonly view: UsageView & { /** Of a key. */ readonly name?: string };
+  readonly totals: UsageTotals;
+}
+
+const COLUMNS: readonly Column<Row>[] = [
+  { title: 'group', text: ({ view }) => view.group },
+  { title: 'name', text: ({ view }) => view.name ?? '', dropAt: 3 },
+  { title: 'requests', text: ({ view }) => String(view.requests), right: true },
+  { title: 'errors', text: ({ view }) => String(view.errors), right: true, dropAt: 4 },
+  { title: 'in', text: ({ view }) => String(view.prompt_tokens), right: true, dropAt: 1 },
+  { title: 'cached', text: ({ view }) => String(view.cached_tokens), right: true, dropAt: 5 },
+  { title: 'out', text: ({ view }) => String(view.completion_tokens), right: true, dropAt: 1 },
+  { title: 'provider cost', text: ({ totals }) => formatUsdExact(totals.providerCost), right: true, dropAt: 6 },
+  { title: 'fee', text: ({ totals }) => formatUsdExact(totals.fee), right: true, dropAt: 7 },
+  { title: 'shortfall', text: ({ totals }) => formatUsdExact(totals.shortfall), right: true, dropAt: 8 },
+  { title: 'cost', text: ({ totals }) => formatUsdExact(totals.cost), right: true },
 ];
 
 export const USAGE: Verb = {
   usage: 'usage',
   about: 'requests, tokens and cost by group; of all accounts unless --account names one',
+  brief: 'requests, tokens and cost by model, key, day and more',
   options: [
     { flags: '--by <group>', about: `one or more of ${GROUPINGS.join(', ')}, separated by commas (default model)` },
     { flags: '--since <span>', about: 'a span such as 12h or 30d, or a day such as 2026-11-01 (default 30d)' },
@@ -36,25 +45,36 @@ export const USAGE: Verb = {
 async function usage({ context, given }: Call): Promise<void> {
   const groupings = readGroupings(given.text('by') ?? 'model');
   const { listView, usageView } = await import('../../accounts/index.ts');
-  const views = await context.read(async (books) => {
+  const rows = await context.read(async (books) => {
     const toMs = books.nowMs();
     const span = { fromMs: readSince(given.text('since') ?? '30d', toMs), toMs, ...(await accountOf(books, context.account)) };
-    const totals = await Promise.all(groupings.map(async (by) => named(books, by, await books.ledger.usageTotals(by, span))));
-    return totals.flatMap((rows, index) => rows.map((row) => usageView(groupings[index] ?? 'model', row)));
+    const groups = await Promise.all(groupings.map(async (by) => {
+      const [nameOf, totals] = await Promise.all([namesOf(books, by), books.ledger.usageTotals(by, span)]);
+      return totals.map((row): Row => ({ totals: row, view: named(usageView(by, row), nameOf(row.group)) }));
+    }));
+    return groups.flat();
   });
-  if (views.length === 0) context.terminal.note('No requests in this span.');
-  context.show(listView(views, undefined), () =>
+  if (rows.length === 0) context.terminal.note('No requests in this span.');
+  context.show(listView(rows.map(({ view }) => view), undefined), () =>
     groupings
-      .map((by) => renderTable(views.filter((view) => view.by === by), titled(by), context.terminal))
+      .map((by) => renderTable(rows.filter(({ view }) => view.by === by), columnsOf(by), context.terminal))
+      .filter((table) => table !== '')
       .join('\n\n'),
   );
 }
 
-/** People know accounts by their address. */
-async function named({ ledger }: Books, by: UsageGrouping, totals: readonly UsageTotals[]): Promise<readonly UsageTotals[]> {
-  if (by !== 'account') return totals;
-  const emails = new Map((await ledger.listAccounts()).map(({ id, email }) => [id, email]));
-  return totals.map((row) => ({ ...row, group: emails.get(row.group) ?? row.group }));
+/** People know accounts by their address, and keys by the name beside their id. */
+async function namesOf({ ledger }: Books, by: UsageGrouping): Promise<(group: string) => string | undefined> {
+  if (by !== 'account' && by !== 'key') return () => undefined;
+  const accounts = await ledger.listAccounts();
+  const keys = by === 'account' ? [] : await Promise.all(accounts.map(({ id }) => ledger.listKeys(id)));
+  const names = new Map([...accounts.map(({ id, email }) => [id, email] as const), ...keys.flat().map(({ id, name }) => [id, name] as const)]);
+  return (group) => names.get(group);
+}
+
+function named(view: UsageView, name: string | undefined): Row['view'] {
+  if (name === undefined) return view;
+  return view.by === 'account' ? { ...view, group: name } : { ...view, name };
 }
 
 async function accountOf(books: Books, account: string | undefined): Promise<{ readonly accountId?: string }> {
@@ -63,8 +83,8 @@ async function accountOf(books: Books, account: string | undefined): Promise<{ r
   return { accountId: (await resolveAccount(books, account)).id };
 }
 
-function titled(by: UsageGrouping): readonly Column<UsageView>[] {
-  return COLUMNS.map((column) => (column.title === 'group' ? { ...column, title: by } : column));
+function columnsOf(by: UsageGrouping): readonly Column<Row>[] {
+  return COLUMNS.flatMap((column) => (column.title === 'group' ? [{ ...column, title: by }] : column.title === 'name' && by !== 'key' ? [] : [column]));
 }
 
 function readGroupings(written: string): readonly UsageGrouping[] {

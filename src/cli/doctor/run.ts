@@ -37,7 +37,7 @@ export async function examine(context: Context, wish: Examination): Promise<read
     ...(await guarded('disk', async () => [checkDisk(settings.database.path)])),
     ...(await guarded('providers', () => checkProviders(context, settings, books, wish))),
     ...checkStripe(settings),
-    ...(wish.offline ? [] : await guarded('smtp', () => checkMail(settings.email))),
+    ...(await guarded('smtp', () => checkMail(settings.email, wish))),
   ];
   return [...checks, ...(canRead ? await guarded('database', () => context.readOrNone(rest)) : await rest(undefined))];
 }

@@ -1,6 +1,6 @@
 import { spanText } from '../format.ts';
 import { formatUsd } from '../../money/index.ts';
-import { fitted } from '../printable.ts';
+import { fitted, printable } from '../printable.ts';
 import { errorShare, short, shortMs } from '../stats/figures.ts';
 import type { CallLine, ProviderLine, StatsFrame, Total } from '../stats/figures.ts';
 import { layOut, rowLine, titleLine } from '../table.ts';
@@ -76,7 +76,7 @@ export function callLines(frame: StatsFrame, look: Look): readonly Line[] {
 }
 
 function tableLines<Row>(rows: readonly Row[], columns: readonly Column<Row>[], look: Look, toneOf: (row: Row) => Tone, none: string): readonly Line[] {
-  if (rows.length === 0) return [{ text: look.filter === '' ? none : `nothing matches ${look.filter}`, tone: 'dim' }];
+  if (rows.length === 0) return [{ text: look.filter === '' ? none : `nothing matches ${printable(look.filter)}`, tone: 'dim' }];
   const shown = rows.slice(Math.min(look.skip, rows.length - 1));
   const layout = layOut(shown.slice(0, 100), columns, { width: look.width, colour: false });
   return [{ text: titleLine(layout), tone: 'dim' }, ...shown.map((row) => ({ text: rowLine(row, layout), tone: toneOf(row) }))];

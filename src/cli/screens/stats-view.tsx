@@ -176,7 +176,8 @@ function titleOf(pane: Exclude<Pane, 'overview'>): string {
   return pane === 'calls' ? 'calls, newest first' : `${pane} today`;
 }
 
-function footerOf({ typing, filter, help }: View): string {
+function footerOf({ typing, filter: written, help }: View): string {
+  const filter = printable(written);
   if (typing) return `/${filter}▏  Enter keeps it, Esc drops it`;
   const keys = help ? '? back · q quit' : 'tab or 1-6 pane · / filter · p pause · ? help · q quit';
   return filter === '' ? keys : `filter: ${filter} (/ changes it) · ${keys}`;
