@@ -10,19 +10,31 @@ const STAND_IN = fileURLToPath(new URL('bookless-ledger.ts', import.meta.url));
 
 /** Builds it into a folder and returns the program's file; `serve --config FILE` as its arguments. */
 export async function buildBookless(folder) {
+  const program = await bundle(folder, 'program.mjs', `import { main } from './src/cli/index.ts';\nawait main(process.argv);\n`, [standIn]);
+  await bundle(folder, 'ledger-worker.js', `import './src/ledger/worker.ts';\n`);
+  return program;
+}
+
+/** Bundles a text that imports from the project's root, as the build does it but for the packages, which stay outside. */
+export async function bundle(folder, name, contents, plugins = []) {
   mkdirSync(folder, { recursive: true });
   cpSync(join(ROOT, 'config'), join(folder, 'config'), { recursive: true });
-  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-  const common = { absWorkingDir: ROOT, bundle: true, platform: 'node', target: 'node20', format: 'esm', packages: 'external', jsx: 'automatic', minifyWhitespace: true, logLevel: 'warning', define: { 'process.env.NODE_ENV': '"production"', 'process.env.DEV': '"false"' } };
-  const program = join(folder, 'program.mjs');
-  await build({ ...common, stdin: { contents: `import { main } from './src/cli/index.ts';\nawait main(process.argv);\n`, resolveDir: ROOT, sourcefile: 'entry.ts' }, outfile: program, plugins: [standIn] });
-  await build({ ...common, entryPoints: [join(ROOT, 'src', 'ledger', 'worker.ts')], outfile: join(folder, 'ledger-worker.js') });
-  return program;
+  try {
+    symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error;
+  }
+  const outfile = join(folder, name);
+  await build({
+    absWorkingDir: ROOT, bundle: true, platform: 'node', target: 'node20', format: 'esm', packages: 'external', jsx: 'automatic', minifyWhitespace: true, logLevel: 'warning',
+    define: { 'process.env.NODE_ENV': '"production"', 'process.env.DEV': '"false"' }, stdin: { contents, resolveDir: ROOT, sourcefile: 'entry.ts' }, outfile, plugins,
+  });
+  return outfile;
 }
 
 const standIn = {
   name: 'stand-in',
-  setup(bundle) {
-    bundle.onResolve({ filter: /ledger\/index\.ts$/ }, ({ importer }) => (importer.includes('/src/ledger/') ? undefined : { path: STAND_IN }));
+  setup(bundling) {
+    bundling.onResolve({ filter: /ledger\/index\.ts$/ }, ({ importer }) => (importer.includes('/src/ledger/') ? undefined : { path: STAND_IN }));
   },
 };

@@ -8,4 +8,8 @@ export const PARTS = {
   idle: async (bench) => (await import('./memory.mjs')).measureIdle(bench),
   stalled: async (bench) => (await import('./memory.mjs')).measureStalled(bench),
   start: async (bench) => (await import('./start.mjs')).measureStart(bench),
+  ledger: async (bench) => (await import('./ledger.mjs')).measureLedger(bench),
+  rows: async (bench) => (await import('./rows.mjs')).measureRows(bench),
+  cli: async (bench) => (await import('./cli-part.mjs')).measureCliPart(bench),
+  crash: async (bench) => (await import('./crash.mjs')).measureCrash(bench),
 };

@@ -30,6 +30,8 @@ export function openRig({ folder: parent = tmpdir(), profiles, against }) {
     pinned: (core, command, args) => (tools.taskset ? ['taskset', ['-c', String(core), command, ...args]] : [command, args]),
     start,
     end,
+    /** A folder of gigabytes goes when it is no more needed. */
+    remove: (path) => rmSync(path, { recursive: true, force: true }),
     close,
     notes: notesOn(folder, tools),
   };

@@ -1,4 +1,4 @@
-// npm run bench [-- --quick --only PARTS --servers NAMES --rounds N --c N,N --seconds N --folder DIR --json --prof DIR --against DIR --write [FILE]]
+// npm run bench [-- --quick --only PARTS --servers NAMES --rounds N --c N,N --seconds N --folder DIR --json --prof DIR --against DIR --rows N --write [FILE]]
 // Measures findtoken beside nginx, a bare Node proxy, itself without its books, caddy and Portkey, prints the table of targets, and
 // exits 1 where a must is missed or an answer was not whole. `--only` takes of: json, sse, ttft, paced, idle, stalled, start, ledger,
 // rows, cli, crash, workers. `--quick` is for trying: short, and no bar counts. `--json` prints the figures for a machine. `--prof` keeps
@@ -19,7 +19,7 @@ const { values: given } = parseArgs({
   options: {
     rounds: { type: 'string' }, c: { type: 'string' }, seconds: { type: 'string', default: '1' }, quick: { type: 'boolean', default: false },
     only: { type: 'string' }, servers: { type: 'string' }, folder: { type: 'string' }, json: { type: 'boolean', default: false },
-    prof: { type: 'string' }, against: { type: 'string' }, write: { type: 'string' },
+    prof: { type: 'string' }, against: { type: 'string' }, write: { type: 'string' }, rows: { type: 'string' },
   },
   args: process.argv.slice(2).flatMap((word, at, words) => (word === '--write' && (words[at + 1] ?? '--').startsWith('--') ? ['--write', PAGE] : [word])),
 });
@@ -31,6 +31,8 @@ const plan = {
   seconds: Number(given.seconds),
   warmUpSeconds: given.quick ? 1 : 4,
   connections: (given.c ?? (given.quick ? '64' : '1,64,256')).split(',').map(Number),
+  /** Request rows of the largest books. */
+  rows: given.rows === undefined ? undefined : Number(given.rows),
   parts: given.only === undefined ? Object.keys(PARTS) : given.only.split(','),
 };
 const unknown = plan.parts.filter((name) => PARTS[name] === undefined);

@@ -83,9 +83,14 @@ const STARTS = {
  */
 export async function startFindtoken(rig, port, origins, { name, program = PROGRAM, server = program, profiles, yaml = {} }) {
   const home = await furnish(rig, port, origins, { name, program, yaml });
+  const again = () => serve(rig, { ...home, name, server, profiles });
+  return { name, port, pid: await again(), paths: OWN_PATHS, headers: () => home.headers, audit: () => home.command('audit'), database: home.database, serve: again };
+}
+
+/** Starts the daemon of a home that `furnish` made and returns its process id. */
+export async function serve(rig, { name = 'findtoken', config, port, server = PROGRAM, profiles }) {
   const profiling = profiles === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profiles];
-  const serve = () => rig.start({ name, core: rig.serverCore, command: process.execPath, args: [...profiling, server, 'serve', '--config', home.config], port });
-  return { name, port, pid: await serve(), paths: OWN_PATHS, headers: () => home.headers, audit: () => home.command('audit'), database: home.database, serve };
+  return rig.start({ name, core: rig.serverCore, command: process.execPath, args: [...profiling, server, 'serve', '--config', config], port });
 }
 
 /** Configuration, account, key and credit of a findtoken that is not started yet. */
@@ -106,7 +111,7 @@ export async function furnish(rig, port, origins, { name, program = PROGRAM, yam
   await command('accounts', 'create', 'bench@example.com');
   const { key } = JSON.parse(await command('keys', 'create', '--name', 'bench', '--json'));
   await command('credits', 'grant', '100000000', '--note', 'bench');
-  return { config, database, command, headers: { authorization: `Bearer ${key}` } };
+  return { folder, port, config, database, command, headers: { authorization: `Bearer ${key}` } };
 }
 
 /** One worker, nothing logged, connections kept. */
