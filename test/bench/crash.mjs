@@ -85,8 +85,9 @@ function readBooks(file) {
   try {
     db.defaultSafeIntegers();
     const rows = db.prepare(`SELECT id, cost FROM requests WHERE state <> 'open'`).all();
+    const { sum } = db.prepare('SELECT coalesce(sum(cost), 0) AS sum FROM requests').get();
     const { balance, held } = db.prepare('SELECT balance, held FROM wallets WHERE customer = 1').get();
-    return { costs: new Map(rows.map(({ id, cost }) => [id, shown(cost)])), sum: rows.reduce((sum, { cost }) => sum + cost, 0n), spent: CREDIT - balance, held };
+    return { costs: new Map(rows.map(({ id, cost }) => [id, shown(cost)])), sum, spent: CREDIT - balance, held };
   } finally {
     db.close();
   }
