@@ -1,9 +1,9 @@
 import { pino } from 'pino';
-import type { AccessLine, Log } from '../gateway/index.ts';
+import type { AccessLine, ChatLine, Log } from '../gateway/index.ts';
 import type { Settings } from '../settings/index.ts';
 
 /** So many characters of log are written at once, or what there is of them after so long; a warning does not wait. */
-const BUFFER_CHARS = 4_096;
+const BUFFER_CHARS = 12_288;
 const FLUSH_MS = 1_000;
 
 /** The daemon's log, and its end: what is buffered is written before the process goes. */
@@ -27,11 +27,12 @@ export function openLog(settings: Settings['log'], isTerminal: boolean): DaemonL
   });
   const logger = pino({ level: settings.level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, destination);
   const short = isPretty ? (text: string) => void destination.write(`${text}\n`) : undefined;
+  const stamp = createStamp();
   const tells = (level: 'info' | 'warn' | 'error') => logger.isLevelEnabled(level);
   return {
     access: (line) => {
       if (!tells('info')) return;
-      if (short === undefined) destination.write(accessLine(line));
+      if (short === undefined) destination.write(accessLine(line, stamp(Date.now())));
       else short(shortAccess(line));
     },
     info: (event, detail) => {
@@ -57,13 +58,35 @@ export function openLog(settings: Settings['log'], isTerminal: boolean): DaemonL
   };
 }
 
-/** One line in the form of the logger's own, written directly: it is by far the most frequent. */
-function accessLine(line: AccessLine): string {
-  const { req_id, method, path, status, dur_ms, trace_id, account_id, key_id, chat } = line;
-  const head = { level: 'info', time: new Date().toISOString(), req_id, method, path, status, dur_ms, trace_id, account_id, key_id };
-  const start = JSON.stringify(head).slice(0, -1);
-  const words = chat === undefined ? '' : `,${JSON.stringify(chat).slice(1, -1)}`;
-  return `${start}${words},"msg":"request"}\n`;
+/** One line in the form of the logger's own, written directly: it is by far the most frequent, and a general writer of JSON takes twice as long. */
+function accessLine(line: AccessLine, time: string): string {
+  const { trace_id, account_id, key_id, chat } = line;
+  return `{"level":"info","time":"${time}","req_id":"${line.req_id}","method":${quoted(line.method)},"path":${quoted(line.path)},"status":${line.status},"dur_ms":${line.dur_ms}${
+    trace_id === undefined ? '' : `,"trace_id":"${trace_id}"`}${account_id === undefined ? '' : `,"account_id":"${account_id}"`}${key_id === undefined ? '' : `,"key_id":"${key_id}"`}${
+    chat === undefined ? '' : chatPart(chat)},"msg":"request"}\n`;
+}
+
+function chatPart(chat: ChatLine): string {
+  return `,"mode":"${chat.mode}","model_requested":${quoted(chat.model_requested)},"model_used":${quoted(chat.model_used)},"provider":${quoted(chat.provider)},"attempts":${chat.attempts},"stream":${
+    chat.stream},"in_tok":${chat.in_tok},"cached_tok":${chat.cached_tok},"out_tok":${chat.out_tok},"cost":"${chat.cost}"${
+    chat.ttft_ms === undefined ? '' : `,"ttft_ms":${chat.ttft_ms}`},"end":${quoted(chat.end)}`;
+}
+
+const PLAIN = /^[\w./:@-]*$/;
+
+function quoted(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
+}
+
+/** Times in ISO 8601, each written out once for all lines of its millisecond. */
+function createStamp(): (nowMs: number) => string {
+  let lastMs = Number.NaN;
+  let last = '';
+  return (nowMs) => {
+    if (nowMs !== lastMs) last = new Date(nowMs).toISOString();
+    lastMs = nowMs;
+    return last;
+  };
 }
 
 function shortAccess(line: AccessLine): string {

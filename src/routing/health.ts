@@ -31,6 +31,9 @@ const MEANING: Readonly<Record<FailureClass, 'failure' | 'alive' | 'off'>> = {
 /** What a good `GET /models`, or a refusal of another request, does not disprove. */
 const PROVEN_BY_ANSWER_ONLY: readonly HealthEntry['lastFailure'][] = ['money', 'gone'];
 
+/** A success so soon after the last one is not worth an entry of its own. */
+const SUCCESS_STEP_MS = 1_000;
+
 const UNKNOWN: HealthEntry = {
   state: 'closed', failuresInRow: 0, retryAtMs: 0, openForMs: 0, restingUntilMs: 0, lastFailure: '', lastFailureMs: 0, lastSuccessMs: 0,
 };
@@ -47,10 +50,11 @@ export function healthKey(provider: string, modelId: string): string {
  * of a half-open circuit; for 5 min at once on a refused key or an empty account. A failure that names a Retry-After rests
  * the provider instead (at most 5 min): rate limiting is no outage. A failure while open moves nothing, so that trials of a
  * sole provider do not lengthen its outage. Closed by an answer, a good probe, or a refusal that was the client's fault; a
- * probe keeps `openForMs`, so that a provider that only lists its models stays out longer each time.
+ * probe keeps `openForMs`, so that a provider that only lists its models stays out longer each time. `lastSuccessMs` is kept to the second.
  */
 export function observe(entry: HealthEntry | undefined, event: HealthEvent, nowMs: number): HealthEntry {
   const before = entry ?? UNKNOWN;
+  if (event.kind === 'answered' && isWell(before) && nowMs >= before.lastSuccessMs && nowMs - before.lastSuccessMs < SUCCESS_STEP_MS) return before;
   if (event.kind === 'answered') return { ...alive(before), openForMs: 0, lastFailure: '', lastSuccessMs: nowMs };
   if (event.kind === 'probed' && event.ok) return { ...aliveUnlessProvenOtherwise(before), lastSuccessMs: nowMs };
   const failure = event.kind === 'probed' ? 'probe' : event.class;
@@ -134,6 +138,11 @@ const CAUSE: Readonly<Record<Exclude<HealthEntry['lastFailure'], ''>, string>> =
   money: 'our account there is empty', client: 'it refused the request', policy: 'it declined the content', too_long: 'the prompt was too long',
   probe: 'it did not answer a probe',
 };
+
+/** Nothing is held against it: as most answers find it. */
+function isWell(entry: HealthEntry): boolean {
+  return entry.state === 'closed' && entry.failuresInRow === 0 && entry.openForMs === 0 && entry.lastFailure === '';
+}
 
 function alive(before: HealthEntry): HealthEntry {
   return { ...before, state: 'closed', failuresInRow: 0, retryAtMs: 0 };
