@@ -164,7 +164,7 @@ t.test('S12: a reader that stays lets the journal grow: it is said once, and ove
 t.test('a short disk is said once, and once that it has room again', async (t) => {
   const said: string[] = [];
   let isShort = false;
-  const look = watchDisk({ ledger: { storage: async () => ({ freeBytes: 5_000_000, isShort, journalBytes: 0 }) }, log: { info: (event) => void said.push(event), warn: (event, { free_mib }) => void said.push(`${event} ${free_mib}`) } });
+  const look = watchDisk({ ledger: { storage: async () => ({ freeBytes: 5_000_000, isShort, journalBytes: 0, trouble: undefined }) }, log: { info: (event) => void said.push(event), warn: (event, { free_mib }) => void said.push(`${event} ${free_mib}`) } });
   for (isShort of [false, true, true, false, false, true]) await look();
   t.same(said, ['disk_short 4', 'disk_has_room', 'disk_short 4']);
 });
@@ -234,6 +234,43 @@ t.test('a book that is older than it was is refused, unless the operator says th
   writeFileSync(join(anchors, anchor), 'rubbish');
   await close(await open());
   t.same(warnings, ['rollback_accepted', 'anchor_unreadable'], 'a note that cannot be read is told, and written anew');
+});
+
+t.test('an empty book where another was is refused, unless the operator says that it shall stand', async (t) => {
+  const folder = t.testdir({ state: {} });
+  const path = join(folder, 'books.db');
+  const warnings: string[] = [];
+  const log = { info: () => undefined, warn: (event: string) => void warnings.push(event) };
+  const start = async (more: { readonly acceptRollback?: boolean; readonly isRehearsal?: boolean } = {}) => {
+    const ledger = await openLedger({ path, as: 'cli' });
+    try {
+      await (await keepAnchor({ folder: join(folder, 'state'), databasePath: path, ledger, acceptRollback: false, log, ...more }))();
+    } finally {
+      await ledger.close();
+    }
+  };
+  const fill = async () => {
+    const ledger = await openLedger({ path, as: 'cli' });
+    await furnish(ledger);
+    await ledger.close();
+  };
+  await start();
+  rmSync(path);
+  await start();
+  t.same(warnings, [], 'a book without a transfer leaves no note, and may go');
+  await fill();
+  await start();
+  rmSync(path);
+  await t.rejects(start(), { code: 'ledger_rolled_back', message: /is not the book that was here before: .*is its disk mounted\?.*--accept-rollback/ });
+  await fill();
+  await t.rejects(start(), { code: 'ledger_rolled_back' }, 'nor does it help that it has been filled');
+  await start({ acceptRollback: true });
+  t.same(warnings, ['book_replaced']);
+  await start();
+  t.same(readdirSync(join(folder, 'state')).map((name) => name.replace(/^.*\.anchor/, '')).sort(), ['', '.replaced'], 'the other note is put aside');
+  rmSync(path);
+  await start({ isRehearsal: true });
+  t.same(warnings, ['book_replaced', 'book_replaced'], 'a rehearsal is told, and goes on');
 });
 
 t.test('a journal whose end was lost is told by the anchor, where SQLite says nothing', async (t) => {

@@ -390,6 +390,7 @@ t.test('the audit finds what was tampered with', async (t) => {
     [`UPDATE transfers SET note = 'a loan' WHERE kind = 'grant'`, ['I11'], 'what no sum notices'],
     [`UPDATE chain SET hash = zeroblob(32) WHERE upto = 1`, ['I11', 'I11'], 'a link that was made up: neither it nor the next one fits'],
     [`DELETE FROM chain WHERE upto = (SELECT max(upto) FROM chain)`, ['I11'], 'transfers behind the end of the chain'],
+    [`PRAGMA ignore_check_constraints = ON; UPDATE requests SET state = 'settleD' WHERE id = 'req_1'`, ['I5'], 'an end that does not exist'],
     [`UPDATE requests SET completion_tokens = completion_tokens + 1000 WHERE id = 'req_1'`, ['charge', 'rollup_days', 'rollup_minutes'], 'tokens that were not billed'],
     [`UPDATE requests SET price_output = price_output * 1000 WHERE id = 'req_1'`, ['charge'], 'a price that was not applied'],
     [`UPDATE requests SET cached_tokens = 13 WHERE id = 'req_1'`, ['charge', 'rollup_days', 'rollup_minutes', 'tokens'], 'more cached than there was prompt'],

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, realpathSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, realpathSync, renameSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { LedgerError, type Ledger } from '../ledger/index.ts';
 import { fingerprint } from '../vault/index.ts';
@@ -14,6 +14,8 @@ export interface AnchorParts {
   readonly ledger: Pick<Ledger, 'note' | 'setNote' | 'chainHead' | 'chainHash'>;
   /** The operator knows that the book is older than it was, and has it stand. */
   readonly acceptRollback: boolean;
+  /** The sandbox is on: an empty book in the place of another is warned of, not refused, for people throw rehearsals away. */
+  readonly isRehearsal?: boolean;
   readonly log: Pick<DaemonLog, 'info' | 'warn'>;
 }
 
@@ -25,15 +27,19 @@ interface Anchor {
 
 /**
  * Compares the book with what was last noted of it in a folder of its own, then notes its head every second and at the end. A backup
- * that took the place of a newer book, or commits that a disk lost, are told this way: SQLite itself opens both without a word.
+ * that took the place of a newer book, commits that a disk lost, and an empty book where another was (its folder was not mounted, its
+ * journal was lost before anything was folded) are told this way: SQLite itself opens all of them without a word.
  * A folder that cannot be written is warned of once; it stops nothing.
  * @returns stops noting, after a last note
- * @throws LedgerError `ledger_rolled_back` where the book no longer has the link that was noted, with the two ways out.
+ * @throws LedgerError `ledger_rolled_back` where the book no longer has the link that was noted, or is not the one that was here,
+ *   with the two ways out.
  */
 export async function keepAnchor(parts: AnchorParts): Promise<() => Promise<void>> {
   const { folder, ledger, log } = parts;
-  const path = join(folder, await nameOf(parts));
+  const { book, place } = await nameOf(parts);
+  const path = join(folder, `${book}${place}`);
   const noted = readAnchor(path, log);
+  if (noted === undefined) dismissOthers(parts, place, path);
   if (noted !== undefined && (await ledger.chainHash(noted.seq)) !== noted.hash) {
     const head = await ledger.chainHead();
     if (!parts.acceptRollback) throw rolledBack(parts.databasePath, path, noted, head);
@@ -64,15 +70,34 @@ export async function keepAnchor(parts: AnchorParts): Promise<() => Promise<void
   };
 }
 
+/**
+ * Looks for notes of other books in this place, and puts them aside once the operator has accepted this one: their names then end
+ * in `.replaced`.
+ */
+function dismissOthers({ folder, databasePath, acceptRollback, isRehearsal = false, log }: AnchorParts, place: string, own: string): void {
+  const others = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(place)) : [];
+  for (const path of others.map((name) => join(folder, name))) {
+    if (path === own) continue;
+    if (!acceptRollback && !isRehearsal) {
+      throw new LedgerError(
+        'ledger_rolled_back',
+        `${databasePath} is not the book that was here before: ${path} notes transfers of another, and of this one there is no note. Put the other database back (is its disk mounted?), or start once with --accept-rollback if this one shall stand.`,
+      );
+    }
+    log.warn('book_replaced', { note: path });
+    renameSync(path, `${path}.replaced`);
+  }
+}
+
 /** A book has an id of its own, and a copy of it in another place is another book: it has its own way from there. */
-async function nameOf({ ledger, databasePath }: AnchorParts): Promise<string> {
+async function nameOf({ ledger, databasePath }: AnchorParts): Promise<{ readonly book: string; /** The end of the names of all notes of this place. */ readonly place: string }> {
   let book = await ledger.note(BOOK_NOTE);
   if (book === undefined) {
     book = globalThis.crypto.randomUUID();
     await ledger.setNote(BOOK_NOTE, book);
   }
   const place = Buffer.from(fingerprint([realpathSync(databasePath)])).toString('hex').slice(0, 12);
-  return `${book}.${place}.anchor`;
+  return { book, place: `.${place}.anchor` };
 }
 
 function readAnchor(path: string, log: AnchorParts['log']): Anchor | undefined {

@@ -55,7 +55,7 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
   const ledger = await openLedger({ path: settings.database.path, as: 'daemon', space: SPACE });
   try {
     const { anchors: folder, path: databasePath } = settings.database;
-    const stopAnchor = await keepAnchor({ folder, databasePath, ledger, acceptRollback: options.acceptRollback === true, log });
+    const stopAnchor = await keepAnchor({ folder, databasePath, ledger, acceptRollback: options.acceptRollback === true, isRehearsal: settings.sandbox, log });
     const recovered = await ledger.recover(CLOCK.nowMs());
     if (recovered.released + recovered.settled > 0) log.info('recovered', recovered);
     const vault = await vaultFor(options, ledger, log);

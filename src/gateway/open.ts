@@ -12,8 +12,8 @@ export async function showHealth(running: Running): Promise<Answer> {
 }
 
 /**
- * `GET /readyz`: whether to send traffic here. 503 while draining, where the books cannot be read, and where their disk is so full
- * that no new request is begun.
+ * `GET /readyz`: whether to send traffic here. 503 while draining, where the books cannot be read, and where their disk took no
+ * write the last time or is so full that no new request is begun.
  * It lists the providers' health as well, but an outage of theirs fails nothing: routing goes round it, and taking this process
  * out of service would mend nothing.
  */
@@ -37,7 +37,8 @@ export async function showReadiness(running: Running): Promise<Answer> {
 }
 
 /** `{ freeBytes: 1_048_576, isShort: true }` is `not ok`, "1 MiB are free: no new request is begun". */
-function diskCheck({ freeBytes, isShort }: StorageState): { readonly name: string; readonly ok: boolean; readonly detail: string } {
+function diskCheck({ freeBytes, isShort, trouble }: StorageState): { readonly name: string; readonly ok: boolean; readonly detail: string } {
+  if (!isShort && trouble !== undefined) return { name: 'disk', ok: false, detail: `the last write was refused (${trouble})` };
   return { name: 'disk', ok: !isShort, detail: isShort ? `${Math.floor(freeBytes / MIB)} MiB are free: no new request is begun` : 'has room' };
 }
 

@@ -40,7 +40,7 @@ function openInThread({ path }: OpenLedger, readonly: boolean): Ledger {
         if (readonly) throw refuse;
         return guarded(db, () => books.commit(() => perform(books, name, args)));
       },
-      storage: () => storageOf(path, undefined),
+      storage: () => storageOf(path, undefined, undefined),
       close: async () => void db.close(),
       failed: undefined,
     };
@@ -76,7 +76,7 @@ async function openForDaemon({ path, space }: OpenLedger): Promise<Ledger> {
     return createDoor({
       read: async (work) => guarded(db, () => work(books)),
       write: writer.write,
-      storage: () => storageOf(path, space),
+      storage: () => storageOf(path, space, writer.trouble),
       close: () => (closed ??= close()),
       failed: writer.failed,
     });

@@ -18,14 +18,16 @@ export interface StorageState {
   readonly isShort: boolean;
   /** What was committed and is not yet in the main file, and room of it that waits to be used again. Grows without end under a reader that stays. */
   readonly journalBytes: number;
+  /** What the disk did to the last write of this process, such as `SQLITE_IOERR_WRITE`; undefined where it took it. */
+  readonly trouble: string | undefined;
 }
 
 /** @throws Error where the folder cannot be asked, such as ENOENT */
-export async function storageOf(databasePath: string, rules: SpaceRules | undefined): Promise<StorageState> {
+export async function storageOf(databasePath: string, rules: SpaceRules | undefined, trouble: string | undefined): Promise<StorageState> {
   const { bavail, bsize } = await statfs(dirname(databasePath));
   const freeBytes = bavail * bsize;
   const journal = statSync(`${databasePath}-wal`, { throwIfNoEntry: false });
-  return { freeBytes, isShort: rules !== undefined && freeBytes < rules.reserveBytes, journalBytes: journal?.size ?? 0 };
+  return { freeBytes, isShort: rules !== undefined && freeBytes < rules.reserveBytes, journalBytes: journal?.size ?? 0, trouble };
 }
 
 /** What begins something that will need more room later. Endings, and all that gives back, go on. */

@@ -25,6 +25,8 @@ export interface Writer {
   end(): Promise<void>;
   /** Resolves with the reason if the thread dies; every pending and later write is then refused. */
   readonly failed: Promise<Error>;
+  /** What the disk did to the last write; undefined where it took it. */
+  readonly trouble: string | undefined;
 }
 
 /** What the thread says: that it is ready, or what became of a batch. */
@@ -50,6 +52,9 @@ export async function startWriter(options: WriterOptions): Promise<Writer> {
     drain: () => queue.drain(),
     end: () => queue.end(),
     failed: queue.failed,
+    get trouble() {
+      return queue.trouble;
+    },
   };
 }
 
@@ -61,6 +66,7 @@ function startThread(workerData: WriterOptions): Worker {
 }
 
 class Queue {
+  trouble: string | undefined;
   readonly ready: Promise<void>;
   readonly failed: Promise<Error>;
   readonly #worker: Worker;
@@ -141,6 +147,7 @@ class Queue {
       const told = answers[at];
       if (told === undefined) return reject(new Error('the ledger worker gave no answer'));
       const outcome = unpackTold(told);
+      if (outcome.ok || outcome.storage !== undefined) this.trouble = outcome.ok ? undefined : outcome.storage;
       if (outcome.ok) resolve(outcome.value);
       else reject(outcome.storage === undefined ? new Error(outcome.message) : new StorageFault(outcome.storage));
     });
@@ -154,6 +161,7 @@ class Queue {
     this.#waiting = [];
     const closing = this.#refusal instanceof LedgerError;
     const refusal = new StorageFault(`the ledger worker died: ${cause.message}`);
+    this.trouble = refusal.detail;
     if (!closing) this.#refusal ??= refusal;
     for (const { reject } of pending) reject(refusal);
     if (!closing || pending.length > 0) this.#tellFailure(cause);
