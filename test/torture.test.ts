@@ -11,6 +11,7 @@ import { throwDice } from './torture/dice.ts';
 import { runFsyncs } from './torture/fsyncs.ts';
 import { runKills } from './torture/kills.ts';
 import { buildProgram } from './torture/machine.ts';
+import { runStorage } from './torture/storage.ts';
 import { runUpstreamFaults } from './torture/upstream-faults.ts';
 import { Verdicts } from './torture/verdict.ts';
 
@@ -40,6 +41,10 @@ t.test('U: every fault of a provider has its end and its price', async (t) => {
 
 t.test('E: every client that leaves, stalls or lies', async (t) => {
   await runClientFaults(program, told(t), false);
+});
+
+t.test('S: a disk that fails, and damage to the files', async (t) => {
+  t.comment(JSON.stringify(await runStorage(program, { copies: 6, dice: throwDice(seed).fork('S'), verdicts: told(t) })));
 });
 
 t.test('N: many at once, beside another process', async (t) => {

@@ -14,6 +14,7 @@ import { runKills, runOtherKills } from './kills.ts';
 import { buildProgram, type Program } from './machine.ts';
 import { writeDocs } from './docs.ts';
 import { runSoak } from './soak.ts';
+import { runStorage } from './storage.ts';
 import { runUpstreamFaults } from './upstream-faults.ts';
 import { Verdicts, type Verdict } from './verdict.ts';
 
@@ -53,6 +54,7 @@ const PARTS: Readonly<Record<string, (program: Program, verdicts: Verdicts, dice
   E: (program, verdicts, _dice, { isPatient }) => runClientFaults(program, verdicts, isPatient),
   N: (program, verdicts, _dice, { isPatient }) => runConcurrency(program, verdicts, { parallel: 1_000, revocations: isPatient ? 1_001 : 101, openHolds: 1_000 }),
   C: (_program, verdicts) => runClock(verdicts),
+  S: (program, verdicts, dice, { isPatient }) => runStorage(program, { copies: isPatient ? 200 : 20, dice, verdicts }),
   soak: (program, verdicts, dice, { requests }) => runSoak(program, verdicts, dice, requests),
 };
 
@@ -60,7 +62,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       seed: { type: 'string' }, kills: { type: 'string', default: '100' }, minutes: { type: 'string' }, requests: { type: 'string', default: '10000' },
-      only: { type: 'string', default: 'K,U,E,N,C' }, long: { type: 'boolean', default: false }, controls: { type: 'boolean', default: false }, bug: { type: 'string', default: '' }, write: { type: 'boolean', default: false },
+      only: { type: 'string', default: 'K,U,E,N,C,S' }, long: { type: 'boolean', default: false }, controls: { type: 'boolean', default: false }, bug: { type: 'string', default: '' }, write: { type: 'boolean', default: false },
     },
   });
   const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
