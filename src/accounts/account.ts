@@ -1,7 +1,7 @@
 import { Fault } from '../faults.ts';
 import type { Account, Ledger } from '../ledger/index.ts';
 import { mintId } from '../vault/index.ts';
-import { hasUnprintable } from './names.ts';
+import { UNPRINTABLES } from './names.ts';
 
 /** What every function of this room needs: the books, and what time it is. */
 export interface AccountParts {
@@ -13,9 +13,10 @@ export interface AccountParts {
 const EMAIL_MAX = 254;
 /**
  * One `@` with something on both sides; the activation mail is the real check. `root@localhost` passes; characters that quote,
- * list or bracket addresses in a mail's header do not.
+ * list or bracket addresses in a mail's header do not. As it may be written, for the flag `u`: the blanks around it do not count.
  */
-const EMAIL = /^[^\s@<>()[\]\\,;:"]+@[^\s@<>()\\,;"]+$/;
+export const EMAIL_PATTERN = String.raw`^\s*(?=\S{3,${EMAIL_MAX}}\s*$)[^\s@<>()[\]\\,;:"${UNPRINTABLES}]+@[^\s@<>()\\,;"${UNPRINTABLES}]+\s*$`;
+const EMAIL = new RegExp(EMAIL_PATTERN, 'u');
 const LIMIT_MAX = 1_000_000;
 /** Whose play money pays for what the sandbox answers; it is nobody's own account. */
 export const SANDBOX_EMAIL = 'sandbox@localhost';
@@ -37,8 +38,7 @@ export async function createAccount(parts: AccountParts, wanted: { readonly emai
  * @throws Fault invalid_request (`param` is `email`). `readEmail(' ann@example.com ')` is "ann@example.com".
  */
 export function readEmail(written: string): string {
-  const email = written.trim();
-  if (EMAIL.test(email) && email.length <= EMAIL_MAX && !hasUnprintable(email)) return email;
+  if (EMAIL.test(written)) return written.trim();
   throw new Fault('invalid_request', { fill: { detail: 'That is not an e-mail address; write it as name@example.com.' }, param: 'email' });
 }
 

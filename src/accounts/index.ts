@@ -1,6 +1,6 @@
 /** Accounts, keys, credits and their shapes in JSON: one implementation for the HTTP API and the command line. */
 export type { AccountParts } from './account.ts';
-export { activateAccount, createAccount, deactivateAccount, readEmail, resolveAccount, SANDBOX_EMAIL, setAccountLimit } from './account.ts';
+export { activateAccount, createAccount, deactivateAccount, EMAIL_PATTERN, readEmail, resolveAccount, SANDBOX_EMAIL, setAccountLimit } from './account.ts';
 export type { NewKey } from './keys.ts';
 export { createKey, listKeys, revokeKey } from './keys.ts';
 export { balanceOf, grantCredits, utcMonth } from './credits.ts';
@@ -13,7 +13,8 @@ export type { ModelView } from './model-view.ts';
 export { modelView } from './model-view.ts';
 export type { ModeChoice } from './mode.ts';
 export { chooseMode } from './mode.ts';
-export { baseUrlOf, readProvider, readSecret } from './provider-secrets.ts';
+export { baseUrlOf, readProvider, readSecret, SECRET_PATTERN } from './provider-secrets.ts';
+export { NAME_PATTERN } from './names.ts';
 export { openByok } from './open-byok.ts';
 export { rotateMasterKey } from './rotate.ts';
 export type { RechargeParts, RechargePreview, Synced } from './recharges.ts';

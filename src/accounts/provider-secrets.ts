@@ -5,6 +5,8 @@ import { hasUnprintable } from './names.ts';
 /** Longest key any provider is known to hand out is far below; a pasted file is far above. */
 const SECRET_MAX = 4096;
 const MASKABLE_LENGTH = 12;
+/** A key as it may be written; the blanks around it do not count. One provider's form is stricter; see `readSecret`. */
+export const SECRET_PATTERN = String.raw`^\s*(?!sk-ft_)[\x21-\x7e]{1,${SECRET_MAX}}\s*$`;
 
 /**
  * The provider that is meant.

@@ -2,6 +2,7 @@ import { checkKey, listByok, listView, registerByok, removeByok } from '../accou
 import { Fault } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
 import { readJson } from './body.ts';
+import { BYOK_FORM } from './forms.ts';
 import { lastPart, ok } from './user.ts';
 import type { Answer, Call, Running } from './types.ts';
 
@@ -12,13 +13,13 @@ import type { Answer, Call, Running } from './types.ts';
  * @throws Fault 400 (form, provider, region, name), 401 `invalid_provider_key`.
  */
 export async function registerKey(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
-  const wanted = readRegistration(await readJson(call.req, running.settings.limits));
+  const { provider, api_key: apiKey, name = provider, region, verify = true } = BYOK_FORM.read(await readJson(call.req, running.settings.limits));
   const { catalog } = running.settings;
   const parts = { ledger: running.ledger, nowMs: () => running.clock.nowMs(), vault: await running.vault(), catalog };
   const probe = running.upstream.listModels.bind(running.upstream);
-  const check = wanted.verify ? await checkKey({ catalog, probe }, wanted) : undefined;
-  if (check?.verdict === 'refused') throw new Fault('invalid_provider_key', { fill: { provider: wanted.provider }, param: 'api_key' });
-  const record = await registerByok(parts, { ...wanted, accountId: owner.accountId });
+  const check = verify ? await checkKey({ catalog, probe }, { provider, region, apiKey }) : undefined;
+  if (check?.verdict === 'refused') throw new Fault('invalid_provider_key', { fill: { provider }, param: 'api_key' });
+  const record = await registerByok(parts, { accountId: owner.accountId, provider, apiKey, name, region });
   return { ...ok(owner, check === undefined ? record : { ...record, check: { verdict: check.verdict, detail: check.detail } }), status: 201 };
 }
 
@@ -32,31 +33,4 @@ export async function dropByokKey(running: Running, call: Call, owner: KeyOwner)
   const id = lastPart(call);
   await removeByok({ ledger: running.ledger }, { accountId: owner.accountId, id });
   return ok(owner, { object: 'byok_key', id, deleted: true });
-}
-
-interface Wanted {
-  readonly provider: string;
-  readonly apiKey: string;
-  readonly name: string;
-  readonly region: string | undefined;
-  readonly verify: boolean;
-}
-
-function readRegistration(body: unknown): Wanted {
-  if (typeof body !== 'object' || body === null) throw badField('', 'Send {"provider": "deepseek", "api_key": "…", "name": "…"}.');
-  const fields = new Map<string, unknown>(Object.entries(body));
-  const text = (name: string): string => {
-    const value = fields.get(name);
-    if (typeof value !== 'string') throw badField(name, `The field ${name} is missing or no text.`);
-    return value;
-  };
-  const region = fields.get('region');
-  const verify = fields.get('verify') ?? true;
-  if (region !== undefined && region !== null && typeof region !== 'string') throw badField('region', 'The field region is the name of one of the provider\'s regions.');
-  if (typeof verify !== 'boolean') throw badField('verify', 'The field verify is true or false.');
-  return { provider: text('provider'), apiKey: text('api_key'), name: fields.has('name') ? text('name') : text('provider'), region: typeof region === 'string' ? region : undefined, verify };
-}
-
-function badField(param: string, detail: string): Fault {
-  return new Fault('invalid_request', { fill: { detail }, ...(param === '' ? {} : { param }) });
 }

@@ -36,6 +36,7 @@ export function createGateway(parts: GatewayParts): Gateway {
     keyed: new KeyedRuns(),
     load: new Load(parts.settings.limits),
     metrics,
+    described: new WeakMap(),
     ledger: timedLedger(parts.ledger, metrics, () => parts.clock.monotonicMs()),
     isDraining: () => isDraining,
   };

@@ -64,5 +64,5 @@ export async function showMetrics(running: Running, call: Call): Promise<Answer>
 
 /** `GET /`: a line for humans. */
 export async function showWelcome(running: Running, call: Call): Promise<Answer> {
-  return { status: 200, body: `findtoken ${running.version} is running. OpenAI base URL: ${running.settings.server.publicUrl}/v1 (request ${call.id})\n` };
+  return { status: 200, body: `findtoken ${running.version} is running. OpenAI base URL: ${running.settings.server.publicUrl}/v1, described at /openapi.json (request ${call.id})\n` };
 }

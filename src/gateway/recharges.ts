@@ -1,27 +1,27 @@
 import { landMessage, listView, rechargeView, startRecharge } from '../accounts/index.ts';
 import type { RechargeParts } from '../accounts/index.ts';
 import { Fault } from '../faults.ts';
-import type { KeyOwner, RechargeStatus } from '../ledger/index.ts';
-import { parseUsd, type UsdE8 } from '../money/index.ts';
+import type { KeyOwner } from '../ledger/index.ts';
 import { readWebhook } from '../payments/index.ts';
 import { readBytes, readJson } from './body.ts';
-import { ok, readPage } from './user.ts';
+import { CREDITS_FORM } from './forms.ts';
+import { readPage, readQuery, RECHARGES_QUERY } from './query.ts';
+import { ok } from './user.ts';
 import type { Answer, Call, Running } from './types.ts';
 
 /** Stripe's events are some kilobytes. */
 const EVENT_BYTES = 1_048_576;
-const STATUSES: readonly RechargeStatus[] = ['pending', 'paid', 'expired', 'refunded', 'partially_refunded', 'disputed'];
 
 /**
  * `POST /v1/user/credits` `{amount, success_url?, cancel_url?}`: opens a checkout, to be paid at its `checkout_url`.
  * @throws Fault 400 (amount, URLs), 429, 503 (no payments here, or the payment service does not answer).
  */
 export async function startCredits(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
-  const wanted = readWish(await readJson(call.req, running.settings.limits));
+  const { amount, success_url: successUrl, cancel_url: cancelUrl } = CREDITS_FORM.read(await readJson(call.req, running.settings.limits));
   const parts = rechargeParts(running);
   const lease = running.limits.enter(owner);
   try {
-    const recharge = await startRecharge(parts, { accountId: owner.accountId, ...wanted });
+    const recharge = await startRecharge(parts, { accountId: owner.accountId, amount, successUrl, cancelUrl });
     return { ...ok(owner, rechargeView(recharge)), status: 201 };
   } finally {
     lease.leave();
@@ -30,10 +30,7 @@ export async function startCredits(running: Running, call: Call, owner: KeyOwner
 
 /** `GET /v1/user/recharges`: the account's recharges, newest first; filter `status`. */
 export async function showRecharges(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
-  const asked = call.query.get('status');
-  const status = STATUSES.find((one) => one === asked);
-  if (asked !== null && status === undefined) throw new Fault('invalid_request', { fill: { detail: `The query parameter status is one of ${STATUSES.join(', ')}.` }, param: 'status' });
-  const page = await running.ledger.listRecharges({ accountId: owner.accountId, ...(status === undefined ? {} : { status }) }, readPage(call));
+  const page = await running.ledger.listRecharges({ accountId: owner.accountId, ...readQuery(call, RECHARGES_QUERY) }, readPage(call));
   return ok(owner, listView(page.rows.map(rechargeView), page.next));
 }
 
@@ -66,25 +63,4 @@ export function rechargeParts(running: Running): RechargeParts {
     throw new Fault('payments_unavailable', { fill: { detail: 'Recharges are not open here: the operator has set no stripe.secret_key. Ask the operator for credits.' }, retryAfterS: 60, shouldRetry: false });
   }
   return { ledger, payments, settings, nowMs: () => clock.nowMs() };
-}
-
-function readWish(body: unknown): { readonly amount: UsdE8; readonly successUrl: string | undefined; readonly cancelUrl: string | undefined } {
-  const fields = new Map<string, unknown>(typeof body === 'object' && body !== null ? Object.entries(body) : []);
-  const url = (name: string): string | undefined => {
-    const value = fields.get(name) ?? undefined;
-    if (value !== undefined && typeof value !== 'string') throw new Fault('invalid_request', { fill: { detail: `The field ${name} is a web address.` }, param: name });
-    return value;
-  };
-  return { amount: readAmount(fields.get('amount')), successUrl: url('success_url'), cancelUrl: url('cancel_url') };
-}
-
-function readAmount(written: unknown): UsdE8 {
-  const refusal = new Fault('invalid_request', { fill: { detail: 'The field amount is an amount of US dollars, such as 20 or "25.50".' }, param: 'amount' });
-  if (typeof written !== 'number' && typeof written !== 'string') throw refusal;
-  try {
-    return parseUsd(written);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw refusal;
-  }
 }

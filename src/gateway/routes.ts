@@ -7,42 +7,46 @@ import { showModel, showModels } from './models.ts';
 import { receiveEvent, showRecharges, startCredits } from './recharges.ts';
 import { dropKey, makeKey, showBalance, showBillingLogs, showKeys } from './user.ts';
 import { showHealth, showMetrics, showReadiness, showWelcome } from './open.ts';
+import type { Operation } from './openapi/operation.ts';
+import { OPERATIONS } from './openapi/operations.ts';
+import { showDescription } from './openapi/serve.ts';
 import { activate, showActivation, signUp } from './sign-up.ts';
 import type { Answer, Call, Handler, Running, Streamed } from './types.ts';
 
 type Method = 'GET' | 'POST' | 'DELETE';
 
 type Route =
-  | { readonly method: Method; readonly path: string; readonly needsKey: true; /** For accounts in debt too: how they find out, and pay. */ readonly frozenToo?: true; readonly serve: Handler }
-  | { readonly method: Method; readonly path: string; readonly needsKey: false; readonly serve: (running: Running, call: Call) => Promise<Answer> };
+  | { readonly method: Method; readonly path: string; readonly needsKey: true; /** For accounts in debt too: how they find out, and pay. */ readonly frozenToo?: true; readonly serve: Handler; readonly tells: Operation }
+  | { readonly method: Method; readonly path: string; readonly needsKey: false; readonly serve: (running: Running, call: Call) => Promise<Answer>; readonly tells: Operation };
 
 /** Every path there is. `{id}` stands for one part of the path. HEAD is served wherever GET is. */
 export const ROUTES: readonly Route[] = [
-  { method: 'POST', path: '/v1/chat/completions', needsKey: true, serve: serveChatOnce },
-  { method: 'GET', path: '/v1/models', needsKey: true, serve: showModels },
-  { method: 'GET', path: '/v1/models/{id}', needsKey: true, serve: showModel },
-  { method: 'GET', path: '/v1/user/balance', needsKey: true, frozenToo: true, serve: showBalance },
-  { method: 'POST', path: '/v1/user/credits', needsKey: true, frozenToo: true, serve: startCredits },
-  { method: 'GET', path: '/v1/user/recharges', needsKey: true, frozenToo: true, serve: showRecharges },
-  { method: 'GET', path: '/v1/user/billing-logs', needsKey: true, serve: showBillingLogs },
-  { method: 'GET', path: '/v1/user/keys', needsKey: true, serve: showKeys },
-  { method: 'POST', path: '/v1/user/keys', needsKey: true, serve: makeKey },
-  { method: 'DELETE', path: '/v1/user/keys/{id}', needsKey: true, serve: dropKey },
-  { method: 'POST', path: '/v1/user/byok/register', needsKey: true, serve: registerKey },
-  { method: 'GET', path: '/v1/user/byok/keys', needsKey: true, serve: showByokKeys },
-  { method: 'DELETE', path: '/v1/user/byok/keys/{id}', needsKey: true, serve: dropByokKey },
-  { method: 'POST', path: '/webhooks/stripe', needsKey: false, serve: receiveEvent },
-  { method: 'GET', path: '/paid', needsKey: false, serve: showPaid },
-  { method: 'GET', path: '/unpaid', needsKey: false, serve: showUnpaid },
-  { method: 'GET', path: '/sandbox/checkout/{id}', needsKey: false, serve: showSandboxCheckout },
-  { method: 'POST', path: '/sandbox/checkout/{id}', needsKey: false, serve: paySandboxCheckout },
-  { method: 'POST', path: '/v1/auth/register', needsKey: false, serve: signUp },
-  { method: 'GET', path: '/activate', needsKey: false, serve: showActivation },
-  { method: 'POST', path: '/activate', needsKey: false, serve: activate },
-  { method: 'GET', path: '/healthz', needsKey: false, serve: showHealth },
-  { method: 'GET', path: '/readyz', needsKey: false, serve: showReadiness },
-  { method: 'GET', path: '/metrics', needsKey: false, serve: showMetrics },
-  { method: 'GET', path: '/', needsKey: false, serve: showWelcome },
+  { method: 'POST', path: '/v1/chat/completions', needsKey: true, serve: serveChatOnce, tells: OPERATIONS.chat },
+  { method: 'GET', path: '/v1/models', needsKey: true, serve: showModels, tells: OPERATIONS.models },
+  { method: 'GET', path: '/v1/models/{id}', needsKey: true, serve: showModel, tells: OPERATIONS.model },
+  { method: 'GET', path: '/v1/user/balance', needsKey: true, frozenToo: true, serve: showBalance, tells: OPERATIONS.balance },
+  { method: 'POST', path: '/v1/user/credits', needsKey: true, frozenToo: true, serve: startCredits, tells: OPERATIONS.credits },
+  { method: 'GET', path: '/v1/user/recharges', needsKey: true, frozenToo: true, serve: showRecharges, tells: OPERATIONS.recharges },
+  { method: 'GET', path: '/v1/user/billing-logs', needsKey: true, serve: showBillingLogs, tells: OPERATIONS.billingLogs },
+  { method: 'GET', path: '/v1/user/keys', needsKey: true, serve: showKeys, tells: OPERATIONS.keys },
+  { method: 'POST', path: '/v1/user/keys', needsKey: true, serve: makeKey, tells: OPERATIONS.makeKey },
+  { method: 'DELETE', path: '/v1/user/keys/{id}', needsKey: true, serve: dropKey, tells: OPERATIONS.dropKey },
+  { method: 'POST', path: '/v1/user/byok/register', needsKey: true, serve: registerKey, tells: OPERATIONS.registerByok },
+  { method: 'GET', path: '/v1/user/byok/keys', needsKey: true, serve: showByokKeys, tells: OPERATIONS.byokKeys },
+  { method: 'DELETE', path: '/v1/user/byok/keys/{id}', needsKey: true, serve: dropByokKey, tells: OPERATIONS.dropByok },
+  { method: 'POST', path: '/webhooks/stripe', needsKey: false, serve: receiveEvent, tells: OPERATIONS.stripe },
+  { method: 'GET', path: '/paid', needsKey: false, serve: showPaid, tells: OPERATIONS.paid },
+  { method: 'GET', path: '/unpaid', needsKey: false, serve: showUnpaid, tells: OPERATIONS.unpaid },
+  { method: 'GET', path: '/sandbox/checkout/{id}', needsKey: false, serve: showSandboxCheckout, tells: OPERATIONS.checkout },
+  { method: 'POST', path: '/sandbox/checkout/{id}', needsKey: false, serve: paySandboxCheckout, tells: OPERATIONS.payCheckout },
+  { method: 'POST', path: '/v1/auth/register', needsKey: false, serve: signUp, tells: OPERATIONS.signUp },
+  { method: 'GET', path: '/activate', needsKey: false, serve: showActivation, tells: OPERATIONS.activation },
+  { method: 'POST', path: '/activate', needsKey: false, serve: activate, tells: OPERATIONS.activate },
+  { method: 'GET', path: '/healthz', needsKey: false, serve: showHealth, tells: OPERATIONS.health },
+  { method: 'GET', path: '/readyz', needsKey: false, serve: showReadiness, tells: OPERATIONS.readiness },
+  { method: 'GET', path: '/metrics', needsKey: false, serve: showMetrics, tells: OPERATIONS.metrics },
+  { method: 'GET', path: '/openapi.json', needsKey: false, serve: async (running) => showDescription(running, ROUTES), tells: OPERATIONS.description },
+  { method: 'GET', path: '/', needsKey: false, serve: showWelcome, tells: OPERATIONS.welcome },
 ];
 
 /** Routes without a hole, by method and path: most requests need no search. */

@@ -2,6 +2,7 @@ import { activateByToken, isLinkToken, LINK_HOURS, readEmail, register } from '.
 import type { ActivationResult } from '../accounts/index.ts';
 import { Fault } from '../faults.ts';
 import { readBytes, readJson } from './body.ts';
+import { SIGN_UP_FORM } from './forms.ts';
 import { page } from './page.ts';
 import type { Answer, Call, Running } from './types.ts';
 
@@ -19,9 +20,7 @@ export async function signUp(running: Running, call: Call): Promise<Answer> {
     throw new Fault('not_found', { fill: { detail: 'Registration is closed here. Ask the operator for an account (`findtoken accounts create EMAIL`), or open it with registration.open: true.' } });
   }
   const body = await readJson(call.req, { ...settings.limits, bodyBytes: Math.min(REGISTRATION_BYTES, settings.limits.bodyBytes) });
-  const written = typeof body === 'object' && body !== null && 'email' in body ? body.email : undefined;
-  if (typeof written !== 'string') throw new Fault('invalid_request', { fill: { detail: 'Send {"email": "name@example.com"}.' }, param: 'email' });
-  const email = readEmail(written);
+  const email = readEmail(SIGN_UP_FORM.read(body).email);
   running.signUps.enter({ email, remoteAddress: call.req.socket.remoteAddress });
   await register({ ledger: running.ledger, nowMs: () => running.clock.nowMs(), publicUrl: settings.server.publicUrl }, { email });
   const detail = `If the address can be signed up, a mail with an activation link is on its way. The link works for ${LINK_HOURS} hours.`;

@@ -81,6 +81,8 @@ export interface Running extends GatewayParts {
   readonly keyed: KeyedRuns;
   readonly load: Load;
   readonly metrics: Metrics;
+  /** The API's description, by the catalogue it was made with: when settings are read again they stay one object, their catalogue does not. */
+  readonly described: WeakMap<object, string>;
   /** True from the first moment of a drain. */
   isDraining(): boolean;
 }

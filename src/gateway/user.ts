@@ -1,11 +1,10 @@
 import { balanceOf, createKey, keyView, listKeys, listView, requestView, revokeKey } from '../accounts/index.ts';
 import { Fault } from '../faults.ts';
-import type { KeyOwner, RequestFilter } from '../ledger/index.ts';
+import type { KeyOwner } from '../ledger/index.ts';
 import { readJson } from './body.ts';
+import { KEY_FORM } from './forms.ts';
+import { badQuery, LOGS_QUERY, readPage, readQuery } from './query.ts';
 import type { Answer, Call, Running } from './types.ts';
-
-const PAGE_DEFAULT = 20;
-const PAGE_MAX = 100;
 
 /** `GET /v1/user/balance`. */
 export async function showBalance(running: Running, _call: Call, owner: KeyOwner): Promise<Answer> {
@@ -14,7 +13,9 @@ export async function showBalance(running: Running, _call: Call, owner: KeyOwner
 
 /** `GET /v1/user/billing-logs`: one row a request, newest first; filters `from`, `to`, `model`, `key_id`, `mode`, `status`. */
 export async function showBillingLogs(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
-  const page = await running.ledger.listRequests(readFilter(call, owner.accountId), readPage(call));
+  const { from: fromMs, to: toMs, key_id: keyId, ...rest } = readQuery(call, LOGS_QUERY);
+  const filter = { accountId: owner.accountId, ...rest, ...(fromMs === undefined ? {} : { fromMs }), ...(toMs === undefined ? {} : { toMs }), ...(keyId === undefined ? {} : { keyId }) };
+  const page = await running.ledger.listRequests(filter, readPage(call));
   return ok(owner, listView(page.rows.map(requestView), page.next));
 }
 
@@ -30,9 +31,7 @@ export async function showKeys(running: Running, call: Call, owner: KeyOwner): P
 
 /** `POST /v1/user/keys` `{name}`: a new API key; the only answer that ever shows one. */
 export async function makeKey(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
-  const body = await readJson(call.req, running.settings.limits);
-  const name = typeof body === 'object' && body !== null && 'name' in body ? body.name : undefined;
-  if (typeof name !== 'string') throw new Fault('invalid_request', { fill: { detail: 'Send {"name": "…"}: a name by which you will know the key.' }, param: 'name' });
+  const { name } = KEY_FORM.read(await readJson(call.req, running.settings.limits));
   const made = await createKey(partsOf(running), { accountId: owner.accountId, name });
   return { ...ok(owner, { object: 'api_key', ...made }), status: 201 };
 }
@@ -59,46 +58,6 @@ export function lastPart(call: Call): string {
   }
 }
 
-/** `?limit=` (1 to 100, default 20) and `?after=`. @throws Fault `invalid_request` (400). */
-export function readPage(call: Call): { readonly limit: number; readonly after?: string } {
-  const limit = call.query.has('limit') ? Number(call.query.get('limit')) : PAGE_DEFAULT;
-  if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MAX) throw badQuery('limit', `a whole number from 1 to ${PAGE_MAX}`);
-  const after = call.query.get('after');
-  return after === null || after === '' ? { limit } : { limit, after };
-}
-
-function readFilter(call: Call, accountId: string): RequestFilter {
-  const { query } = call;
-  const mode = query.get('mode');
-  if (mode !== null && mode !== 'standard' && mode !== 'byok') throw badQuery('mode', '"standard" or "byok"');
-  const fromMs = readTime(query.get('from'), 'from');
-  const toMs = readTime(query.get('to'), 'to');
-  const model = query.get('model');
-  const keyId = query.get('key_id');
-  const status = query.get('status');
-  return {
-    accountId,
-    ...(fromMs === undefined ? {} : { fromMs }),
-    ...(toMs === undefined ? {} : { toMs }),
-    ...(model === null ? {} : { model }),
-    ...(keyId === null ? {} : { keyId }),
-    ...(status === null ? {} : { status }),
-    ...(mode === null ? {} : { mode }),
-  };
-}
-
-/** Unix seconds, or a date such as 2026-11-23 or 2026-11-23T10:00:00Z. */
-function readTime(text: string | null, name: string): number | undefined {
-  if (text === null || text === '') return undefined;
-  const timeMs = /^\d{1,12}$/.test(text) ? Number(text) * 1000 : Date.parse(text);
-  if (!Number.isFinite(timeMs)) throw badQuery(name, 'Unix seconds, or a date such as 2026-11-23');
-  return timeMs;
-}
-
 function partsOf(running: Running): { readonly ledger: Running['ledger']; readonly nowMs: () => number } {
   return { ledger: running.ledger, nowMs: () => running.clock.nowMs() };
-}
-
-function badQuery(name: string, expected: string): Fault {
-  return new Fault('invalid_request', { fill: { detail: `The query parameter ${name} is ${expected}.` }, param: name });
 }

@@ -23,6 +23,7 @@ export { EventScanner } from './events.ts';
 export { QUIRKS } from './quirks.ts';
 export type { Quirks } from './quirks.ts';
 export { readChatRequest } from './request.ts';
+export { CHAT_SCHEMAS } from './schemas.ts';
 export { estimateTokens } from './measure.ts';
 export { toUpstream } from './outbound.ts';
 export { readTransport, readWhole } from './outcome.ts';

@@ -5,14 +5,14 @@ import { copyJson, copyMessage, newPrompt, promptTokens } from './prompt.ts';
 import type { PromptMeasure } from './prompt.ts';
 import type { ChatRequest, JsonObject, Routing } from './types.ts';
 
-const MODEL_CHARS_MAX = 256;
+export const MODEL_CHARS_MAX = 256;
 /** OpenAI's own limit of `n`; it keeps the tokens of one request countable. */
-const CHOICES_MAX = 128;
+export const CHOICES_MAX = 128;
 /** No answer is longer; it keeps the tokens of one request countable. */
 const TOKENS_MAX = 100_000_000;
 const SUFFIX = /^(.+):(auto|cheapest|fallback)$/;
 /** What may stand in an Authorization header. */
-const KEY_TEXT = /^[\x21-\x7e]{1,1024}$/;
+export const KEY_TEXT = /^[\x21-\x7e]{1,1024}$/;
 
 const OWN_FIELDS: ReadonlySet<string> = new Set(['routing', 'provider_key', '__proto__', 'constructor', 'prototype']);
 /** Fields that no model reads as text. A field that stands nowhere here is counted as part of the prompt. */
