@@ -19,15 +19,15 @@ export function createCredentials(parts: { readonly settings: Settings; readonly
   let opened: ReadonlyMap<string, string> = new Map();
   let names: ReadonlySet<string> = new Set(settings.providerKeys.keys());
   /** Requests that one turn of the event loop brings share one look: it is no older than they are. */
-  let look: Promise<ReadonlyMap<string, string>> | undefined;
-  const stored = (): Promise<ReadonlyMap<string, string>> => {
+  let look: Promise<ReadonlySet<string>> | undefined;
+  const looked = (): Promise<ReadonlySet<string>> => {
     if (look === undefined) {
       look = read();
       setImmediate(() => (look = undefined));
     }
     return look;
   };
-  const read = async (): Promise<ReadonlyMap<string, string>> => {
+  const read = async (): Promise<ReadonlySet<string>> => {
     const rows = await ledger.listProviderKeys();
     lookedMs = performance.now();
     let newest = '';
@@ -37,20 +37,17 @@ export function createCredentials(parts: { readonly settings: Settings; readonly
       stamp = newest;
       names = new Set([...settings.providerKeys.keys(), ...opened.keys()]);
     }
-    return opened;
+    return names;
   };
-  /** Every request asks for the providers before it asks for one's key: it needs no second look. */
-  const recent = async (): Promise<ReadonlyMap<string, string>> => (performance.now() - lookedMs < LOOK_MS ? opened : stored());
+  const known = (provider: string): Credential | undefined => {
+    const apiKey = opened.get(provider) ?? settings.providerKeys.get(provider);
+    const baseUrl = settings.catalog.providers.get(provider)?.baseUrl;
+    return apiKey === undefined || baseUrl === undefined ? undefined : { provider, baseUrl, apiKey };
+  };
   return {
-    operatorProviders: async () => {
-      await stored();
-      return names;
-    },
-    operator: async (provider): Promise<Credential | undefined> => {
-      const apiKey = (await recent()).get(provider) ?? settings.providerKeys.get(provider);
-      const baseUrl = settings.catalog.providers.get(provider)?.baseUrl;
-      return apiKey === undefined || baseUrl === undefined ? undefined : { provider, baseUrl, apiKey };
-    },
+    operatorProviders: looked,
+    // Every request asks for the providers before it asks for one's key: it needs no second look.
+    operator: (provider) => (performance.now() - lookedMs < LOOK_MS ? known(provider) : looked().then(() => known(provider))),
     registered: async (accountId, provider) => openByok({ ledger, vault: await parts.vault(), catalog: settings.catalog }, { accountId, provider }),
   };
 }

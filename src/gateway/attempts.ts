@@ -20,7 +20,9 @@ export interface Asking {
   readonly request: ChatRequest;
   readonly plan: Plan;
   /** The credential for a candidate's provider; undefined where it has gone meanwhile. */
-  readonly credential: (provider: string) => Promise<Credential | undefined>;
+  readonly credential: (provider: string) => Credential | undefined | Promise<Credential | undefined>;
+  /** The key that was sent last: what a provider says is told without it. */
+  readonly used: { secret: string };
   /** Present for streams. */
   readonly mouth: StreamMouth | undefined;
   /** The client is itself retrying: our retries do not start anew. */
@@ -91,6 +93,7 @@ async function attempt(asking: Asking, candidate: Candidate, leftMs: number): Pr
   const { routing, catalog } = running.settings;
   const credential = await asking.credential(candidate.provider);
   if (credential === undefined) return { kind: 'failed', failure: NO_KEY };
+  asking.used.secret = credential.apiKey;
   const dialect = catalog.providers.get(candidate.provider)?.dialect ?? 'openai';
   const maxTokens = hold.maxTokens === undefined ? undefined : Math.min(hold.maxTokens, candidate.model.maxOutput);
   const { body } = toUpstream(request, { model: candidate.model, dialect, maxTokens });

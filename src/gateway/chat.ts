@@ -39,17 +39,13 @@ export async function serveChat(running: Running, call: Call, owner: KeyOwner): 
 
     const booked: Booked = { running, call, hold, byok };
     const mouth = request.stream ? new StreamMouth(call, running.timing, headHeaders(billing, hold.balance, lease), () => running.clock.monotonicMs()) : undefined;
-    const used = { secret: '' };
     const asking: Asking = {
       booked,
       request,
       plan,
       mouth,
-      credential: async (provider) => {
-        const credential = await credentialFor(running, owner, choice, provider);
-        used.secret = credential?.apiKey ?? used.secret;
-        return credential;
-      },
+      credential: (provider) => credentialFor(running, owner, choice, provider),
+      used: { secret: '' },
       clientRetries: (retriesOf(call) ?? 0) > 0,
       traceparent: header(call, 'traceparent'),
     };
@@ -60,7 +56,7 @@ export async function serveChat(running: Running, call: Call, owner: KeyOwner): 
     return await guarded(booked, mouth, async () => {
       const asked = await askProviders(asking);
       running.metrics.attempted(asked.traces);
-      return conclude(asking, asked, billing, lease, used.secret);
+      return conclude(asking, asked, billing, lease);
     });
   } catch (cause) {
     if (!(cause instanceof Fault)) running.log.error('chat_failed', cause);
@@ -72,7 +68,7 @@ export async function serveChat(running: Running, call: Call, owner: KeyOwner): 
 }
 
 /** Settles or releases what asking came to, and tells the client. */
-async function conclude(asking: Asking, asked: Asked, billing: Billing, lease: Lease | undefined, secret: string): Promise<Answer | Streamed> {
+async function conclude(asking: Asking, asked: Asked, billing: Billing, lease: Lease | undefined): Promise<Answer | Streamed> {
   const { booked, request, plan, mouth } = asking;
   const { call, byok } = booked;
   const served: Served = { candidate: asked.candidate, attempts: asked.traces.length, firstByteMs: mouth?.firstByteMs };
@@ -100,7 +96,7 @@ async function conclude(asking: Asking, asked: Asked, billing: Billing, lease: L
     };
   }
   if (asked.kind === 'stream') throw new Error('a stream was answered to a request that asked for none');
-  const fault = refusalOf({ ...asked, provider: asked.candidate.provider }, request.model, plan, secret);
+  const fault = refusalOf({ ...asked, provider: asked.candidate.provider }, request.model, plan, asking.used.secret);
   if (mouth?.isOpen === true) {
     const ended = await failInBand(booked, mouth, served, fault);
     return { streamed: true, status: 200, chat: chatLine(asking, served, ended, undefined) };
@@ -170,7 +166,8 @@ async function planFor(running: Running, request: ChatRequest, owner: KeyOwner, 
   return plan;
 }
 
-async function credentialFor(running: Running, owner: KeyOwner, choice: ModeChoice, provider: string): Promise<Credential | undefined> {
+/** Where the operator's key was looked at a moment ago, it is there at once. */
+function credentialFor(running: Running, owner: KeyOwner, choice: ModeChoice, provider: string): Credential | undefined | Promise<Credential | undefined> {
   const { baseUrl } = running.settings.catalog.providers.get(provider) ?? {};
   if (choice.inlineKey !== undefined) return baseUrl === undefined ? undefined : { provider, baseUrl, apiKey: choice.inlineKey };
   if (choice.mode === 'byok') return running.credentials.registered(owner.accountId, provider);

@@ -1,5 +1,5 @@
 import { Fault } from '../faults.ts';
-import type { HoldRequest, KeyOwner } from '../ledger/index.ts';
+import type { HoldRequest, HoldResult, KeyOwner } from '../ledger/index.ts';
 import { ceilingFor, formatUsd, type Price, type Ppm, type UsdE8 } from '../money/index.ts';
 import type { Plan } from '../routing/index.ts';
 import type { ChatRequest } from '../wire/index.ts';
@@ -51,13 +51,13 @@ export async function takeHold(running: Running, call: Call, ask: {
   const sizings = plan.candidates.map(({ model }) => ({ price: model.price, maxOutput: model.maxOutput }));
   const wanted = request.maxTokens ?? Math.min(billing.defaultMaxTokens, Math.max(...sizings.map((sizing) => sizing.maxOutput)));
 
-  const first = await placeHold(running, call, ask, ceilingOf(sizings, request, wanted, rate));
+  const first = placed(await running.ledger.hold(holdOf(running, call, ask, ceilingOf(sizings, request, wanted, rate))));
   if (first.ok) return { maxTokens: standard ? wanted : undefined, free: first.free, balance: first.balance, rate };
 
   const affordable = standard ? tokensFor(sizings, request, first.available, rate) : 0;
   if (affordable >= Math.min(LEAST_TOKENS, wanted)) {
     const lowered = Math.min(affordable, wanted);
-    const second = await placeHold(running, call, ask, ceilingOf(sizings, request, lowered, rate));
+    const second = placed(await running.ledger.hold(holdOf(running, call, ask, ceilingOf(sizings, request, lowered, rate))));
     if (second.ok) return { maxTokens: lowered, free: second.free, balance: second.balance, rate };
   }
   const need = ceilingOf(sizings, request, Math.min(LEAST_TOKENS, wanted), rate);
@@ -66,10 +66,10 @@ export async function takeHold(running: Running, call: Call, ask: {
 
 type Placed = { readonly ok: true; readonly free: boolean; readonly balance: UsdE8 } | { readonly ok: false; readonly available: UsdE8 };
 
-async function placeHold(running: Running, call: Call, ask: { readonly owner: KeyOwner; readonly request: ChatRequest; readonly plan: Plan; readonly choice: ModeChoice }, ceiling: UsdE8): Promise<Placed> {
+function holdOf(running: Running, call: Call, ask: { readonly owner: KeyOwner; readonly request: ChatRequest; readonly plan: Plan; readonly choice: ModeChoice }, ceiling: UsdE8): HoldRequest {
   const { owner, request, plan, choice } = ask;
   const nowMs = running.clock.nowMs();
-  const hold: HoldRequest = {
+  return {
     id: call.id,
     accountId: owner.accountId,
     keyId: owner.keyId,
@@ -82,7 +82,9 @@ async function placeHold(running: Running, call: Call, ask: { readonly owner: Ke
     byok: choice.mode === 'byok' ? { month: utcMonth(nowMs), free: running.settings.billing.byokFreeRequests } : undefined,
     nowMs,
   };
-  const result = await running.ledger.hold(hold);
+}
+
+function placed(result: HoldResult): Placed {
   if (result.ok) return result;
   if (result.reason === 'account_inactive') throw inactive(result.status, result.frozen);
   return { ok: false, available: result.available };

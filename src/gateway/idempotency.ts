@@ -93,9 +93,12 @@ export class KeyedRuns {
  * client whose connection broke can come back to it.
  * @throws Fault `idempotency_conflict` (422): the key stands for another body, or its answer is gone.
  */
-export async function serveChatOnce(running: Running, call: Call, owner: KeyOwner): Promise<Answer | Streamed> {
+export function serveChatOnce(running: Running, call: Call, owner: KeyOwner): Promise<Answer | Streamed> {
   const key = call.req.headers['idempotency-key'];
-  if (typeof key !== 'string') return serveChat(running, call, owner);
+  return typeof key === 'string' ? serveKeyed(running, call, owner, key) : serveChat(running, call, owner);
+}
+
+async function serveKeyed(running: Running, call: Call, owner: KeyOwner, key: string): Promise<Answer | Streamed> {
   try {
     if (!/^[\x20-\x7e]+$/.test(key) || key.length > KEY_CHARS_MAX) throw new Fault('invalid_request', { fill: { detail: `An Idempotency-Key has 1 to ${KEY_CHARS_MAX} printable ASCII characters.` } });
     const body = await readJsonBytes(call.req, running.settings.limits);

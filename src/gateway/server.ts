@@ -33,9 +33,9 @@ export function createHttpSide(running: Running): HttpSide {
   const calls = new Set<UnderWay>();
   const hosts = knownHosts(running.settings);
   const take = (req: IncomingMessage, res: ServerResponse) => {
-    const interrupter = new Interrupter();
-    const one: UnderWay = { interrupter, done: serveToEnd(running, hosts, req, res, interrupter).finally(() => calls.delete(one)) };
+    const one: UnderWay = { interrupter: new Interrupter(), done: undefined };
     calls.add(one);
+    one.done = serveToEnd({ running, hosts, calls }, req, res, one);
   };
   const server = createServer(
     { maxHeaderSize: HEADER_BYTES, highWaterMark: BUFFER_BYTES, headersTimeout: Math.min(HEADERS_MS, running.timing.bodyMs - 1), requestTimeout: running.timing.bodyMs, keepAliveTimeout: KEEP_ALIVE_MS, connectionsCheckingInterval: 1_000, requireHostHeader: false },
@@ -58,17 +58,19 @@ export function createHttpSide(running: Running): HttpSide {
 interface UnderWay {
   readonly interrupter: Interrupter;
   /** Resolves when its answer has left and its books are closed; never rejects. */
-  readonly done: Promise<void>;
+  done: Promise<void> | undefined;
 }
 
 const NO_QUERY: Pick<URLSearchParams, 'get' | 'getAll' | 'has'> = new URLSearchParams();
 
-async function serveToEnd(running: Running, hosts: ReadonlySet<string> | undefined, req: IncomingMessage, res: ServerResponse, interrupter: Interrupter): Promise<void> {
+async function serveToEnd({ running, hosts, calls }: { readonly running: Running; readonly hosts: ReadonlySet<string> | undefined; readonly calls: Set<UnderWay> }, req: IncomingMessage, res: ServerResponse, one: UnderWay): Promise<void> {
   try {
-    await serve(running, hosts, req, res, interrupter);
+    await serve(running, hosts, req, res, one.interrupter);
   } catch (error) {
     running.log.error('answer_failed', error);
     res.destroy();
+  } finally {
+    calls.delete(one);
   }
 }
 

@@ -33,7 +33,8 @@ export interface Credential {
 export interface Credentials {
   /** Providers for which the operator has a key, afresh. */
   operatorProviders(): Promise<ReadonlySet<string>>;
-  operator(provider: string): Promise<Credential | undefined>;
+  /** At once where it was looked at a moment ago. */
+  operator(provider: string): Credential | undefined | Promise<Credential | undefined>;
   /** The account's registered key, newest first. @throws Fault where it cannot be unsealed. */
   registered(accountId: string, provider: string): Promise<Credential | undefined>;
 }
