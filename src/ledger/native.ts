@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
-import { loadAddon, openEmbeddedAddon } from '../embedded/index.ts';
+import { isEmbedded, loadAddon, openEmbeddedAddon } from '../embedded/index.ts';
 
 /** Threads inherit what is set under it when they are started. */
 const FILE = 'findtoken: file of better_sqlite3.node';
@@ -11,6 +11,7 @@ const FILE = 'findtoken: file of better_sqlite3.node';
  * process would release each other's file locks. Source: sqlite.org/howtocorrupt.html, section 2.2.1.
  */
 export function embeddedSqlite(): object | undefined {
+  if (!isEmbedded()) return undefined;
   const known = getEnvironmentData(FILE);
   if (typeof known === 'string') return loadAddon(known);
   const opened = openEmbeddedAddon('better_sqlite3.node');

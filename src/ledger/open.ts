@@ -33,11 +33,10 @@ function openInThread({ path }: OpenLedger, readonly: boolean): Ledger {
     assertMigrated(db, path);
     // As much a name of this life as a random one, and without the 2 ms that Node takes for its dice.
     const books = createBooks(lazily(db), `${process.pid}-${process.hrtime.bigint()}`);
-    const refuse = new LedgerError('ledger_read_only', `${path} was opened for reading only.`);
     const access: Access = {
       read: async (work) => guarded(db, () => work(books)),
       write: async (name, ...args) => {
-        if (readonly) throw refuse;
+        if (readonly) throw new LedgerError('ledger_read_only', `${path} was opened for reading only.`);
         return guarded(db, () => books.commit(() => perform(books, name, args)));
       },
       storage: () => storageOf(path, undefined, undefined),
