@@ -24,8 +24,16 @@ const FIXED = [NOTICES, 'ledger-worker.js', 'ledger-worker.js.map', 'program.jso
 /** A process started from the build before may still load one of its packages; a package to be published takes none of them along. */
 const STALE_AFTER_MS = ['pack', 'publish'].includes(process.env.npm_command) ? -1 : 10 * 60_000;
 
-/** How a source file loads a CommonJS package late. */
+/** How a source file loads a CommonJS package late, and how it asks where one lies. */
 const LATE = 'createRequire(import.meta.url)(';
+const WHERE = 'createRequire(import.meta.url).resolve(';
+
+/**
+ * SQLite's module is native and cannot be bundled, but the dozen files of JavaScript around it can: finding and reading them takes a
+ * tenth of a short command. They belong to their module, so those that are installed are used where they are of another version.
+ */
+const SQLITE = 'better-sqlite3';
+const SQLITE_SHELL = `module.exports = __fits(${JSON.stringify(createRequire(import.meta.url)(`${SQLITE}/package.json`).version)}) ? require('${SQLITE}') : __need('${SQLITE}')`;
 
 /** Packages that are texts of their own. Each short command does without any of them. */
 const PACKAGES = ['nodemailer', 'pino', 'stripe', 'undici', 'uqr', 'yaml'];
@@ -74,7 +82,7 @@ async function buildProgram() {
     entryNames: 'program-[hash]',
     format: 'esm',
     define: { ...define, 'import.meta.url': '__url' },
-    banner: { js: `(async (require, __vendor, __url, __exports) => { 'use strict'; const __need = require; ${LAZY}` },
+    banner: { js: `(async (require, __vendor, __fits, __url, __exports) => { 'use strict'; const __need = require; ${LAZY}` },
     footer: { js: '})' },
     plugins: [outside(exports), latePackages()],
   });
@@ -94,10 +102,12 @@ async function buildPackages() {
     build({
       ...common,
       stdin: { contents: screens, resolveDir: ROOT, sourcefile: 'entry.js' },
+      minify: true,
       entryNames: 'screens-[hash]',
       format: 'esm',
       define: { ...define, 'import.meta.url': "'file:///screens.js'" },
-      banner: { js: "(async (require, __module) => { 'use strict'; const __need = require;" },
+      // Ink's layout engine would fetch its own text, a data: address, and with that load all of Node's HTTP client; without it, it decodes it.
+      banner: { js: "(async (require, __module) => { 'use strict'; const __need = require, fetch = undefined;" },
       footer: { js: '})' },
       // Ink asks for it only under DEV=true, and it is not installed.
       plugins: [emptyModule('react-devtools-core'), builtIns()],
@@ -130,12 +140,15 @@ function outside(screens) {
   return {
     name: 'outside',
     setup(bundle) {
-      bundle.onResolve({ filter: /.*/ }, ({ path }) => {
-        if (isBuiltIn(path) || path === 'better-sqlite3' || path === 'keytar') return { path, namespace: 'needed' };
+      bundle.onResolve({ filter: /.*/ }, ({ path, namespace }) => {
+        if (path === SQLITE) return namespace === 'sqlite' ? { path: createRequire(import.meta.url).resolve(SQLITE) } : { path, namespace: 'sqlite' };
+        // What bindings does is done already where better-sqlite3's own files are not used.
+        if (isBuiltIn(path) || path === 'bindings' || path === 'keytar') return { path, namespace: 'needed' };
         if (PACKAGES.includes(path)) return { path, namespace: 'package' };
         return screens.has(path) ? { path, namespace: 'screen' } : undefined;
       });
       bundle.onLoad({ filter: /.*/, namespace: 'needed' }, ({ path }) => ({ contents: `module.exports = ${isBuiltIn(path) ? `__lazy(${JSON.stringify(path)}, ${JSON.stringify(namesOf(path))})` : `__need(${JSON.stringify(path)})`}` }));
+      bundle.onLoad({ filter: /.*/, namespace: 'sqlite' }, () => ({ contents: SQLITE_SHELL, resolveDir: ROOT }));
       bundle.onLoad({ filter: /.*/, namespace: 'package' }, ({ path }) => ({ contents: `module.exports = __vendor(${JSON.stringify(path)})` }));
       bundle.onLoad({ filter: /.*/, namespace: 'screen' }, ({ path }) => ({ contents: `export const { ${screens.get(path).join(', ')} } = (await __vendor('screens')).${SCREENS[path]};` }));
     },
@@ -162,7 +175,7 @@ function latePackages() {
     setup(bundle) {
       bundle.onLoad({ filter: /\/src\/.*\.ts$/ }, async ({ path }) => {
         const text = await readFile(path, 'utf8');
-        return text.includes(LATE) ? { contents: text.replaceAll(LATE, 'require('), loader: 'ts' } : undefined;
+        return text.includes(LATE) || text.includes(WHERE) ? { contents: text.replaceAll(LATE, 'require(').replaceAll(WHERE, 'require.resolve('), loader: 'ts' } : undefined;
       });
     },
   };
@@ -220,7 +233,7 @@ try {
   await writeNotices(built.flat());
   await writeManifest();
   await publish();
-  execFileSync(process.execPath, [join(ROOT, '.ci', 'code-cache.cjs')], { stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync(process.execPath, [join(ROOT, '.ci', 'code-cache.cjs')], { stdio: ['ignore', 'ignore', 'pipe'] });
   console.log(`build: the program in dist/ in ${Date.now() - startedMs} ms`);
 } catch (error) {
   // esbuild has already printed its own errors, each with file and line.

@@ -47,13 +47,27 @@ function vendor(name) {
   return vendors.get(name);
 }
 
+/**
+ * Whether better-sqlite3 is installed in the very version whose text the program bears, with its module where npm builds it.
+ * Where it is not, its own files look for what there is, and say what is missing.
+ */
+function fits(version) {
+  try {
+    require.resolve('better-sqlite3/build/Release/better_sqlite3.node');
+  } catch (error) {
+    if (error.code === 'MODULE_NOT_FOUND') return false;
+    throw error;
+  }
+  return require('better-sqlite3/package.json').version === version;
+}
+
 /** The program's exports; undefined where nothing was built. */
 async function program() {
   const list = read('program.json', 'utf8');
   if (list === undefined) return undefined;
   manifest = JSON.parse(list);
   const exported = {};
-  await load(manifest.program)(require, vendor, pathToFileURL(join(DIST, `${manifest.program}.js`)).href, exported);
+  await load(manifest.program)(require, vendor, fits, pathToFileURL(join(DIST, `${manifest.program}.js`)).href, exported);
   return exported;
 }
 

@@ -270,7 +270,7 @@ t.test('a table fits its terminal: columns go by their rank, then the widest is 
     { title: 'cost', text: ({ cost }) => cost, right: true },
   ];
   const rows = [{ name: '笔记本', note: 'a long note', cost: '0.1' }, { name: 'a\x1b[31mb\u202ec\n', note: '', cost: '12.34' }];
-  const at = (width: number | undefined, colour = false): Terminal => ({ width, colour, asks: false, stdin: process.stdin, stderr: process.stderr, print: () => undefined, note: () => undefined });
+  const at = (width: number | undefined, colour = false): Terminal => ({ width, colour, asks: false, stdin: process.stdin, stderr: process.stderr, print: () => undefined, write: () => undefined, note: () => undefined });
   t.equal(renderTable(rows, columns, at(60)), [
     'name                 note          cost',
     '笔记本               a long note    0.1',

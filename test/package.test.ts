@@ -67,6 +67,19 @@ t.test('with its dependencies it works from wherever it lies', async (t) => {
   t.match(run('accounts', 'create', 'ann@example.com'), { code: 0, out: /ann@example\.com/ });
 });
 
+t.test('the files around SQLite\u2019s module are those of its own version', async (t) => {
+  const installed = join(ROOT, 'node_modules', 'better-sqlite3');
+  const own = join(folder, 'node_modules', 'better-sqlite3');
+  rmSync(own);
+  mkdirSync(own);
+  for (const name of ['build', 'package.json']) symlinkSync(join(installed, name), join(own, name));
+  t.match(run('accounts', 'list'), { code: 0, out: /ann@example\.com/ }, 'of the version that the program bears, only the module is needed');
+  rmSync(join(own, 'package.json'));
+  writeFileSync(join(own, 'package.json'), JSON.stringify({ name: 'better-sqlite3', version: '12.999.0', main: 'own.js' }));
+  writeFileSync(join(own, 'own.js'), `console.log('its own files'); module.exports = require(${JSON.stringify(installed)});`);
+  t.match(run('accounts', 'list'), { code: 0, out: /^its own files\n[^]*ann@example\.com/ }, 'of another version, its own files are used');
+});
+
 t.test('compiled code is used where it fits, and missed nowhere', async (t) => {
   const caches = files.filter((name) => name.endsWith('.cache'));
   t.ok(caches.some((name) => /^dist\/program-\w+\.v/.test(name)), 'the build wrote it');

@@ -3,7 +3,7 @@ import type { Call, Given, Verb } from './command.ts';
 import { openContext } from './context.ts';
 import { EXIT, exitCodeOf, failureLine } from './failure.ts';
 import { runCommandLine } from './program.ts';
-import { openTerminal } from './terminal.ts';
+import { openTerminal, STDERR, writeAll } from './terminal.ts';
 
 /**
  * Runs one command line and sets the exit code: 0 done, 1 failed, 2 wrong usage, 3 not found, 130 interrupted.
@@ -13,11 +13,6 @@ import { openTerminal } from './terminal.ts';
 export async function main(argv: readonly string[]): Promise<void> {
   const interrupted = (): void => process.exit(EXIT.interrupted);
   process.once('SIGINT', interrupted);
-  // A reader that has seen enough (`| head`) is no failure.
-  process.stdout.on('error', (error) => {
-    if (!('code' in error) || error.code !== 'EPIPE') throw error;
-    process.exit(EXIT.done);
-  });
   const leaveSignals = (): void => void process.removeListener('SIGINT', interrupted);
   const run = async (verb: Verb, call: Omit<Call, 'context'>, globals: Given): Promise<void> => {
     const terminal = openTerminal(process, { colour: globals.flag('color') });
@@ -27,9 +22,15 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     await runCommandLine(argv, run);
   } catch (failure) {
-    process.stderr.write(`${failureLine(failure)}\n`);
+    // A reader that has seen enough (`| head`) is no failure.
+    if (isReaderGone(failure)) return;
+    writeAll(STDERR, `${failureLine(failure)}\n`);
     process.exitCode = exitCodeOf(failure);
   } finally {
     leaveSignals();
   }
+}
+
+function isReaderGone(failure: unknown): boolean {
+  return failure instanceof Error && 'code' in failure && failure.code === 'EPIPE' && 'syscall' in failure && failure.syscall === 'write';
 }

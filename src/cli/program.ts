@@ -33,6 +33,7 @@ import { STATUS } from './commands/status.ts';
 import { EXPORT } from './commands/export.ts';
 import { USAGE } from './commands/usage.ts';
 import { wrongUsage } from './failure.ts';
+import { STDOUT, writeAll } from './terminal.ts';
 import { GLOBAL_OPTIONS } from './tree/tree.ts';
 import { packageVersion } from './version.ts';
 
@@ -76,8 +77,9 @@ export async function runCommandLine(argv: readonly string[], run: Runner): Prom
   }
 }
 
-/** A line that begins with a command needs that command alone; every other one, such as a request for help or a slip, needs them all. */
+/** A line that begins with a command needs that command alone, a question for the version none; every other one, such as a request for help or a slip, needs them all. */
 function treeFor([, , first]: readonly string[]): readonly (Noun | Verb)[] {
+  if (first === '--version') return [];
   const named = COMMANDS.find((one) => nameOf(one) === first);
   return named === undefined ? COMMANDS : [named];
 }
@@ -90,11 +92,11 @@ function buildProgram(run: Runner, tree: readonly (Noun | Verb)[]): Command {
     .usage('<command> [options]')
     .configureHelp({ showGlobalOptions: true, subcommandTerm: (command) => [command.name(), ...command.registeredArguments.map(argumentText)].join(' ') })
     // Commander's own message is printed by nobody: `main` prints one line for every failure.
-    .configureOutput({ outputError: () => undefined })
+    .configureOutput({ outputError: () => undefined, writeOut: (text) => writeAll(STDOUT, text) })
     .exitOverride()
     .addHelpText('after', examplesText(ROOT_EXAMPLES));
   for (const { flags, about } of GLOBAL_OPTIONS) program.option(flags, about);
-  program.addHelpCommand(new Command('help').argument('[command]').description('print the help, or that of a command').helpGroup('Shell:'));
+  if (tree === COMMANDS) program.addHelpCommand(new Command('help').argument('[command]').description('print the help, or that of a command').helpGroup('Shell:'));
   for (const one of tree) {
     const heading = `${GROUPS.find(([, all]) => all.includes(one))?.[0] ?? ''}:`;
     if ('run' in one) {

@@ -1,5 +1,6 @@
-import { printableLines } from './printable.ts';
+import { fstatSync, statSync, writeSync } from 'node:fs';
 import { isatty, type ReadStream, type WriteStream } from 'node:tty';
+import { printableLines } from './printable.ts';
 
 /** Where a command reads and writes. Data goes to stdout, talk to stderr; each decides on its own whether it is a terminal. */
 export interface Terminal {
@@ -11,8 +12,10 @@ export interface Terminal {
   readonly asks: boolean;
   readonly stdin: ReadStream;
   readonly stderr: WriteStream;
-  /** Writes data, with a line end. */
+  /** Writes data, with a line end. @throws Error with the code EPIPE where nobody reads any more */
   print(text: string): void;
+  /** The same without a line end. */
+  write(text: string): void;
   /** Says something to a person, on stderr; what others wrote in it is made printable here. */
   note(text: string): void;
 }
@@ -24,20 +27,52 @@ const WIDTH_DEFAULT = 80;
  * that is no terminal never has any.
  */
 export function openTerminal(process: NodeJS.Process, wishes: { readonly colour: boolean }): Terminal {
-  const { stdout, stderr, env } = process;
+  const { env } = process;
   const plain = !wishes.colour || (env['NO_COLOR'] ?? '') !== '' || env['TERM'] === 'dumb';
+  const isShown = isTerminal(STDOUT);
   return {
-    width: stdout.isTTY ? (stdout.columns ?? WIDTH_DEFAULT) : undefined,
-    colour: stdout.isTTY && !plain,
+    width: isShown ? (process.stdout.columns ?? WIDTH_DEFAULT) : undefined,
+    colour: isShown && !plain,
     // Both are looked at by the few commands that ask: a short one would spend milliseconds on them.
     get asks() {
-      return isatty(0) && stderr.isTTY;
+      return isTerminal(STDIN) && isTerminal(STDERR);
     },
     get stdin() {
       return process.stdin;
     },
-    stderr,
-    print: (text) => void stdout.write(`${text}\n`),
-    note: (text) => void stderr.write(`${printableLines(text)}\n`),
+    get stderr() {
+      return process.stderr;
+    },
+    print: (text) => writeAll(STDOUT, `${text}\n`),
+    write: (text) => writeAll(STDOUT, text),
+    note: (text) => writeAll(STDERR, `${printableLines(text)}\n`),
   };
+}
+
+export const STDIN = 0;
+export const STDOUT = 1;
+export const STDERR = 2;
+const NOWHERE = '/dev/null';
+const PAUSE_MS = 2;
+
+/**
+ * Writes a text, all of it, before it returns. Node's own streams do the same, and take a short command several milliseconds to load.
+ * @throws Error as writeSync does, such as EPIPE; a reader that is slow is waited for
+ */
+export function writeAll(file: typeof STDOUT | typeof STDERR, text: string): void {
+  for (let rest = Buffer.from(text); rest.length > 0; ) {
+    try {
+      rest = rest.subarray(writeSync(file, rest));
+    } catch (error) {
+      // Whoever started this may have made its end of the pipe one that does not block, and it is full.
+      if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
+    }
+  }
+}
+
+/** Pipes, files and /dev/null are told apart without `node:tty`, which brings Node's sockets with it. */
+function isTerminal(file: number): boolean {
+  const found = fstatSync(file);
+  return found.isCharacterDevice() && found.rdev !== statSync(NOWHERE, { throwIfNoEntry: false })?.rdev && isatty(file);
 }

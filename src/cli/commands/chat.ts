@@ -31,15 +31,15 @@ async function chat({ context, args, given }: Call): Promise<void> {
     if (context.json) return;
     isMidLine = !text.endsWith('\n');
     // A model's lines stay lines; everything else in them that is no text is shown as an escape.
-    process.stdout.write(context.terminal.width === undefined ? text : printableLines(text));
+    context.terminal.write(context.terminal.width === undefined ? text : printableLines(text));
   };
   try {
     const answer = await talk({ url, key, model, message: given.needed('message'), signal: left.signal, onText });
     if (context.json) context.show(documentOf(answer), () => '');
-    endLine(isMidLine);
+    endLine(context, isMidLine);
     context.terminal.note(summaryOf(answer));
   } catch (error) {
-    endLine(isMidLine);
+    endLine(context, isMidLine);
     if (left.signal.aborted) throw new Refusal('interrupted.', EXIT.interrupted);
     throw error;
   } finally {
@@ -66,8 +66,8 @@ async function prepare(context: Context, books: Books): Promise<Prepared> {
 }
 
 /** Half an answer ends its line, too, before anything is said of it. */
-function endLine(isMidLine: boolean): void {
-  if (isMidLine) process.stdout.write('\n');
+function endLine(context: Context, isMidLine: boolean): void {
+  if (isMidLine) context.terminal.write('\n');
 }
 
 function summaryOf({ requestId, provider, model, usage, latencyMs }: Talk): string {
