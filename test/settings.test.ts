@@ -39,7 +39,7 @@ t.test('without a file the defaults serve', async (t) => {
   const settings = loadSettings(NOWHERE);
   t.same(comparable({ ...settings, catalog: { models: new Map(), providers: new Map(), equivalents: new Map() } }), {
     server: { host: '127.0.0.1', port: 8787, publicUrl: 'http://127.0.0.1:8787', workers: 1, hosts: [], corsOrigins: [], drainMs: 120_000, metrics: 'loopback' },
-    database: { path: '/home/ann/.local/share/findtoken/findtoken.db', anchors: '/home/ann/.local/state/findtoken' },
+    database: { path: '/home/ann/.local/share/findtoken/findtoken.db', anchors: '/home/ann/.local/state/findtoken', keepRequestsMs: Infinity },
     secrets: { masterKey: { kind: 'auto' } },
     billing: {
       usageFee: 55_000n, rechargeFee: 55_000n, minimumRecharge: 1_000_000_000n, byokFreeRequests: 1_000_000, byokFee: 50_000n,

@@ -9,6 +9,7 @@ import { watchDisk } from './disk-watch.ts';
 import type { DaemonLog } from './log.ts';
 import type { ReloadNews } from './reload.ts';
 import { openPostJobs } from './post.ts';
+import { openRetention } from './retention.ts';
 
 const PUBLISH_MS = 1_000;
 const PROBE_TIMEOUT_MS = 10_000;
@@ -18,6 +19,9 @@ const MAIL_MS = 5_000;
 const DISK_MS = 5_000;
 /** Idle accounts are looked at by the hour, so that none waits a day longer than it should. */
 const ACCOUNTS_MS = 3_600_000;
+
+/** Request rows grow too old by the hour as well. */
+const RETENTION_MS = 3_600_000;
 
 export interface JobParts {
   readonly settings: Settings;
@@ -37,22 +41,26 @@ export interface JobParts {
 export function startJobs(parts: JobParts): () => Promise<void> {
   const { settings, log } = parts;
   const post = openPostJobs(parts);
+  const retention = openRetention({ ...parts, keepRequestsMs: settings.database.keepRequestsMs });
   const lookAtDisk = watchDisk(parts);
   // A command that follows the welcome finds the daemon.
   publish(parts).catch((error: unknown) => log.error('job_publish_failed', error));
   // At the start too: payments may have come while nobody was here, and accounts have been idle for longer.
   settlePayments(parts).catch((error: unknown) => log.error('job_payments_failed', error));
   post.lookAfterAccounts().then(() => post.sendMail()).catch((error: unknown) => log.error('job_accounts_failed', error));
+  retention.run().catch((error: unknown) => log.error('job_retention_failed', error));
   const timers = [
     every(PUBLISH_MS, 'publish', () => publish(parts), log),
     every(settings.routing.healthIntervalMs, 'probe', () => probeProviders(parts), log),
     every(PAYMENTS_MS, 'payments', () => settlePayments(parts), log),
     every(MAIL_MS, 'mail', () => post.sendMail(), log),
     every(DISK_MS, 'disk', lookAtDisk, log),
+    every(RETENTION_MS, 'retention', () => retention.run(), log),
     every(ACCOUNTS_MS, 'accounts', () => post.lookAfterAccounts(), log),
   ];
   return async () => {
     timers.forEach((timer) => clearInterval(timer));
+    await retention.close();
     await post.close();
     await publish(parts, 0);
   };

@@ -54,8 +54,9 @@ const RULES: readonly Rule[] = [
   {
     rule: 'byok_counter', // the month's count is its BYOK requests but the released ones
     query: `SELECT a.id || ' ' || coalesce(c.month, n.month) AS subject, coalesce(n.requests, 0) AS expected, coalesce(c.requests, 0) AS found
-      FROM byok_counters c FULL JOIN (SELECT account, byok_month AS month, count(*) AS requests FROM requests
-        WHERE byok_month <> '' AND state <> 'released' GROUP BY 1, 2) n ON n.account = c.account AND n.month = c.month
+      FROM byok_counters c FULL JOIN (SELECT account, month, sum(requests) AS requests FROM (
+          SELECT account, byok_month AS month, 1 AS requests FROM requests WHERE byok_month <> '' AND state <> 'released'
+          UNION ALL SELECT account, byok_month, counted FROM removed_requests WHERE byok_month <> '') GROUP BY 1, 2) n ON n.account = c.account AND n.month = c.month
       JOIN accounts a ON a.no = coalesce(c.account, n.account) WHERE coalesce(n.requests, 0) <> coalesce(c.requests, 0)`,
   },
   rollupRule('rollup_minutes', 60_000),
@@ -87,33 +88,44 @@ export function createAuditBooks(db: Connection, breaks: (limit: number) => Audi
   };
 }
 
-/** A request's transfers are its row's columns, each from and to the right wallet, and no such transfer is without a request. */
+/**
+ * A request's transfers are its row's columns, each from and to the right wallet, and no such transfer is without a request: those whose
+ * rows were removed for their age add up to what those rows said. Of a shortfall's transfer only its row knew whose it was.
+ */
 function transferRules(): readonly Rule[] {
   const kinds = [
-    { kind: 'usage', column: 'provider_cost', path: 't.debit = r.account AND t.credit = 1' },
-    { kind: 'fee', column: 'fee', path: 't.debit = r.account AND t.credit = 2' },
-    { kind: 'shortfall', column: 'shortfall', path: 't.debit = 7 AND t.credit = 1' },
+    { kind: 'usage', column: 'provider_cost', path: 't.debit = r.account AND t.credit = 1', payer: 't.debit', owner: 'account' },
+    { kind: 'fee', column: 'fee', path: 't.debit = r.account AND t.credit = 2', payer: 't.debit', owner: 'account' },
+    { kind: 'shortfall', column: 'shortfall', path: 't.debit = 7 AND t.credit = 1', payer: '7', owner: '7' },
   ] as const;
-  return kinds.map(({ kind, column, path }) => ({
+  return kinds.map(({ kind, column, path, payer, owner }) => ({
     rule: `I6 ${kind}`,
     query: `SELECT r.id AS subject, r.${column} AS expected, coalesce(t.amount, 0) AS found FROM requests r
         LEFT JOIN transfers t ON t.kind = '${kind}' AND t.reference = r.id AND ${path} WHERE r.${column} <> coalesce(t.amount, 0)
       UNION ALL SELECT t.reference, 'a request', t.amount FROM transfers t
-        LEFT JOIN requests r ON r.id = t.reference WHERE t.kind = '${kind}' AND (r.id IS NULL OR NOT (${path}))`,
+        LEFT JOIN requests r ON r.id = t.reference WHERE t.kind = '${kind}'
+          AND (r.id IS NULL AND ${payer} NOT IN (SELECT ${owner} FROM removed_requests) OR r.id IS NOT NULL AND NOT (${path}))
+      UNION ALL SELECT w.name || ' (removed requests)', gone.amount, coalesce(kept.amount, 0)
+        FROM (SELECT ${owner} AS payer, sum(${column}) AS amount FROM removed_requests GROUP BY 1) gone
+        LEFT JOIN (SELECT ${payer} AS payer, sum(t.amount) AS amount FROM transfers t LEFT JOIN requests r ON r.id = t.reference
+          WHERE t.kind = '${kind}' AND r.id IS NULL GROUP BY 1) kept ON kept.payer = gone.payer
+        JOIN wallets w ON w.no = gone.payer WHERE gone.amount <> coalesce(kept.amount, 0)`,
   }));
 }
 
-/** A rollup's totals of an account and a day are those of the requests that ended in it. */
+/** A rollup's totals of an account and a day are those of the requests that ended in it, removed ones among them. */
 function rollupRule(table: 'rollup_minutes' | 'rollup_days', bucketMs: number): Rule {
   const bucketsADay = 86_400_000 / bucketMs;
   const figures = ['prompt_tokens', 'cached_tokens', 'completion_tokens', 'cost', 'provider_cost', 'fee', 'shortfall'];
+  const named = figures.join(', ');
   const sums = figures.map((name) => `sum(${name})`).join(` || ' ' || `);
   return {
     rule: table,
     query: `SELECT a.id || ' ' || date(coalesce(n.day, k.day) * 86400, 'unixepoch') AS subject, coalesce(n.figures, 'nothing') AS expected,
         coalesce(k.figures, 'nothing') AS found
-      FROM (SELECT account, ended_ms / 86400000 AS day,
-          count(*) || ' ' || sum(status NOT IN ('ok', 'aborted')) || ' ' || ${sums} AS figures FROM requests WHERE state <> 'open' GROUP BY 1, 2) n
+      FROM (SELECT account, day, sum(requests) || ' ' || sum(errors) || ' ' || ${sums} AS figures FROM (
+          SELECT account, ended_ms / 86400000 AS day, 1 AS requests, status NOT IN ('ok', 'aborted') AS errors, ${named} FROM requests WHERE state <> 'open'
+          UNION ALL SELECT account, day, requests, errors, ${named} FROM removed_requests) GROUP BY 1, 2) n
       FULL JOIN (SELECT account, bucket / ${bucketsADay} AS day,
           sum(requests) || ' ' || sum(errors) || ' ' || ${sums} AS figures FROM ${table} GROUP BY 1, 2) k
         ON k.account = n.account AND k.day = n.day

@@ -14,6 +14,7 @@ import { createMinuteBooks } from './minutes.ts';
 import { createNoteBooks } from './notes.ts';
 import { createOutboxBooks } from './outbox.ts';
 import { createRechargeBooks } from './recharges.ts';
+import { createRetentionBooks } from './retention.ts';
 import { createSealedBooks, type SealedBooks } from './sealed.ts';
 import { createTransferBooks } from './transfers.ts';
 import type { Ledger } from './types.ts';
@@ -71,6 +72,7 @@ export function createBooks(db: Connection, boot: string): Books {
     ...createActivationBooks(db, { accounts, keys, outbox: { queueMail } }),
     ...createExpiryBooks(db, { batch, transfers: { record }, outbox: { queueMail } }),
     ...createHistoryBooks(db),
+    ...createRetentionBooks(db),
     ...createUsageBooks(db),
     ...createMinuteBooks(db),
     ...createSealedBooks(db, notes.setNote),

@@ -49,6 +49,7 @@ export function createDoor({ read, write, storage, close, failed }: Access): Led
 
     listRequests: (filter, page) => read((books) => books.listRequests(filter, page)),
     requestsSince: (cursor, filter, limit) => read((books) => books.requestsSince(cursor, filter, limit)),
+    removeRequests: (wish) => write('removeRequests', wish),
     findRequest: (id) => read((books) => books.findRequest(id)),
     usageTotals: (by, span) => read((books) => books.usageTotals(by, span)),
     usageByMinute: (span) => read((books) => books.usageByMinute(span)),

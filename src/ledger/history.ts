@@ -80,7 +80,7 @@ export function createHistoryBooks(db: Connection): HistoryBooks {
 }
 
 /** The first row number whose row was made at or after a time, found by halving: some 25 look-ups at ten million rows. */
-function seqByTime(db: Connection): (ms: number) => bigint {
+export function seqByTime(db: Connection): (ms: number) => bigint {
   const last = db.prepare('SELECT coalesce(max(seq), 0) FROM requests').pluck();
   const from = db.prepare('SELECT created_ms FROM requests WHERE seq >= ? ORDER BY seq LIMIT 1').pluck();
   return (ms) => {

@@ -4,6 +4,7 @@ import { CHAIN_TABLES } from './chain.ts';
 import { IDEMPOTENCY_TABLES } from './idempotency.ts';
 import { LIFE_TABLES } from './life-schema.ts';
 import { RECHARGE_TABLES } from './recharge-schema.ts';
+import { RETENTION_TABLES } from './retention.ts';
 
 /**
  * The books' shape, one string a version, each applied in one transaction. Append; never edit one that was released.
@@ -160,6 +161,7 @@ ${rollup('rollup_days')}
   IDEMPOTENCY_TABLES,
   LIFE_TABLES,
   CHAIN_TABLES,
+  RETENTION_TABLES,
 ];
 
 /**

@@ -56,6 +56,11 @@ export interface Ledger extends RechargeLedger, LifeLedger {
   /** Requests that ended after the cursor, in the order of ending, for `logs --follow`. Without a cursor: no rows, and the cursor of now. */
   requestsSince(cursor: string | undefined, filter: RequestFilter, limit: number): Promise<{ readonly rows: readonly RequestRow[]; readonly cursor: string }>;
   findRequest(id: string): Promise<RequestRow | undefined>;
+  /**
+   * Removes ended requests that were begun and ended before a moment, in one transaction that looks at `most` rows: `removed` of them are
+   * gone, and `next` says where to go on; undefined: nothing is left. Holds, transfers and totals stay, and so does the newest row.
+   */
+  removeRequests(wish: { readonly beforeMs: number; readonly most: number; readonly after?: string }): Promise<{ readonly removed: number; readonly next: string | undefined }>;
   usageTotals(by: UsageGrouping, span: { readonly accountId?: string; readonly fromMs: number; readonly toMs: number }): Promise<readonly UsageTotals[]>;
   /** Minutes in which nothing ended are left out; a minute that the span only touches counts whole. Oldest first. */
   usageByMinute(span: { readonly fromMs: number; readonly toMs: number }): Promise<readonly MinuteTotals[]>;

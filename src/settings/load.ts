@@ -80,7 +80,7 @@ function build(take: Take): Omit<Settings, 'file' | 'catalog' | 'providerKeys' |
       drainMs: take('server.drain'),
       metrics: take('server.metrics'),
     },
-    database: { path: take('database.path'), anchors: take('database.anchors') },
+    database: { path: take('database.path'), anchors: take('database.anchors'), keepRequestsMs: take('database.keep_requests') },
     secrets: { masterKey: take('secrets.master_key') },
     billing: {
       usageFee: take('billing.usage_fee'),

@@ -55,6 +55,21 @@ export function duration(leastMs: number, mostMs: number): Reader<number> {
   };
 }
 
+const DAY_MS = 86_400_000;
+/** More than any claim of a client on its request's row: an `Idempotency-Key` stands for a day. */
+const KEEPING_DAYS = { least: 7, most: 36_500 } as const;
+
+/** `forever`, which is Infinity, or days such as `400d`, in milliseconds. */
+export const keeping: Reader<number> = {
+  expects: `forever, or days from ${KEEPING_DAYS.least}d to ${KEEPING_DAYS.most}d`,
+  read: (written) => {
+    if (written === 'forever') return Infinity;
+    const match = typeof written === 'string' ? /^(\d{1,5})\s*d$/.exec(written.trim()) : null;
+    const days = Number(match?.[1] ?? NaN);
+    return days >= KEEPING_DAYS.least && days <= KEEPING_DAYS.most ? days * DAY_MS : undefined;
+  },
+};
+
 function spell(ms: number): string {
   const [unit, size] = Object.entries(UNITS_MS).findLast(([, size]) => ms % size === 0 && ms >= size) ?? ['s', 1_000];
   return `${ms / size}${unit}`;

@@ -26,8 +26,13 @@ export interface Settings {
     /** Who may read `/metrics`. */
     readonly metrics: 'loopback' | 'open' | 'off';
   };
-  /** `anchors`: the folder of the file that notes the head of the books. */
-  readonly database: { readonly path: string; readonly anchors: string };
+  readonly database: {
+    readonly path: string;
+    /** The folder of the file that notes the head of the books. */
+    readonly anchors: string;
+    /** How long a request's row stays after its end; Infinity: for ever. */
+    readonly keepRequestsMs: number;
+  };
   readonly secrets: { readonly masterKey: MasterKeySource };
   readonly billing: {
     readonly usageFee: Ppm;
