@@ -3,12 +3,11 @@
 import { openLedger as openReal } from '../../src/ledger/open.ts';
 import type { Ledger, OpenLedger, Receipt, RequestEnd, Settlement } from '../../src/ledger/types.ts';
 
-export { backupLedger, restoreLedger } from '../../src/ledger/backup.ts';
-export { inspectLedger, sqliteVersion } from '../../src/ledger/inspect.ts';
-export { LedgerError } from '../../src/ledger/errors.ts';
+export * from '../../src/ledger/index.ts';
 
 const BALANCE = 10_000_000_000_000_000n;
 
+/** In the place of the real one of this name, which the line above would hand on. */
 export async function openLedger(options: OpenLedger): Promise<Ledger> {
   const real = await openReal(options);
   if (options.as !== 'daemon') return real;

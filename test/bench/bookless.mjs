@@ -35,6 +35,6 @@ export async function bundle(folder, name, contents, plugins = []) {
 const standIn = {
   name: 'stand-in',
   setup(bundling) {
-    bundling.onResolve({ filter: /ledger\/index\.ts$/ }, ({ importer }) => (importer.includes('/src/ledger/') ? undefined : { path: STAND_IN }));
+    bundling.onResolve({ filter: /ledger\/index\.ts$/ }, ({ importer }) => (importer === STAND_IN || importer.includes('/src/ledger/') ? undefined : { path: STAND_IN }));
   },
 };

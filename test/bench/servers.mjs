@@ -78,18 +78,18 @@ const STARTS = {
 
 /**
  * findtoken as an operator has it, but for limits that a load would reach.
- * @param {{name: string, program?: string, server?: string, profiles?: string, yaml?: object}} how `server`: the program that serves,
+ * @param {{name: string, program?: string, server?: string, profiles?: string, flags?: string[], yaml?: object}} how `server`: the program that serves,
  *   where it is another than the one that makes the account; `yaml`: sections of the configuration laid over the bench's own
  */
-export async function startFindtoken(rig, port, origins, { name, program = PROGRAM, server = program, profiles, yaml = {} }) {
+export async function startFindtoken(rig, port, origins, { name, program = PROGRAM, server = program, profiles, flags, yaml = {} }) {
   const home = await furnish(rig, port, origins, { name, program, yaml });
-  const again = () => serve(rig, { ...home, name, server, profiles });
+  const again = () => serve(rig, { ...home, name, server, profiles, flags });
   return { name, port, pid: await again(), paths: OWN_PATHS, headers: () => home.headers, audit: () => home.command('audit'), database: home.database, serve: again };
 }
 
 /** Starts the daemon of a home that `furnish` made and returns its process id. */
-export async function serve(rig, { name = 'findtoken', config, port, server = PROGRAM, profiles }) {
-  const profiling = profiles === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profiles];
+export async function serve(rig, { name = 'findtoken', config, port, server = PROGRAM, profiles, flags = [] }) {
+  const profiling = [...flags, ...(profiles === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profiles])];
   return rig.start({ name, core: rig.serverCore, command: process.execPath, args: [...profiling, server, 'serve', '--config', config], port });
 }
 
