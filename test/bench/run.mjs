@@ -75,7 +75,7 @@ async function main() {
     }
     for (const { name, audit } of fleet) if (audit !== undefined && name !== 'bookless') say(`\n${name} audit: ${await audit().then((text) => text.trim().split('\n').at(-1), (error) => `FAILED, ${error.message}`)}`);
     const reached = verdicts(measures);
-    say(`\n${targetTable(reached)}`);
+    if (reached.length > 0) say(`\n${targetTable(reached)}`);
     if (given.write !== undefined) writePage(given.write, { notes, lines: said, targets: targetTable(reached) });
     if (given.json) console.log(JSON.stringify(suites.map(({ kind, connections, rows, measures: some }) => ({ kind, connections, rows, measures: some }))));
     return bad === 0 && (plan.isQuick || reached.every(isMet));
