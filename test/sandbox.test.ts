@@ -4,6 +4,7 @@ import { parseCatalog } from '../src/catalog/index.ts';
 import { createSandbox, SANDBOX_CATALOG } from '../src/sandbox/index.ts';
 import type { Attempt, Reply, StreamRead } from '../src/upstream/index.ts';
 import { estimateTokens } from '../src/wire/index.ts';
+import { singly } from './support/wire.ts';
 
 /** A sandbox whose clock goes only where it sleeps. */
 function rehearsal() {
@@ -41,7 +42,7 @@ async function played(reply: Reply): Promise<{ readonly reads: readonly StreamRe
     const read = await reply.stream.read();
     if (read.kind !== 'events') return { reads, data, chunks: data.filter((text) => text !== '[DONE]').map((text) => JSON.parse(text) as Chunk), end: read };
     reads.push(read);
-    data.push(...read.events.map((event) => event.data));
+    data.push(...singly(read.events).map((event) => event.data));
   }
 }
 

@@ -16,6 +16,7 @@ import type { Attempt, EventStream, Reply } from '../src/upstream/index.ts';
 import { cutAfter, drip, hang, isRecord, json, pause, raw, resetBeforeHead, sse, startProvider } from './support/provider.ts';
 import type { Answer, FakeProvider } from './support/provider.ts';
 import { SIMULATED, startSimulator } from './support/simulators.ts';
+import { singly } from './support/wire.ts';
 
 const upstream = createUpstream({ userAgent: 'findtoken-test/1', maxBodyBytes: 1_000_000, maxEventChars: 200_000, connectTimeoutMs: 700 });
 t.teardown(() => upstream.close());
@@ -35,7 +36,7 @@ async function drained(stream: EventStream): Promise<{ readonly texts: readonly 
   const texts: string[] = [];
   for (;;) {
     const read = await stream.read();
-    if (read.kind === 'events') texts.push(...read.events.map((event) => event.data));
+    if (read.kind === 'events') texts.push(...singly(read.events).map((event) => event.data));
     else return { texts, end: read.kind === 'end' ? 'end' : `failed ${read.failure}` };
   }
 }
@@ -262,7 +263,7 @@ t.test('events reach the reader whole, however the bytes are cut', async (t) => 
     const reply = await sendTo(provider.url);
     if (reply.kind !== 'stream') return t.fail(reply.kind);
     const events = [];
-    for (let read = await reply.stream.read(); read.kind === 'events'; read = await reply.stream.read()) events.push(...read.events);
+    for (let read = await reply.stream.read(); read.kind === 'events'; read = await reply.stream.read()) events.push(...singly(read.events));
     t.same(events, expected);
   });
   t.test('a byte a socket write', async (t) => {
@@ -283,7 +284,7 @@ t.test('events of one socket read come joined', async (t) => {
   const reply = await sendTo(provider.url);
   if (reply.kind !== 'stream') return t.fail(reply.kind);
   const first = await reply.stream.read();
-  t.equal(first.kind === 'events' && first.events.length, 50);
+  t.equal(first.kind === 'events' && singly(first.events).length, 50);
   t.same(await reply.stream.read(), { kind: 'end' });
   t.same(await reply.stream.read(), { kind: 'end' }, 'after the end there is nothing more');
 });
@@ -313,7 +314,7 @@ t.test('a reader that stops holds the provider back, and loses nothing', async (
   let read = 0;
   for (let turn = 0; turn < 3; turn += 1) {
     const got = await reply.stream.read();
-    if (got.kind === 'events') read += got.events.length;
+    if (got.kind === 'events') read += singly(got.events).length;
   }
   await pause(300);
   const writtenWhileIdle = written;
@@ -321,7 +322,7 @@ t.test('a reader that stops holds the provider back, and loses nothing', async (
   await pause(300);
   t.equal(written, writtenWhileIdle, 'nothing more is taken, and a slow reader is not the provider being silent');
   for (let got = await reply.stream.read(); ; got = await reply.stream.read()) {
-    if (got.kind === 'events') read += got.events.length;
+    if (got.kind === 'events') read += singly(got.events).length;
     else { t.same(got, { kind: 'end' }); break; }
   }
   t.equal(read, written / event.length);

@@ -1,7 +1,7 @@
 import type { AttemptTrace } from '../faults.ts';
 import { healthEvent, nextStep, type Candidate, type Plan, type RetryRules, type Step, type Trail } from '../routing/index.ts';
 import type { EventStream, Reply } from '../upstream/index.ts';
-import { openAnswer, readTransport, readWhole, simulateAnswer, toUpstream, type AnswerStream, type ChatRequest, type Failure, type WholeAnswer } from '../wire/index.ts';
+import { openAnswer, readTransport, readWhole, simulateAnswer, toUpstream, type AnswerStream, type ChatRequest, type Failure, type Outgoing, type WholeAnswer } from '../wire/index.ts';
 import type { StreamMouth } from './mouth.ts';
 import type { Booked } from './settle.ts';
 import type { Credential } from './types.ts';
@@ -9,8 +9,8 @@ import type { Credential } from './types.ts';
 /** How asking the providers of a plan in turn ended. */
 export type Asked =
   | { readonly kind: 'whole'; readonly candidate: Candidate; readonly traces: readonly AttemptTrace[]; readonly answer: WholeAnswer }
-  /** `stream` is undefined where a whole answer is told as a stream. `ready`: events that have come already. */
-  | { readonly kind: 'stream'; readonly candidate: Candidate; readonly traces: readonly AttemptTrace[]; readonly stream: EventStream | undefined; readonly answer: AnswerStream; readonly ready: readonly string[] }
+  /** `stream` is undefined where a whole answer is told as a stream. `ready`: events that have come already; who sends them empties the list. */
+  | { readonly kind: 'stream'; readonly candidate: Candidate; readonly traces: readonly AttemptTrace[]; readonly stream: EventStream | undefined; readonly answer: AnswerStream; readonly ready: Outgoing[] }
   | { readonly kind: 'failed'; readonly candidate: Candidate; readonly traces: readonly AttemptTrace[]; readonly failure: Failure; readonly refused: boolean }
   /** The client is gone. `inFlight`: a provider was working on it. */
   | { readonly kind: 'hung-up'; readonly candidate: Candidate; readonly traces: readonly AttemptTrace[]; readonly inFlight: boolean };
@@ -33,7 +33,7 @@ export interface Asking {
 type Attempted =
   | { readonly kind: 'failed'; readonly failure: Failure }
   | { readonly kind: 'whole'; readonly answer: WholeAnswer }
-  | { readonly kind: 'stream'; readonly stream: EventStream | undefined; readonly answer: AnswerStream; readonly ready: readonly string[] };
+  | { readonly kind: 'stream'; readonly stream: EventStream | undefined; readonly answer: AnswerStream; readonly ready: Outgoing[] };
 
 /**
  * The attempt loop, one for streams and whole answers: send, classify, let `routing` decide, wait or move on.
@@ -131,7 +131,7 @@ function readReply(asking: Asking, candidate: Candidate, dialect: string, reply:
     if (read.kind === 'failed') return { kind: 'failed', failure: read };
     if (!request.stream) return { kind: 'whole', answer: read.answer };
     const { chunks, stream: answer } = simulateAnswer(read.answer, target);
-    return { kind: 'stream', stream: undefined, answer, ready: chunks };
+    return { kind: 'stream', stream: undefined, answer, ready: [...chunks] };
   }
   if (!request.stream) {
     reply.stream.abort();
@@ -150,7 +150,7 @@ async function timedFirstWords(booked: Booked, stream: EventStream, answer: Answ
 
 /** Reads a stream until something of the answer has come: until then another provider may still take over. */
 async function firstWords(stream: EventStream, answer: AnswerStream): Promise<Attempted> {
-  const ready: string[] = [];
+  const ready: Outgoing[] = [];
   for (;;) {
     const read = await stream.read();
     if (read.kind === 'failed') return { kind: 'failed', failure: readTransport(read.failure, true) };

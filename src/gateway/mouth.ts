@@ -1,6 +1,7 @@
 import type { Candidate } from '../routing/index.ts';
 import { formatUsd, type UsdE8 } from '../money/index.ts';
 import type { Envelope } from '../faults.ts';
+import type { Outgoing } from '../wire/index.ts';
 import { commonHeaders, drained } from './send.ts';
 import type { Call, Timing } from './types.ts';
 
@@ -46,12 +47,12 @@ export class StreamMouth {
     this.#servingHeaders = servingHeaders(candidate, attempt);
   }
 
-  /** Sends events, each a JSON text, in one write. False when the client is gone or has stopped reading. */
-  async write(events: readonly string[]): Promise<boolean> {
+  /** Sends events in one write. False when the client is gone or has stopped reading; a promise only where that is not known at once. */
+  write(events: readonly Outgoing[]): boolean | Promise<boolean> {
     if (events.length === 0) return !this.#call.signal.aborted;
     this.#open();
     this.#firstByteMs ??= this.#nowMs();
-    const flows = this.#call.res.write(frame(events));
+    const flows = this.#call.res.write(frame(events), 'latin1');
     this.#silence.refresh();
     return flows ? !this.#call.signal.aborted : drained(this.#call.res, this.#timing.writeStallMs, this.#call.signal);
   }
@@ -63,7 +64,7 @@ export class StreamMouth {
     if (res.destroyed) return;
     this.#open();
     const shown = formatUsd(cost);
-    res.write(`${frame(events)}: x-findtoken-cost ${shown}\n\ndata: [DONE]\n\n`);
+    res.write(`${frame(events)}: x-findtoken-cost ${shown}\n\ndata: [DONE]\n\n`, 'latin1');
     res.addTrailers({ 'X-FindToken-Cost': shown, ...(balance === undefined ? {} : { 'X-FindToken-Balance': formatUsd(balance) }) });
     res.end();
   }
@@ -73,7 +74,7 @@ export class StreamMouth {
     clearTimeout(this.#silence);
     const { res } = this.#call;
     if (res.destroyed) return;
-    res.write(frame([JSON.stringify(envelope)]));
+    res.write(frame([JSON.stringify(envelope)]), 'latin1');
     res.addTrailers({ 'X-FindToken-Cost': '0.00', ...(balance === undefined ? {} : { 'X-FindToken-Balance': formatUsd(balance) }) });
     res.end();
   }
@@ -101,7 +102,7 @@ export class StreamMouth {
     if (res.destroyed || res.writableEnded) return;
     if (!res.writableNeedDrain) {
       this.#open();
-      res.write(': keep-alive\n\n');
+      res.write(': keep-alive\n\n', 'latin1');
     }
     this.#silence.refresh();
   }
@@ -116,8 +117,13 @@ export function servingHeaders(candidate: Candidate, attempts: number): Record<s
   };
 }
 
-function frame(events: readonly string[]): string {
-  let text = '';
-  for (const event of events) text += `data: ${event}\n\n`;
-  return text;
+/** Events as bytes, one character a byte: what passed through untouched need not be encoded, and the rest is mostly ASCII. */
+function frame(events: readonly Outgoing[]): string {
+  let bytes = '';
+  for (const event of events) bytes += typeof event === 'string' ? `data: ${utf8(event)}\n\n` : event.bytes;
+  return bytes;
+}
+
+function utf8(text: string): string {
+  return Buffer.byteLength(text) === text.length ? text : Buffer.from(text).toString('latin1');
 }

@@ -2,7 +2,7 @@ import { Fault, toEnvelope, type AttemptTrace } from '../faults.ts';
 import type { Receipt } from '../ledger/index.ts';
 import { usdNumber } from '../money/index.ts';
 import type { StreamRead } from '../upstream/index.ts';
-import { readTransport, type ChatRequest, type Failure, type Usage } from '../wire/index.ts';
+import { readTransport, type ChatRequest, type Failure, type Outgoing, type Usage } from '../wire/index.ts';
 import type { Asked } from './attempts.ts';
 import type { StreamMouth } from './mouth.ts';
 import { STOPPING } from './send.ts';
@@ -69,9 +69,12 @@ async function relay(booked: Booked, asked: Streaming, mouth: StreamMouth, onPro
   const { running, call } = booked;
   const { stream, answer } = asked;
   let progressMs = running.clock.monotonicMs();
-  let ready: readonly string[] = asked.ready;
+  let ready: readonly Outgoing[] = asked.ready.splice(0);
   for (;;) {
-    if (!(await mouth.write(ready))) return 'gone';
+    const flows = mouth.write(ready);
+    // A stream may be silent for long: what has left is not kept meanwhile.
+    ready = [];
+    if (flows !== true && !(await flows)) return 'gone';
     if (answer.failure !== undefined) return answer.failure;
     if (answer.done || stream === undefined) return 'whole';
     const nowMs = running.clock.monotonicMs();

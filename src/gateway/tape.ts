@@ -42,7 +42,7 @@ export class Tape implements Outlet {
     this.opened = new Promise((resolve) => (this.#open = resolve));
   }
 
-  /** Characters written so far; undefined where the beginning is forgotten. */
+  /** Bytes written so far; undefined where the beginning is forgotten. */
   get keptSize(): number | undefined {
     return this.#isForgetful ? undefined : this.#size;
   }
@@ -58,9 +58,9 @@ export class Tape implements Outlet {
     this.#open();
   }
 
-  write(text: string): boolean {
-    this.#parts.push(text);
-    this.#size += text.length;
+  write(bytes: string): boolean {
+    this.#parts.push(bytes);
+    this.#size += bytes.length;
     if (this.#size > KEPT_MAX) this.#isForgetful = true;
     this.#changed.next();
     return !this.#isAhead();
@@ -99,7 +99,7 @@ export class Tape implements Outlet {
           listener.taken += part.length;
           this.#moved();
           if (isOver && part === COMMENT) continue;
-          if (!call.res.write(part) && !(await drained(call.res, timing.writeStallMs, call.signal))) return false;
+          if (!call.res.write(part, 'latin1') && !(await drained(call.res, timing.writeStallMs, call.signal))) return false;
         } else if (this.writableEnded) {
           call.res.addTrailers(this.#trailers);
           call.res.end();

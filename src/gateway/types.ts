@@ -158,8 +158,8 @@ export interface Outlet {
   readonly writableEnded: boolean;
   readonly writableNeedDrain: boolean;
   writeHead(status: number, headers: OutgoingHttpHeaders): unknown;
-  /** False when no more should be written before `drain`. */
-  write(text: string): boolean;
+  /** Takes text of one character a byte. False when no more should be written before `drain`. */
+  write(bytes: string, encoding: 'latin1'): boolean;
   addTrailers(trailers: OutgoingHttpHeaders): void;
   end(body?: string): unknown;
   on(event: 'drain', listener: () => void): unknown;

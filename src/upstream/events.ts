@@ -1,7 +1,5 @@
-import { StringDecoder } from 'node:string_decoder';
-
-import { EventScanner } from '../wire/index.ts';
-import type { SseEvent, TransportFailure } from '../wire/index.ts';
+import type { EventBlock, SseEvent, TransportFailure } from '../wire/index.ts';
+import { Intake } from './intake.ts';
 import type { EventStream, StreamRead } from './types.ts';
 
 /** Undelivered event text beyond which the provider is held back, in characters. */
@@ -21,10 +19,9 @@ export interface Flow {
  */
 export class EventQueue implements EventStream {
   readonly #flow: Flow;
-  readonly #decoder = new StringDecoder('utf8');
-  readonly #scanner: EventScanner;
+  readonly #intake: Intake;
   readonly #maxQueuedChars: number;
-  #events: SseEvent[] = [];
+  #events: (SseEvent | EventBlock)[] = [];
   #queuedChars = 0;
   #paused = false;
   #ending: StreamRead | undefined;
@@ -40,7 +37,7 @@ export class EventQueue implements EventStream {
 
   constructor(flow: Flow, caps: { readonly maxEventChars: number; readonly maxQueuedChars: number }) {
     this.#flow = flow;
-    this.#scanner = new EventScanner({ maxEventChars: caps.maxEventChars });
+    this.#intake = new Intake(caps.maxEventChars);
     this.#maxQueuedChars = caps.maxQueuedChars;
   }
 
@@ -54,7 +51,7 @@ export class EventQueue implements EventStream {
    * @throws RangeError when an event passes its cap, or what is undelivered passes its own because the connection cannot be held back.
    */
   write(bytes: Buffer): boolean {
-    const events = this.#scanner.push(this.#decoder.write(bytes));
+    const events = this.#intake.push(bytes);
     if (events.length === 0) return false;
     this.#enqueue(events);
     return true;
@@ -65,9 +62,7 @@ export class EventQueue implements EventStream {
    * @throws RangeError when the last event passes its cap.
    */
   end(): void {
-    const tail = this.#decoder.end();
-    if (tail !== '') this.#enqueue(this.#scanner.push(tail));
-    this.#enqueue(this.#scanner.end());
+    this.#enqueue(this.#intake.end());
     this.#finish({ kind: 'end' });
   }
 
@@ -95,10 +90,10 @@ export class EventQueue implements EventStream {
     this.#flow.drop();
   }
 
-  #enqueue(events: readonly SseEvent[]): void {
+  #enqueue(events: readonly (SseEvent | EventBlock)[]): void {
     for (const event of events) {
       this.#events.push(event);
-      this.#queuedChars += event.data.length + event.name.length;
+      this.#queuedChars += 'bytes' in event ? event.bytes.length : event.data.length + event.name.length;
     }
     if (this.#queuedChars > HIGH_WATER_CHARS && !this.#paused && this.#wake === undefined) {
       this.#paused = this.#flow.pause();

@@ -4,6 +4,7 @@ import type { TransportFailure } from '../wire/index.ts';
 import { EventQueue } from './events.ts';
 import type { Flow } from './events.ts';
 import { failureOf } from './failure.ts';
+import type { Scratch } from './scratch.ts';
 import { canHoldBack } from './sockets.ts';
 import type { Interruption, Reply } from './types.ts';
 
@@ -18,6 +19,7 @@ export interface Terms {
   /** Whether an event stream is handed over as a stream; else it is read whole like any other body. */
   readonly streams: boolean;
   readonly signal: Interruption | undefined;
+  readonly scratch: Scratch;
 }
 
 type Head = Parameters<NonNullable<Dispatcher.DispatchHandler['onResponseStart']>>[2];
@@ -148,7 +150,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     const chunks = this.#chunks;
     const [only] = chunks;
     this.#chunks = [];
-    return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
+    if (chunks.length === 1 && only !== undefined) return only;
+    return this.#stream === undefined ? Buffer.concat(chunks) : this.#terms.scratch.join(chunks);
   }
 
   #takeEvents(stream: EventQueue, chunk: Buffer): void {

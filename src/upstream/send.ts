@@ -2,6 +2,7 @@ import type { Pool } from 'undici';
 
 import { Exchange } from './exchange.ts';
 import type { Terms } from './exchange.ts';
+import { Scratch } from './scratch.ts';
 import { openPool } from './sockets.ts';
 import type { Attempt, Reply, Upstream } from './types.ts';
 
@@ -45,6 +46,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const { maxBodyBytes = 8 * MIB, maxEventChars = MIB, connectTimeoutMs = 5_000, userAgent } = options;
   const pools = new Map<string, Pool>();
   const places = new Map<string, Place>();
+  const scratch = new Scratch();
   let isClosed = false;
 
   const placeOf = (baseUrl: string): Place => {
@@ -71,12 +73,12 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   return {
     send: (attempt, signal) => run(
       { method: 'POST', baseUrl: attempt.baseUrl, path: '/chat/completions', headers: chatHeaders(attempt, userAgent), body: attempt.body },
-      { timeoutMs: attempt.timeoutMs, idleMs: attempt.idleMs, maxBodyBytes, maxEventChars, streams: true, signal },
+      { timeoutMs: attempt.timeoutMs, idleMs: attempt.idleMs, maxBodyBytes, maxEventChars, streams: true, signal, scratch },
     ),
     listModels: async ({ baseUrl, apiKey, timeoutMs }) => {
       const reply = await run(
         { method: 'GET', baseUrl, path: '/models', headers: [...commonHeaders(apiKey, userAgent), 'accept', 'application/json'], body: null },
-        { timeoutMs, idleMs: timeoutMs, maxBodyBytes, maxEventChars, streams: false, signal: undefined },
+        { timeoutMs, idleMs: timeoutMs, maxBodyBytes, maxEventChars, streams: false, signal: undefined, scratch },
       );
       if (reply.kind === 'stream') throw new Error('a list of models was taken for a stream');
       return reply;

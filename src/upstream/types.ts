@@ -1,4 +1,4 @@
-import type { SseEvent, TransportFailure } from '../wire/index.ts';
+import type { EventBlock, SseEvent, TransportFailure } from '../wire/index.ts';
 
 /**
  * What tells that a call is over before its end. An `AbortSignal` is one; a caller with thousands of calls a second uses an
@@ -35,7 +35,7 @@ export interface Attempt {
 
 /** What one read of a stream brought. After `end` or `failed` there is nothing more. */
 export type StreamRead =
-  | { readonly kind: 'events'; readonly events: readonly SseEvent[] }
+  | { readonly kind: 'events'; readonly events: readonly (SseEvent | EventBlock)[] }
   | { readonly kind: 'end' }
   | { readonly kind: 'failed'; readonly failure: TransportFailure };
 

@@ -7,6 +7,8 @@ const LINE_FEED = 0x0a;
 export interface ScannerOptions {
   /** UTF-16 units that one event may hold, its unfinished line included; 8 Mi by default. */
   readonly maxEventChars?: number;
+  /** The text does not begin the stream, and a byte order mark in front of it is text; false by default. */
+  readonly isLater?: boolean;
 }
 
 /**
@@ -22,10 +24,16 @@ export class EventScanner {
   #data: string | undefined;
   #name = '';
   #afterCarriageReturn = false;
-  #begun = false;
+  #begun: boolean;
 
   constructor(options: ScannerOptions = {}) {
     this.#maxEventChars = options.maxEventChars ?? EVENT_CHARS_MAX;
+    this.#begun = options.isLater ?? false;
+  }
+
+  /** Nothing of an event is under way, nor of a line end. */
+  get isIdle(): boolean {
+    return this.#line === '' && this.#data === undefined && this.#name === '' && !this.#afterCarriageReturn;
   }
 
   /**

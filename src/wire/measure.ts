@@ -1,8 +1,6 @@
-/** Counting tokens without a tokenizer. */
+import { isAscii, pointAt, sizeOf } from './utf8.ts';
 
-/** Most text is this, and then it need not be walked. */
-// oxlint-disable-next-line no-control-regex
-const ASCII = /^[\u0000-\u007f]*$/;
+/** Counting tokens without a tokenizer. */
 
 /** What a piece of text amounts to. Two counters of characters, so that sums are rounded once. */
 export interface TextMeasure {
@@ -37,7 +35,7 @@ export function tokensOf(measure: TextMeasure): number {
 export function addText(measure: TextMeasure, text: string): void {
   let bytes = text.length;
   let cjk = 0;
-  if (ASCII.test(text)) {
+  if (isAscii(text)) {
     measure.bytes += bytes;
     measure.latin += bytes;
     return;
@@ -55,6 +53,21 @@ export function addText(measure: TextMeasure, text: string): void {
   measure.bytes += bytes;
   measure.cjk += cjk;
   measure.latin += text.length - cjk;
+}
+
+/** The same as `addText`, of a text that is still UTF-8, one character a byte. */
+export function addUtf8(measure: TextMeasure, bytes: string): void {
+  measure.bytes += bytes.length;
+  if (isAscii(bytes)) {
+    measure.latin += bytes.length;
+    return;
+  }
+  for (let at = 0; at < bytes.length; ) {
+    const point = pointAt(bytes, at);
+    if (isCjk(point)) measure.cjk += 1;
+    else measure.latin += point < 0x1_0000 ? 1 : 2;
+    at += sizeOf(point);
+  }
 }
 
 /** Four bytes for a pair of surrogates, two a unit; a lone one leaves as the three bytes of U+FFFD. */

@@ -2,12 +2,12 @@ import { brokenAnswer, readError, refusalOf } from './envelope.ts';
 import { numberToolCalls, readChoices, shapeEnvelope, writeChoice } from './frame.ts';
 import type { FrameChoice, FrameNames } from './frame.ts';
 import { isJsonObject, parseJson, textOf } from './json.ts';
-import { addText, emptyMeasure, tokensOf } from './measure.ts';
+import { addText, addUtf8, emptyMeasure, tokensOf } from './measure.ts';
 import { quirksOf } from './quirks.ts';
 import type { AnswerQuirks } from './quirks.ts';
 import { addAnswer, hasSubstance } from './shape.ts';
 import { Templates } from './template.ts';
-import type { AnswerStream, AnswerTarget, Failure, JsonObject, SimulatedAnswer, SseEvent, Usage, WholeAnswer } from './types.ts';
+import type { AnswerStream, AnswerTarget, EventBlock, Failure, JsonObject, Outgoing, SimulatedAnswer, SseEvent, Usage, WholeAnswer } from './types.ts';
 import { readUsage, writeUsage } from './usage.ts';
 
 const DONE = '[DONE]';
@@ -91,7 +91,32 @@ class OpenAnswer implements AnswerStream {
     return tokensOf(this.#written);
   }
 
-  take(event: SseEvent): readonly string[] {
+  take(event: SseEvent): readonly string[];
+  take(arrived: SseEvent | EventBlock): readonly Outgoing[];
+  take(arrived: SseEvent | EventBlock): readonly Outgoing[] {
+    return 'bytes' in arrived ? this.#takeBlock(arrived) : this.#takeEvent(arrived);
+  }
+
+  #takeBlock(block: EventBlock): readonly Outgoing[] {
+    const { bytes } = block;
+    const ready: Outgoing[] = [];
+    let at = 0;
+    while (at < bytes.length && !this.#done && this.#failure === undefined) {
+      const run = this.#templates.fillRun(bytes, at);
+      const end = run?.end ?? endOfEvent(bytes, at);
+      if (run === undefined) {
+        for (const event of block.scan(at, end)) ready.push(...this.#takeEvent(event));
+      } else {
+        addUtf8(this.#written, run.plain);
+        addText(this.#written, run.escaped);
+        ready.push({ bytes: run.bytes });
+      }
+      at = end;
+    }
+    return ready;
+  }
+
+  #takeEvent(event: SseEvent): readonly string[] {
     if (this.#done || this.#failure !== undefined) return [];
     if (event.name === '') {
       const filled = this.#templates.fill(event.data);
@@ -230,6 +255,12 @@ class OpenAnswer implements AnswerStream {
   #envelope(): JsonObject {
     return shapeEnvelope({}, this.#names, this.#quirks);
   }
+}
+
+/** Behind the blank line that ends the event at `at`; blank lines more than one may be left at the very end. */
+function endOfEvent(bytes: string, at: number): number {
+  const blank = bytes.indexOf('\n\n', at);
+  return blank === -1 ? bytes.length : blank + 2;
 }
 
 /** Of a frame with content and end, the content takes the log probabilities. */

@@ -1,4 +1,5 @@
 import { parseJson } from './json.ts';
+import { fromUtf8, isAscii } from './utf8.ts';
 
 /** Templates kept, one a choice and field; more choices than that take the long way. */
 const TEMPLATES_MAX = 8;
@@ -14,6 +15,18 @@ interface Template {
   readonly after: string;
   readonly outBefore: string;
   readonly outAfter: string;
+  /** The same around an event's bytes; absent where a byte and a character are not the same. */
+  readonly lines: Lines | undefined;
+}
+
+/** What stands before the text of an event, between the texts of two that follow each other, and after the text, as it comes and as it goes. */
+interface Lines {
+  readonly head: string;
+  readonly link: string;
+  readonly tail: string;
+  readonly outHead: string;
+  readonly outLink: string;
+  readonly outTail: string;
 }
 
 /** A frame that differed from a known one in its piece of text only. */
@@ -22,6 +35,18 @@ export interface Filled {
   readonly chunk: string;
   /** The piece of text. */
   readonly text: string;
+}
+
+/** Events in a row that each differed from one known frame in their pieces of text only. */
+export interface FilledRun {
+  /** What the client gets: whole events, one character a byte. */
+  readonly bytes: string;
+  /** The pieces of text that mean themselves, joined, one character a byte. */
+  readonly plain: string;
+  /** The pieces of text that were written with escapes, joined. */
+  readonly escaped: string;
+  /** Where the run ends. */
+  readonly end: number;
 }
 
 /**
@@ -52,6 +77,19 @@ export class Templates {
   }
 
   /**
+   * The same for events as they came, as many as fit one template from `at` on; undefined where not even the first fits.
+   * @param bytes whole events in valid UTF-8, one character a byte; an event begins at `at`
+   */
+  fillRun(bytes: string, at: number): FilledRun | undefined {
+    for (const { lines } of this.#templates) {
+      if (lines === undefined || bytes.slice(at, at + lines.head.length) !== lines.head) continue;
+      const run = fillLines(lines, bytes, at);
+      if (run !== undefined) return run;
+    }
+    return undefined;
+  }
+
+  /**
    * Takes a frame as a template, if its field can be told apart in the text.
    * @param rewrite the long way, without any trace: the chunk for a frame and the text of its field
    */
@@ -67,8 +105,45 @@ export class Templates {
     const out = rewritten?.text === SLOT ? rewritten.chunk.split(SLOT) : [];
     const [outBefore, outAfter] = out;
     if (outBefore === undefined || outAfter === undefined || out.length !== 2) return;
-    this.#templates = [{ before, after, outBefore, outAfter }, ...this.#templates].slice(0, TEMPLATES_MAX);
+    const lines = linesOf(before, after, outBefore, outAfter);
+    this.#templates = [{ before, after, outBefore, outAfter, lines }, ...this.#templates].slice(0, TEMPLATES_MAX);
   }
+}
+
+/** Undefined for a template whose bytes are not its characters, or that spans lines. */
+function linesOf(before: string, after: string, outBefore: string, outAfter: string): Lines | undefined {
+  if (!isAscii(before + after + outBefore + outAfter) || before.includes('\n') || after.includes('\n')) return undefined;
+  const [head, tail, outHead, outTail] = [`data: ${before}`, `${after}\n\n`, `data: ${outBefore}`, `${outAfter}\n\n`];
+  return { head, link: tail + head, tail, outHead, outLink: outTail + outHead, outTail };
+}
+
+/** The run of events that fit from `at` on, the first of which is known to begin alike. */
+function fillLines({ head, link, tail, outHead, outLink, outTail }: Lines, bytes: string, at: number): FilledRun | undefined {
+  let out = outHead;
+  let plain = '';
+  let escaped = '';
+  let end = at;
+  for (let from = at + head.length; ; ) {
+    let to = bytes.indexOf('"', from);
+    // Nearly always the next event follows at once, and begins alike: then one comparison tells both.
+    const isLinked = to > from && bytes.slice(to, to + link.length) === link;
+    if (!isLinked) {
+      to = bytes.indexOf('\n', from) + 2 - tail.length;
+      if (to <= from || bytes.slice(to, to + tail.length) !== tail) break;
+    }
+    const inside = bytes.slice(from, to);
+    if (PLAIN.test(inside)) plain += inside;
+    else {
+      const text = parseJson(`"${fromUtf8(inside)}"`);
+      if (typeof text !== 'string') break;
+      escaped += text;
+    }
+    out += end === at ? inside : outLink + inside;
+    end = to + tail.length;
+    if (!isLinked && bytes.slice(end, end + head.length) !== head) break;
+    from = end + head.length;
+  }
+  return end === at ? undefined : { bytes: out + outTail, plain, escaped, end };
 }
 
 /** From where to where the inside of a field's string goes, where the field first stands. Whether it is the right one shows when it is rewritten. */

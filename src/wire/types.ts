@@ -84,6 +84,20 @@ export interface SseEvent {
   readonly name: string;
 }
 
+/** Whole events as bytes, one character a byte: as they go to a client. */
+export interface EventBytes {
+  readonly bytes: string;
+}
+
+/** Whole events in valid UTF-8 as they came, not looked into but for this: they begin with `data: ` and end with a blank line. */
+export interface EventBlock extends EventBytes {
+  /** The events from one place to another, each the beginning of an event or the end. */
+  scan(from: number, to: number): readonly SseEvent[];
+}
+
+/** What a client gets: the JSON text of a chunk, or whole events. */
+export type Outgoing = string | EventBytes;
+
 /**
  * Why no answer, or no whole answer, came. `connect`, `dns` and `tls` mean that nothing was sent.
  * `timeout`: our deadline · `reset`: the connection broke · `too_large`: over a cap · `encoding`: an encoding we refused · `redirect`: 3xx · `aborted`: by our signal
@@ -114,6 +128,8 @@ export interface WholeAnswer {
 export interface AnswerStream {
   /** JSON texts that may go to the client now, in order; mostly one, often none. */
   take(event: SseEvent): readonly string[];
+  /** The same for several events that came together: those that differ from earlier ones in their text only pass as they are. */
+  take(arrived: SseEvent | EventBlock): readonly Outgoing[];
   /** Something of the answer has come (text, reasoning, a tool call, an end): from here on there is no failing over. */
   readonly started: boolean;
   /** The provider failed in-band: an error object, an error's finish_reason, `base_resp`. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Model } from '../../src/catalog/index.ts';
 import { EventScanner, openAnswer, readChatRequest } from '../../src/wire/index.ts';
-import type { AnswerStream, AnswerTarget, ChatRequest, SseEvent, Usage } from '../../src/wire/index.ts';
+import type { AnswerStream, AnswerTarget, ChatRequest, EventBlock, SseEvent, Usage } from '../../src/wire/index.ts';
 
 export const MODEL: Model = {
   id: 'public-model',
@@ -32,6 +32,11 @@ export function fixture(path: string): string {
 export function scan(text: string): readonly SseEvent[] {
   const scanner = new EventScanner();
   return [...scanner.push(text), ...scanner.end()];
+}
+
+/** Events as a reader of them sees them, whether they came singly or in blocks. */
+export function singly(arrived: readonly (SseEvent | EventBlock)[]): readonly SseEvent[] {
+  return arrived.flatMap((one) => ('bytes' in one ? one.scan(0, one.bytes.length) : one));
 }
 
 export function open(dialect: string, target: Partial<AnswerTarget> = {}): AnswerStream {
