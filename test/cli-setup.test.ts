@@ -205,7 +205,7 @@ t.test('completions, the manual and docs/cli.md are made from the command tree',
   t.match(man, /^\.TH FINDTOKEN 1 "" "findtoken 1\.2\.3"/);
   t.notMatch(man, /(?<![\\])--/, 'dashes of options are dashes, no hyphens');
   const page = new URL('../docs/cli.md', import.meta.url);
-  const text = markdownPage(COMMANDS, { summary: ABOUT });
+  const text = markdownPage(COMMANDS, { summary: ABOUT, json: JSON.parse(readFileSync(new URL('fixtures/json-shapes.json', import.meta.url), 'utf8')) });
   if (process.env['DOCS'] === 'write') writeFileSync(page, text);
   t.equal(readFileSync(page, 'utf8'), text, 'docs/cli.md is the tree; DOCS=write writes it anew');
 });

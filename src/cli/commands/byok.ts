@@ -114,18 +114,19 @@ async function test(call: Call): Promise<void> {
     const vault = await openVaultOf(context, books);
     return withProbe((probe) => testByok({ ...books, vault, catalog: books.settings.catalog, probe }, { accountId, id: argument(call, 0) }));
   });
-  showChecks(call, [check]);
+  showChecks(call, [check], check);
 }
 
-/** Prints what providers said of keys; a key that is not good makes the command fail. */
-export function showChecks({ context }: Call, checks: readonly KeyCheck[]): void {
+/**
+ * Prints what providers said of keys; a key that is not good makes the command fail.
+ * @param document with `--json`: one check where one key was named, else a list, however long
+ */
+export function showChecks({ context }: Call, checks: readonly KeyCheck[], document: unknown): void {
   const columns: readonly Column<KeyCheck>[] = [
     { title: 'provider', text: ({ provider }) => provider },
     { title: 'verdict', text: ({ verdict }) => verdict },
     { title: 'detail', text: ({ detail }) => detail },
   ];
-  const [only, another] = checks;
-  const document = only !== undefined && another === undefined ? only : { object: 'list', data: checks, has_more: false, next: null };
   context.show(document, () => renderTable(checks, columns, context.terminal));
   if (checks.some(({ verdict }) => verdict !== 'good')) process.exitCode = 1;
 }

@@ -102,7 +102,8 @@ async function test(call: Call): Promise<void> {
       return checkKey({ catalog, probe }, { provider, region: undefined, apiKey });
     })));
   });
-  showChecks(call, checks);
+  const { listView } = await import('../../accounts/index.ts');
+  showChecks(call, checks, call.args[0] === undefined ? listView(checks, undefined) : checks[0]);
 }
 
 /** The keys in force: stored ones win over those of the file or the environment, as in the daemon. */

@@ -47,8 +47,11 @@ export function manPage(tree: Tree, about: { readonly version: string; readonly 
   ].join('\n');
 }
 
-/** docs/cli.md, whole. */
-export function markdownPage(tree: Tree, about: { readonly summary: string }): string {
+/**
+ * docs/cli.md, whole.
+ * @param about `json`: by the name of a command, the fields of what it prints with --json
+ */
+export function markdownPage(tree: Tree, about: { readonly summary: string; readonly json: Readonly<Record<string, string>> }): string {
   const option = ({ flags, about: text, required, choices }: OptionSpec) =>
     `| \`${flags.replaceAll('|', '\\|')}\` | ${cell(text)}${choices === undefined ? '' : `: ${choices.map((one) => `\`${one}\``).join(', ')}`}${required === true ? ' (needed)' : ''} |`;
   const table = (options: readonly OptionSpec[]) => ['| option | does |', '| --- | --- |', ...options.map(option)].join('\n');
@@ -57,12 +60,13 @@ export function markdownPage(tree: Tree, about: { readonly summary: string }): s
     sentence(entry.about),
     ...(entry.options.length === 0 ? [] : [table(entry.options)]),
     `\`\`\`sh\n${entry.examples.join('\n')}\n\`\`\``,
+    ...(about.json[entry.path] === undefined ? [] : [`With \`--json\`: \`${about.json[entry.path]}\``]),
   ].join('\n\n');
   return `${[
     '# The command line',
     '<!-- Made from the command tree by the tests (DOCS=write npx tap test/cli-setup.test.ts writes it anew): change the commands, not this page. -->',
     `${about.summary} Every command works on the same database, whether the daemon runs or not; a running daemon honours a change with its next request.`,
-    'Data goes to stdout, talk to stderr. On a terminal people get tables that fit it, in a pipe tab-separated lines; with `--json` one document with the field names of the [HTTP API](http.md). Nothing prompts without a terminal, and no secret is ever an argument.',
+    'Data goes to stdout, talk to stderr. On a terminal people get tables that fit it, in a pipe tab-separated lines; with `--json` one document with the field names of the [HTTP API](http.md). The fields stand below each command; a later version may add some, and takes none away. Nothing prompts without a terminal, and no secret is ever an argument.',
     '## Options of every command',
     table(GLOBAL_OPTIONS),
     `Exit codes: ${EXIT_CODES.map(([code, text]) => `${code} ${text}`).join(' · ')}.`,
