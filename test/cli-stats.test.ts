@@ -1,4 +1,6 @@
+import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
 import t from 'tap';
@@ -10,6 +12,7 @@ import type { View } from '../src/cli/screens/stats-view.tsx';
 import { errorShare, percentile, short, shortMs, sparkline } from '../src/cli/stats/figures.ts';
 import { SAMPLES, StatsReader } from '../src/cli/stats/reader.ts';
 import { book, openDesk } from './support/command-line.ts';
+import { programOf } from './support/program.ts';
 import { fixedFrame } from './support/stats-frame.ts';
 
 const FRAMES = new URL('fixtures/frames/', import.meta.url);
@@ -181,4 +184,41 @@ t.test('without a terminal there is one frame, or one document', async (t) => {
   t.match(document, { object: 'stats', running: false, daemon: null, today: { requests: 0, cost: 0, cost_exact: '0.00000000' }, latency_ms: { p50: null }, calls: [] });
   const loaded = await desk.packagesOf(['stats', '--json']);
   t.notOk(loaded.has('ink'), 'a document needs no screen');
+});
+
+/** A terminal of util-linux around a command. */
+const noScript = spawnSync('script', ['--version']).status === 0 ? false : 'script (util-linux) is not installed';
+
+t.test('the live screen leaves the terminal as it was, whatever ends it', { skip: noScript, timeout: 120_000 }, async (t) => {
+  const desk = openDesk(t);
+  await desk.json('accounts', 'create', 'ann@example.com');
+  const { file, args } = programOf(['stats']);
+  const line = [file, ...args].map((word) => `'${word}'`).join(' ');
+  const bug = `process.on('SIGUSR2', () => { throw new Error('planted'); })`;
+  writeFileSync(join(desk.home, 'live.sh'), `stty cols 80 rows 24\nsh -c 'echo $$ > pid; exec ${line.replaceAll("'", '"')}'\necho "ended $?"\nstty -a\n`);
+  /** why, what is typed or sent, the exit code */
+  const cases: readonly (readonly [string, { readonly type: string } | { readonly send: NodeJS.Signals }, number])[] = [
+    ['q', { type: 'q' }, 0],
+    ['Ctrl-C', { type: '\x03' }, 0],
+    ['SIGTERM', { send: 'SIGTERM' }, 0],
+    ['SIGHUP', { send: 'SIGHUP' }, 0],
+    ['a crash', { send: 'SIGUSR2' }, 1],
+  ];
+  for (const [why, end, code] of cases) {
+    const child = spawn('script', ['-qefc', 'sh live.sh', '/dev/null'], { cwd: desk.home, env: { HOME: desk.home, PATH: process.env['PATH'], TERM: 'xterm-256color', NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(bug)}` } });
+    let seen = '';
+    let isTold = false;
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      seen += text;
+      if (isTold || !seen.includes('no calls yet')) return;
+      isTold = true;
+      if ('type' in end) child.stdin.write(end.type);
+      else process.kill(Number(readFileSync(join(desk.home, 'pid'), 'utf8')), end.send);
+    });
+    await new Promise((resolve) => child.once('close', resolve));
+    const [, after = ''] = seen.split('\x1b[?1049h');
+    t.match(after, /\x1b\[\?25h\x1b\[\?1049l[^]*ended/, `${why}: back on the first page, with its cursor`);
+    t.match(after, new RegExp(`ended ${code}\\b`), `${why}: exit ${code}`);
+    t.match(after, /[ ;]icanon[^]*[ ;\n]echo /, `${why}: lines are lines, and typing is seen`);
+  }
 });
