@@ -32,8 +32,7 @@ function scansOf(db: Database.Database, sql: string): readonly string[] {
   const isStopped = /\bORDER BY\b[\s\S]*\bLIMIT\b/.test(sql) && !details.some((detail) => detail.includes('TEMP B-TREE FOR ORDER BY'));
   return details.filter((detail) => {
     const [, name = ''] = /^SCAN (\w+)/.exec(detail) ?? [];
-    // That index holds the open requests alone, and they are few.
-    return names.has(name) && !isStopped && !detail.endsWith(' USING INDEX requests_open');
+    return names.has(name) && !isStopped;
   });
 }
 

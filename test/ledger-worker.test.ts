@@ -56,6 +56,21 @@ t.test('a bad operation is refused alone; its neighbours in the batch are done',
   t.same((await daemon.audit()).findings, [], 'what was rolled back left nothing in the sums of the batch');
 });
 
+t.test('one request held, settled and asked for again within one batch is held and charged once', async (t) => {
+  await fund(daemon, 1_000n, 'acct_once');
+  const hold = holdOf('req_once', 10n, 'acct_once');
+  const settlement = settlementOf('req_once', '5+1', NOW_MS);
+  const answers = await Promise.all([
+    daemon.hold(hold), daemon.hold(hold), daemon.settle(settlement), daemon.settle(settlement), daemon.hold(hold), daemon.release(settlement),
+  ]);
+  t.match(answers, [
+    { ok: true, held: 10n }, { ok: true, held: 10n }, { first: true, cost: 6n, held: 0n }, { first: false, cost: 6n }, { ok: true, held: 0n }, { first: false, cost: 6n },
+  ]);
+  t.match(await daemon.findAccount('acct_once'), { balance: 994n, held: 0n });
+  t.match(await daemon.findRequest('req_once'), { status: 'ok', cost: 6n });
+  t.same((await daemon.audit()).findings, []);
+});
+
 t.test('a page whose filter matches next to nothing looks at a bounded number of rows and says where to go on', async (t) => {
   await fund(daemon, 1_000n, 'acct_pages');
   const end = async (n: number, status: string) => {

@@ -284,15 +284,23 @@ t.test('the history of requests', async (t) => {
     t.equal(await ledger.findRequest('req_nobody'), undefined);
   });
 
+  t.test('a request that lasted for hours is found by the time at which it began', async (t) => {
+    const began = NOW_MS + 7.5 * hour;
+    await ledger.hold(holdOf('req_long', { nowMs: began }));
+    await ledger.settle(settlementOf('req_long', '0+0', NOW_MS + 30 * hour));
+    const found = await ledger.listRequests({ fromMs: began, toMs: began + 1 }, { limit: 5 });
+    t.same(found.rows.map(({ id }) => id), ['req_long']);
+  });
+
   t.test('following goes by the order of ending, and misses nobody', async (t) => {
     const { rows, cursor } = await ledger.requestsSince(undefined, {}, 10);
     t.same(rows, [], 'without a cursor it begins now');
-    await ledger.hold(holdOf('req_slow', { nowMs: NOW_MS + 9 * hour }));
-    await serve(ledger, 'req_quick', { nowMs: NOW_MS + 9 * hour });
+    await ledger.hold(holdOf('req_slow', { nowMs: NOW_MS + 39 * hour }));
+    await serve(ledger, 'req_quick', { nowMs: NOW_MS + 39 * hour });
     const first = await ledger.requestsSince(cursor, {}, 10);
     t.same(first.rows.map(({ id }) => id), ['req_quick']);
-    await ledger.settle(settlementOf('req_slow', '0+0', NOW_MS + 10 * hour));
-    await serve(ledger, 'req_last', { nowMs: NOW_MS + 10 * hour, keyId: 'key_odd' });
+    await ledger.settle(settlementOf('req_slow', '0+0', NOW_MS + 40 * hour));
+    await serve(ledger, 'req_last', { nowMs: NOW_MS + 40 * hour, keyId: 'key_odd' });
     const second = await ledger.requestsSince(first.cursor, {}, 1);
     t.same(second.rows.map(({ id }) => id), ['req_slow'], 'it began before the cursor and ended after it');
     t.same((await ledger.requestsSince(second.cursor, {}, 1)).rows.map(({ id }) => id), ['req_last'], 'a full page goes on where it stopped');

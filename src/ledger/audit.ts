@@ -28,7 +28,7 @@ const RULES: readonly Rule[] = [
   {
     rule: 'I2', // what is held is what the open requests hold
     query: `SELECT w.name AS subject, w.held AS found, coalesce(o.hold, 0) AS expected FROM wallets w
-      LEFT JOIN (SELECT account, sum(hold) AS hold FROM requests WHERE state = 'open' GROUP BY account) o ON o.account = w.no
+      LEFT JOIN (SELECT account, sum(hold) AS hold FROM holds GROUP BY account) o ON o.account = w.no
       WHERE w.held <> coalesce(o.hold, 0)`,
   },
   {
@@ -40,10 +40,10 @@ const RULES: readonly Rule[] = [
     query: `SELECT 'all wallets' AS subject, 0 AS expected, total AS found FROM (SELECT sum(balance) AS total FROM wallets) WHERE total <> 0`,
   },
   {
-    rule: 'I5', // a request ends once, in one of the ways there are, and has a number of its own for it
-    query: `SELECT id AS subject, 'an end' AS expected, state AS found FROM requests
-        WHERE (state = 'open') <> (end_no = 0) OR state NOT IN ('open', 'settled', 'released', 'recovered')
-      UNION ALL SELECT id, 'no cost', cost FROM requests WHERE state IN ('open', 'released') AND (cost <> 0 OR shortfall <> 0)`,
+    rule: 'I5', // a request is open or has ended, in one of the ways there are, and costs nothing that was released
+    query: `SELECT h.id AS subject, 'open or ended' AS expected, 'both' AS found FROM holds h JOIN requests r ON r.id = h.id
+      UNION ALL SELECT id, 'an end', state FROM requests WHERE state NOT IN ('settled', 'released', 'recovered')
+      UNION ALL SELECT id, 'no cost', cost FROM requests WHERE state = 'released' AND (cost <> 0 OR shortfall <> 0)`,
   },
   ...transferRules(),
   ...RECHARGE_RULES,
@@ -56,6 +56,7 @@ const RULES: readonly Rule[] = [
     query: `SELECT a.id || ' ' || coalesce(c.month, n.month) AS subject, coalesce(n.requests, 0) AS expected, coalesce(c.requests, 0) AS found
       FROM byok_counters c FULL JOIN (SELECT account, month, sum(requests) AS requests FROM (
           SELECT account, byok_month AS month, 1 AS requests FROM requests WHERE byok_month <> '' AND state <> 'released'
+          UNION ALL SELECT account, byok_month, 1 FROM holds WHERE byok_month <> ''
           UNION ALL SELECT account, byok_month, counted FROM removed_requests WHERE byok_month <> '') GROUP BY 1, 2) n ON n.account = c.account AND n.month = c.month
       JOIN accounts a ON a.no = coalesce(c.account, n.account) WHERE coalesce(n.requests, 0) <> coalesce(c.requests, 0)`,
   },
@@ -79,7 +80,7 @@ export function createAuditBooks(db: Connection, breaks: (limit: number) => Audi
       findings.push(...wrongCharges(db, FINDINGS_MAX - findings.length));
       findings.push(...breaks(FINDINGS_MAX - findings.length));
       const counts = theRow(db.prepare(`SELECT (SELECT count(*) FROM accounts) AS accounts, (SELECT count(*) FROM transfers) AS transfers,
-        (SELECT count(*) FROM requests) AS requests, (SELECT count(*) FROM requests WHERE state = 'open') AS open_holds`).get());
+        (SELECT count(*) FROM requests) + (SELECT count(*) FROM holds) AS requests, (SELECT count(*) FROM holds) AS open_holds`).get());
       return {
         accounts: int(counts, 'accounts'), transfers: int(counts, 'transfers'),
         requests: int(counts, 'requests'), openHolds: int(counts, 'open_holds'), findings,
@@ -101,13 +102,13 @@ function transferRules(): readonly Rule[] {
   return kinds.map(({ kind, column, path, payer, owner }) => ({
     rule: `I6 ${kind}`,
     query: `SELECT r.id AS subject, r.${column} AS expected, coalesce(t.amount, 0) AS found FROM requests r
-        LEFT JOIN transfers t ON t.kind = '${kind}' AND t.reference = r.id AND ${path} WHERE r.${column} <> coalesce(t.amount, 0)
+        LEFT JOIN transfers t ON t.kind = '${kind}' AND t.request = r.seq AND t.request > 0 AND t.reference = r.id AND ${path} WHERE r.${column} <> coalesce(t.amount, 0)
       UNION ALL SELECT t.reference, 'a request', t.amount FROM transfers t
-        LEFT JOIN requests r ON r.id = t.reference WHERE t.kind = '${kind}'
-          AND (r.id IS NULL AND ${payer} NOT IN (SELECT ${owner} FROM removed_requests) OR r.id IS NOT NULL AND NOT (${path}))
+        LEFT JOIN requests r ON r.seq = t.request WHERE t.kind = '${kind}'
+          AND (r.id IS NULL AND ${payer} NOT IN (SELECT ${owner} FROM removed_requests) OR r.id IS NOT NULL AND (r.id <> t.reference OR NOT (${path})))
       UNION ALL SELECT w.name || ' (removed requests)', gone.amount, coalesce(kept.amount, 0)
         FROM (SELECT ${owner} AS payer, sum(${column}) AS amount FROM removed_requests GROUP BY 1) gone
-        LEFT JOIN (SELECT ${payer} AS payer, sum(t.amount) AS amount FROM transfers t LEFT JOIN requests r ON r.id = t.reference
+        LEFT JOIN (SELECT ${payer} AS payer, sum(t.amount) AS amount FROM transfers t LEFT JOIN requests r ON r.seq = t.request
           WHERE t.kind = '${kind}' AND r.id IS NULL GROUP BY 1) kept ON kept.payer = gone.payer
         JOIN wallets w ON w.no = gone.payer WHERE gone.amount <> coalesce(kept.amount, 0)`,
   }));
@@ -124,7 +125,7 @@ function rollupRule(table: 'rollup_minutes' | 'rollup_days', bucketMs: number): 
     query: `SELECT a.id || ' ' || date(coalesce(n.day, k.day) * 86400, 'unixepoch') AS subject, coalesce(n.figures, 'nothing') AS expected,
         coalesce(k.figures, 'nothing') AS found
       FROM (SELECT account, day, sum(requests) || ' ' || sum(errors) || ' ' || ${sums} AS figures FROM (
-          SELECT account, ended_ms / 86400000 AS day, 1 AS requests, status NOT IN ('ok', 'aborted') AS errors, ${named} FROM requests WHERE state <> 'open'
+          SELECT account, ended_ms / 86400000 AS day, 1 AS requests, status NOT IN ('ok', 'aborted') AS errors, ${named} FROM requests
           UNION ALL SELECT account, day, requests, errors, ${named} FROM removed_requests) GROUP BY 1, 2) n
       FULL JOIN (SELECT account, bucket / ${bucketsADay} AS day,
           sum(requests) || ' ' || sum(errors) || ' ' || ${sums} AS figures FROM ${table} GROUP BY 1, 2) k

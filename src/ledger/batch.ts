@@ -1,6 +1,6 @@
 import type { Connection } from './connection.ts';
+import { createPostings, type Postings } from './postings.ts';
 import { createPurses, type Purses } from './purses.ts';
-import { big, theRow } from './rows.ts';
 import type { Mode } from './types.ts';
 
 /** What one ended request adds to the totals of its minute and its day. */
@@ -23,15 +23,17 @@ export interface Tally {
 
 /** A request whose hold was taken and not yet ended, as far as its end needs to know. */
 export interface OpenRequest {
-  readonly seq: bigint;
   readonly account: bigint;
   readonly keyId: string;
   readonly mode: Mode;
   readonly model: string;
+  readonly requestedModel: string;
   readonly provider: string;
+  readonly stream: boolean;
   readonly hold: bigint;
   readonly free: boolean;
   readonly month: string;
+  readonly createdMs: number;
 }
 
 /**
@@ -40,8 +42,7 @@ export interface OpenRequest {
  */
 export interface Batch {
   readonly purses: Purses;
-  /** The number of the next request to end, in the order of ending. */
-  nextEnd(): bigint;
+  readonly postings: Postings;
   /** Requests that this connection opened, so that their ends need not look for them. A row that is missing is in the table. */
   readonly open: Map<string, OpenRequest>;
   /** Adds to (or takes from) a system account's balance. */
@@ -88,7 +89,7 @@ const OPEN_MAX = 65_536;
 
 export function createBatch(db: Connection): Batch {
   const purses = createPurses(db);
-  const lastEnd = db.prepare('SELECT coalesce(max(end_no), 0) AS no FROM requests WHERE end_no > 0');
+  const postings = createPostings(db);
   const addBalance = db.prepare('UPDATE wallets SET balance = balance + @amount WHERE no = @wallet');
   const addMinute = db.prepare(upsert('rollup_minutes'));
   const addDay = db.prepare(upsert('rollup_days'));
@@ -100,18 +101,16 @@ export function createBatch(db: Connection): Batch {
   const groups = new Map<string, Group>();
   const accounts = new Map<bigint, number>();
   const keys = new Map<string, number>();
-  let ended: bigint | undefined;
   const begin = (): void => {
     purses.clear();
     for (const map of [system, groups, accounts, keys]) map.clear();
-    ended = undefined;
     if (open.size > OPEN_MAX) open.clear();
   };
 
   return {
     purses,
+    postings,
     open,
-    nextEnd: () => (ended = (ended ?? big(theRow(lastEnd.get()), 'no')) + 1n),
     addToSystem: (wallet, amount) => void system.set(wallet, (system.get(wallet) ?? 0n) + amount),
     tally: (request) => add(groups, request),
     touch(account, keyId, nowMs) {
@@ -120,6 +119,7 @@ export function createBatch(db: Connection): Batch {
     },
     flush() {
       purses.flush();
+      postings.write();
       for (const [wallet, amount] of system) addBalance.run({ wallet, amount });
       for (const { minute, totals, ...group } of groups.values()) {
         addMinute.run({ ...group, ...totals, bucket: minute });
@@ -131,6 +131,7 @@ export function createBatch(db: Connection): Batch {
     },
     clear() {
       open.clear();
+      postings.clear();
       begin();
     },
   };

@@ -82,7 +82,7 @@ export function createBooks(db: Connection, boot: string): Books {
     commit: (writes) =>
       within(begin, writes, () => {
         batch.flush();
-        extend();
+        extend(batch.postings.close());
       }),
     glance: (reads) => within(beginRead, reads, () => undefined),
   };

@@ -1,6 +1,7 @@
 import type { Sync } from './books.ts';
 import type { Connection } from './connection.ts';
-import { big, bytes, rowOf, text, theRow, type Row } from './rows.ts';
+import type { Booked } from './postings.ts';
+import { big, bytes, int, rowOf, text, theRow, type Row } from './rows.ts';
 import { Sha256 } from './sha256.ts';
 import type { AuditFinding, Ledger } from './types.ts';
 
@@ -24,8 +25,8 @@ const NO_HASH = new Uint8Array(32);
 const TRANSFERS = 'SELECT seq, kind, debit, credit, amount, reference, note, at_ms FROM transfers';
 
 export interface ChainBooks extends Sync<Pick<Ledger, 'chainHead' | 'chainHash'>> {
-  /** Adds the link over what was booked since the last one; to be called before each commit. */
-  extend(): void;
+  /** Adds the link over what was booked since the last one; to be called before each commit with what its transaction booked. */
+  extend(booked: Booked | undefined): void;
   /** Each link that does not fit its transfers, and transfers behind the last link. */
   breaks(limit: number): AuditFinding[];
 }
@@ -38,15 +39,24 @@ export function createChainBooks(db: Connection): ChainBooks {
   const add = db.prepare('INSERT INTO chain (upto, hash) VALUES (?, ?)');
   const at = db.prepare('SELECT hash FROM chain WHERE upto = ?');
 
+  // Books that are older than the chain have transfers behind its last link until the first write of whoever opens them.
+  let isLinked = false;
   return {
-    extend() {
+    extend(booked) {
+      if (booked === undefined && isLinked) return;
       const before = rowOf(last.get());
-      const from = before === undefined ? 0n : big(before, 'upto');
-      const upto = newest.get();
-      if (typeof upto !== 'bigint' || upto <= from) return;
+      const from = before === undefined ? 0 : int(before, 'upto');
       const hash = new Sha256().update(before === undefined ? NO_HASH : bytes(before, 'hash'));
-      for (const row of since.iterate(from)) hash.update(written(transferAt(row)));
-      add.run(upto, hash.digest());
+      if (booked?.first === from + 1) {
+        add.run(booked.last, hash.update(ENCODER.encode(booked.text)).digest());
+      } else {
+        const upto = newest.get();
+        if (typeof upto === 'bigint' && upto > from) {
+          for (const row of since.iterate(from)) hash.update(written(transferAt(row)));
+          add.run(upto, hash.digest());
+        }
+      }
+      isLinked = true;
     },
     chainHead() {
       const row = rowOf(last.get());
@@ -101,11 +111,16 @@ function transferAt(found: unknown): Row {
   return { seq, kind, debit, credit, amount, reference, note, at_ms };
 }
 
-/** A transfer's columns, each with its length before it where it is text, so that no two transfers come to the same bytes. */
+type Whole = bigint | number;
+
+/** What the chain hashes of a transfer: its columns, each with its length before it where it is free text, so that no two transfers come to the same bytes. */
+export function transferLine(seq: Whole, kind: string, debit: Whole, credit: Whole, amount: Whole, atMs: Whole, reference: string, note: string): string {
+  return `${seq} ${kind} ${debit} ${credit} ${amount} ${atMs} ${reference.length}:${reference} ${note.length}:${note}\n`;
+}
+
 function written(row: Row): Uint8Array {
-  const [reference, note] = [text(row, 'reference'), text(row, 'note')];
   return ENCODER.encode(
-    `${big(row, 'seq')} ${text(row, 'kind')} ${big(row, 'debit')} ${big(row, 'credit')} ${big(row, 'amount')} ${big(row, 'at_ms')} ${reference.length}:${reference} ${note.length}:${note}\n`,
+    transferLine(big(row, 'seq'), text(row, 'kind'), big(row, 'debit'), big(row, 'credit'), big(row, 'amount'), big(row, 'at_ms'), text(row, 'reference'), text(row, 'note')),
   );
 }
 

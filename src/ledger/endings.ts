@@ -4,7 +4,7 @@ import type { Sync } from './books.ts';
 import type { Connection } from './connection.ts';
 import { measuresIn, measureValues, MEASURES_SET, type Measures } from './measures.ts';
 import type { Purse } from './purses.ts';
-import { big, flag, rowOf, rowsOf, text, word, type Row } from './rows.ts';
+import { big, flag, int, rowOf, rowsOf, text, word, type Row } from './rows.ts';
 import { SYSTEM, type TransferBooks } from './transfers.ts';
 import type { Ledger, Mode, Receipt, RequestEnd, Settlement } from './types.ts';
 
@@ -22,46 +22,13 @@ interface Ending {
 
 /** How a hold ends, once: settled at its cost, released at none, or recovered after a crash. */
 export function createEndingBooks(db: Connection, batch: Batch, transfers: Pick<TransferBooks, 'record'>, boot: string): EndingBooks {
-  const find = db.prepare('SELECT seq, account, key_id, mode, model, provider, state, hold, free, byok_month, cost, shortfall FROM requests WHERE id = ?');
-  const note = db.prepare(`UPDATE requests SET progress_provider = ?, progress_fee = ?, ${MEASURES_SET} WHERE id = ? AND state = 'open'`);
-  const end = db.prepare(`UPDATE requests SET state = ?, status = ?, cost = ?, provider_cost = ?, fee = ?, shortfall = ?, ended_ms = ?, end_no = ?, ${MEASURES_SET}
-    WHERE seq = ? AND state = 'open'`);
-  const giveBack = db.prepare('UPDATE byok_counters SET requests = requests - 1 WHERE account = ? AND month = ? AND requests > 0');
+  const close = closing(db, batch, transfers);
+  // An empty model or provider keeps that of the hold.
+  const note = db.prepare(`UPDATE holds SET model = coalesce(nullif(?, ''), model), provider = coalesce(nullif(?, ''), provider),
+    progress_provider = ?, progress_fee = ?, ${MEASURES_SET} WHERE id = ?`);
   const abandoned = db.prepare(`SELECT id, prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens, usage_origin, latency_ms,
       first_byte_ms, attempts, priced, price_input, price_cached, price_output, price_rate, progress_provider, progress_fee
-    FROM requests WHERE state = 'open' AND boot <> ? ORDER BY seq`);
-
-  /** Ends an open request; undefined where it is open no more. */
-  const endOpen = (id: string, request: OpenRequest, { state, measures, charge, nowMs }: Ending): Receipt | undefined => {
-    const { account, hold, month } = request;
-    const purse = batch.purses.numbered(account);
-    const parts = share(request.free ? NOTHING : charge, purse.balance - purse.held + hold);
-    const { cost, providerCost, fee, shortfall } = parts;
-    const { changes } = end.run(state, measures.status, cost, providerCost, fee, shortfall, Math.round(nowMs), batch.nextEnd(), ...measureValues(measures), request.seq);
-    batch.open.delete(id);
-    if (changes !== 1) return undefined;
-    purse.balance -= cost;
-    purse.held -= hold;
-    // The account pays the provider's part and our fee, the operator what is short. Nothing moves for nothing.
-    if (providerCost > 0n) transfers.record({ kind: 'usage', debit: account, credit: SYSTEM.providerCost, amount: providerCost, reference: id, note: '', atMs: nowMs });
-    if (fee > 0n) transfers.record({ kind: 'fee', debit: account, credit: SYSTEM.fees, amount: fee, reference: id, note: '', atMs: nowMs });
-    if (shortfall > 0n) transfers.record({ kind: 'shortfall', debit: SYSTEM.shortfall, credit: SYSTEM.providerCost, amount: shortfall, reference: id, note: '', atMs: nowMs });
-    if (state === 'released' && month !== '') giveBack.run(account, month);
-    batch.tally(tallyOf(request, measures, nowMs, parts));
-    return { id, first: true, cost, shortfall, balance: purse.balance, held: purse.held };
-  };
-
-  const close = (id: string, ending: Ending): Receipt => {
-    const remembered = batch.open.get(id);
-    const ended = remembered === undefined ? undefined : endOpen(id, remembered, ending);
-    if (ended !== undefined) return ended;
-    const row = rowOf(find.get(id));
-    if (row === undefined) throw new Error(`request ${id} was never held`);
-    if (text(row, 'state') !== 'open') return asBefore(id, row, batch.purses.numbered(big(row, 'account')));
-    const found = endOpen(id, openIn(row), ending);
-    if (found === undefined) throw new Error(`request ${id} ended under our hands`);
-    return found;
-  };
+    FROM holds WHERE boot <> ? ORDER BY id`);
 
   return {
     settle(settlement: Settlement) {
@@ -72,7 +39,9 @@ export function createEndingBooks(db: Connection, batch: Batch, transfers: Pick<
     // The state is not ended by it, so the status stays `open`.
     progress(id, { charge, ...sofar }) {
       assertWholeCharge(charge);
-      note.run(charge.provider, charge.fee, ...measureValues(sofar), id);
+      note.run(sofar.model, sofar.provider, charge.provider, charge.fee, ...measureValues(sofar), id);
+      // What is remembered of it has grown old.
+      batch.open.delete(id);
     },
     recover(nowMs) {
       let settled = 0;
@@ -87,6 +56,54 @@ export function createEndingBooks(db: Connection, batch: Batch, transfers: Pick<
       }
       return { released: rows.length - settled, settled };
     },
+  };
+}
+
+/** Ends a request, or tells how it ended before. @throws Error where it was never held: a bug */
+function closing(db: Connection, batch: Batch, transfers: Pick<TransferBooks, 'record'>): (id: string, ending: Ending) => Receipt {
+  const { postings } = batch;
+  const findOpen = db.prepare('SELECT account, key_id, mode, model, requested_model, provider, stream, hold, free, byok_month, created_ms FROM holds WHERE id = ?');
+  const findEnded = db.prepare('SELECT account, cost, shortfall FROM requests WHERE id = ?');
+  const end = db.prepare('DELETE FROM holds WHERE id = ?');
+  const giveBack = db.prepare('UPDATE byok_counters SET requests = requests - 1 WHERE account = ? AND month = ? AND requests > 0');
+
+  /** Ends an open request; undefined where it is open no more. */
+  const endOpen = (id: string, request: OpenRequest, { state, measures, charge, nowMs }: Ending): Receipt | undefined => {
+    const { account, hold, month } = request;
+    const purse = batch.purses.numbered(account);
+    const parts = share(request.free ? NOTHING : charge, purse.balance - purse.held + hold);
+    const { cost, providerCost, fee, shortfall } = parts;
+    batch.open.delete(id);
+    if (end.run(id).changes !== 1) return undefined;
+    const seq = postings.nextRequest();
+    const model = measures.model === '' ? request.model : measures.model;
+    const provider = measures.provider === '' ? request.provider : measures.provider;
+    postings.request(id, [
+      seq, id, account, request.keyId, request.mode, model, request.requestedModel, provider, request.stream ? 1 : 0, hold, request.free ? 1 : 0, month,
+      ...measureValues(measures), state, measures.status, cost, providerCost, fee, shortfall, request.createdMs, Math.round(nowMs),
+    ]);
+    purse.balance -= cost;
+    purse.held -= hold;
+    // The account pays the provider's part and our fee, the operator what is short. Nothing moves for nothing.
+    if (providerCost > 0n) transfers.record({ kind: 'usage', debit: account, credit: SYSTEM.providerCost, amount: providerCost, reference: id, request: seq, note: '', atMs: nowMs });
+    if (fee > 0n) transfers.record({ kind: 'fee', debit: account, credit: SYSTEM.fees, amount: fee, reference: id, request: seq, note: '', atMs: nowMs });
+    if (shortfall > 0n) transfers.record({ kind: 'shortfall', debit: SYSTEM.shortfall, credit: SYSTEM.providerCost, amount: shortfall, reference: id, request: seq, note: '', atMs: nowMs });
+    if (state === 'released' && month !== '') giveBack.run(account, month);
+    batch.tally(tallyOf({ ...request, model, provider }, measures, nowMs, parts));
+    return { id, first: true, cost, shortfall, balance: purse.balance, held: purse.held };
+  };
+
+  return (id, ending) => {
+    const remembered = batch.open.get(id);
+    const ended = remembered === undefined ? undefined : endOpen(id, remembered, ending);
+    if (ended !== undefined) return ended;
+    const open = rowOf(findOpen.get(id));
+    const found = open === undefined ? undefined : endOpen(id, openIn(open), ending);
+    if (found !== undefined) return found;
+    postings.write();
+    const row = rowOf(findEnded.get(id));
+    if (row === undefined) throw new Error(`request ${id} was never held`);
+    return asBefore(id, row, batch.purses.numbered(big(row, 'account')));
   };
 }
 
@@ -111,12 +128,11 @@ function share(charge: Charge, covered: bigint): Parts {
 
 function tallyOf(request: OpenRequest, measures: Measures, endedMs: number, parts: Parts): Tally {
   const { status, promptTokens, cachedTokens, completionTokens } = measures;
-  const { account, keyId, mode } = request;
+  const { account, keyId, mode, model, provider } = request;
   const { cost, providerCost, fee, shortfall } = parts;
   return {
     cost, providerCost, fee, shortfall, account, keyId, mode, endedMs,
-    model: measures.model === '' ? request.model : measures.model,
-    provider: measures.provider === '' ? request.provider : measures.provider,
+    model, provider,
     // A client that hung up got what it paid for: no failure of ours.
     isError: status !== 'ok' && status !== 'aborted',
     promptTokens: Math.round(promptTokens), cachedTokens: Math.round(cachedTokens), completionTokens: Math.round(completionTokens),
@@ -125,8 +141,9 @@ function tallyOf(request: OpenRequest, measures: Measures, endedMs: number, part
 
 function openIn(row: Row): OpenRequest {
   return {
-    seq: big(row, 'seq'), account: big(row, 'account'), keyId: text(row, 'key_id'), mode: word(row, 'mode', MODES), model: text(row, 'model'),
-    provider: text(row, 'provider'), hold: big(row, 'hold'), free: flag(row, 'free'), month: text(row, 'byok_month'),
+    account: big(row, 'account'), keyId: text(row, 'key_id'), mode: word(row, 'mode', MODES), model: text(row, 'model'),
+    requestedModel: text(row, 'requested_model'), provider: text(row, 'provider'), stream: flag(row, 'stream'), hold: big(row, 'hold'),
+    free: flag(row, 'free'), month: text(row, 'byok_month'), createdMs: int(row, 'created_ms'),
   };
 }
 

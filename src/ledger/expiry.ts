@@ -19,7 +19,7 @@ export interface ExpiryParts {
 /** An account that is as idle as its caller believes: not active since, not frozen, with no request under way. */
 const IDLE = `SELECT a.no, w.balance FROM accounts a JOIN wallets w ON w.no = a.no
   WHERE a.id = @account AND a.activity_ms = @activity AND w.may_overdraw = 0 AND w.held = 0
-    AND NOT EXISTS (SELECT 1 FROM requests r INDEXED BY requests_open WHERE r.state = 'open' AND r.account = a.no)`;
+    AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.account = a.no)`;
 
 /**
  * What idleness does to an account: notices, the end of its credits, its own end. Each counts once for one time of idleness,
@@ -28,7 +28,7 @@ const IDLE = `SELECT a.no, w.balance FROM accounts a JOIN wallets w ON w.no = a.
  */
 export function createExpiryBooks(db: Connection, { batch, transfers, outbox }: ExpiryParts): ExpiryBooks {
   const idle = db.prepare(IDLE);
-  const expired = db.prepare(`SELECT 1 FROM transfers WHERE kind = 'expiry' AND reference = ?`);
+  const expired = db.prepare(`SELECT 1 FROM transfers WHERE kind = 'expiry' AND reference = ? AND request = 0`);
   const empty = db.prepare('UPDATE wallets SET balance = balance - @amount WHERE no = @no AND balance = @amount AND held = 0');
   const retire = db.prepare(`UPDATE accounts SET status = 'deactivated' WHERE no = ? AND status = 'active'`);
 

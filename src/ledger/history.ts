@@ -10,9 +10,14 @@ export type HistoryBooks = Sync<Pick<Ledger, 'listRequests' | 'requestsSince' | 
 const MODES = ['standard', 'byok'] as const;
 
 const REQUEST = `SELECT r.*, a.id AS account_id FROM requests r JOIN accounts a ON a.no = r.account`;
+const OPEN = `SELECT h.*, 'open' AS status, 0 AS cost, 0 AS provider_cost, 0 AS fee, 0 AS shortfall, a.id AS account_id
+  FROM holds h JOIN accounts a ON a.no = h.account`;
 
-/** Rows are numbered as they arrive, and a clock may step back by this much without a time filter losing one. */
-const CLOCK_STEP_MS = 3_600_000;
+/**
+ * Rows are numbered as they end. A clock may step back by this much, and a request may last so long, without a time filter
+ * looking further; `requests_long` of the schema has those that lasted longer.
+ */
+const SLACK_MS = 3_600_000;
 
 /**
  * A filter may match one row in a million. A page looks at this many of the account's rows and then says where to go on, so
@@ -27,7 +32,10 @@ type Parameters = Record<string, string | bigint>;
 /** The rows of ended requests. Pages go by row number, never by counting rows, so a deep page costs what the first does. */
 export function createHistoryBooks(db: Connection): HistoryBooks {
   const find = db.prepare(`${REQUEST} WHERE r.id = ?`);
-  const lastEnd = db.prepare('SELECT coalesce(max(end_no), 0) FROM requests WHERE end_no > 0').pluck();
+  const findOpen = db.prepare(`${OPEN} WHERE h.id = ?`);
+  const newest = db.prepare('SELECT coalesce(max(seq), 0) FROM requests').pluck();
+  const newestLong = db.prepare(`SELECT coalesce(max(seq), -1) FROM (SELECT seq FROM requests
+    WHERE ended_ms - created_ms > 3600000 AND seq >= ? AND created_ms < ? ORDER BY seq DESC LIMIT 1)`).pluck();
   const firstSeqAt = seqByTime(db);
   /** The row number down to which a filtered page looks; undefined where it sees everything there is. */
   const reach = (bounds: readonly string[], { accountId }: RequestFilter, parameters: Parameters): bigint | undefined => {
@@ -36,22 +44,28 @@ export function createHistoryBooks(db: Connection): HistoryBooks {
     const seen = rowOf(db.prepare(`SELECT count(*) AS rows, coalesce(min(seq), 0) AS seq FROM (SELECT r.seq FROM requests r WHERE ${where} ORDER BY r.seq DESC LIMIT @rows)`).get({ before, least, most, account, rows: LOOKED_AT }));
     return seen !== undefined && big(seen, 'rows') === LOOKED_AT ? big(seen, 'seq') : undefined;
   };
+  /** The row number below which everything lies that began before a time. */
+  const endOf = (toMs: number): bigint => {
+    const end = firstSeqAt(toMs + SLACK_MS);
+    const long = newestLong.get(end, whole(toMs));
+    return typeof long === 'bigint' && long >= end ? long + 1n : end;
+  };
   return {
     findRequest(id) {
-      const row = rowOf(find.get(id));
+      const row = rowOf(find.get(id)) ?? rowOf(findOpen.get(id));
       return row === undefined ? undefined : requestIn(row);
     },
     listRequests(filter, { limit, after }) {
       const { sql, parameters } = conditions(filter);
-      const bounds = [`r.seq < @before`, `r.state <> 'open'`];
+      const bounds = ['r.seq < @before'];
       parameters['before'] = cursorNo(after);
       if (filter.fromMs !== undefined) {
         bounds.push('r.seq >= @least');
-        parameters['least'] = firstSeqAt(filter.fromMs - CLOCK_STEP_MS);
+        parameters['least'] = firstSeqAt(filter.fromMs - SLACK_MS);
       }
       if (filter.toMs !== undefined) {
         bounds.push('r.seq < @most');
-        parameters['most'] = firstSeqAt(filter.toMs + CLOCK_STEP_MS);
+        parameters['most'] = endOf(filter.toMs);
       }
       const end = isSelective(filter) ? reach(bounds, filter, parameters) : undefined;
       if (end !== undefined) {
@@ -64,25 +78,25 @@ export function createHistoryBooks(db: Connection): HistoryBooks {
       return page.next === undefined && end !== undefined ? { rows: page.rows, next: String(end) } : page;
     },
     requestsSince(cursor, filter, limit) {
-      const newest = lastEnd.get();
-      const end = typeof newest === 'bigint' ? newest : 0n;
+      const last = newest.get();
+      const end = typeof last === 'bigint' ? last : 0n;
       if (cursor === undefined) return { rows: [], cursor: String(end) };
       const { sql, parameters } = conditions(filter);
-      const where = ['r.end_no > 0', 'r.end_no > @since', 'r.end_no <= @end', ...sql].join(' AND ');
-      const query = `${REQUEST} WHERE ${where} ORDER BY r.end_no LIMIT @limit`;
+      const where = ['r.seq > @since', 'r.seq <= @end', ...sql].join(' AND ');
+      const query = `${REQUEST} WHERE ${where} ORDER BY r.seq LIMIT @limit`;
       const rows = rowsOf(db.prepare(query).all({ ...parameters, since: cursorNo(cursor), end, limit: BigInt(limit) }));
-      const last = rows.at(-1);
+      const final = rows.at(-1);
       // A short page has seen everything up to `end`, so what the filter left out is not looked at again.
-      const next = rows.length === limit && last !== undefined ? big(last, 'end_no') : end;
+      const next = rows.length === limit && final !== undefined ? big(final, 'seq') : end;
       return { rows: rows.map(requestIn), cursor: String(next) };
     },
   };
 }
 
-/** The first row number whose row was made at or after a time, found by halving: some 25 look-ups at ten million rows. */
+/** The first row number whose request ended at or after a time, found by halving: some 25 look-ups at ten million rows. */
 export function seqByTime(db: Connection): (ms: number) => bigint {
   const last = db.prepare('SELECT coalesce(max(seq), 0) FROM requests').pluck();
-  const from = db.prepare('SELECT created_ms FROM requests WHERE seq >= ? ORDER BY seq LIMIT 1').pluck();
+  const from = db.prepare('SELECT ended_ms FROM requests WHERE seq >= ? ORDER BY seq LIMIT 1').pluck();
   return (ms) => {
     const newest = last.get();
     let least = 1n;
@@ -90,8 +104,8 @@ export function seqByTime(db: Connection): (ms: number) => bigint {
     const time = whole(ms);
     while (least < most) {
       const middle = (least + most) / 2n;
-      const made = from.get(middle);
-      if (typeof made === 'bigint' && made < time) least = middle + 1n;
+      const ended = from.get(middle);
+      if (typeof ended === 'bigint' && ended < time) least = middle + 1n;
       else most = middle;
     }
     return least;

@@ -8,13 +8,13 @@ import type { HoldRequest, HoldResult, Ledger } from './types.ts';
 export type HoldBooks = Sync<Pick<Ledger, 'hold' | 'byokCount'>>;
 
 /**
- * Admission: money is set aside before anything is sent. The row in `requests` is the hold.
+ * Admission: money is set aside before anything is sent, as a row of `holds`.
  * The condition is asked of the purse, which the transaction has to itself, and once more by the table's CHECK when it is written.
  */
 export function createHoldBooks(db: Connection, batch: Batch, boot: string): HoldBooks {
-  const known = db.prepare('SELECT account, free FROM requests WHERE id = ?');
-  const add = db.prepare(`INSERT INTO requests (id, account, key_id, mode, model, requested_model, provider, stream, hold, free, byok_month, boot, created_ms)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`);
+  const known = db.prepare('SELECT account, free FROM holds WHERE id = ? UNION ALL SELECT account, free FROM requests WHERE id = ?');
+  const add = db.prepare(`INSERT INTO holds (id, account, key_id, mode, model, requested_model, provider, stream, hold, free, byok_month, boot, created_ms)
+    SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM requests WHERE id = ?) ON CONFLICT (id) DO NOTHING`);
   const counted = db.prepare('SELECT requests FROM byok_counters WHERE account = (SELECT no FROM accounts WHERE id = ?) AND month = ?').pluck();
   const count = db.prepare('INSERT INTO byok_counters (account, month, requests) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET requests = requests + 1');
 
@@ -22,7 +22,8 @@ export function createHoldBooks(db: Connection, batch: Batch, boot: string): Hol
 
   /** The same id again: nothing changes. @throws Error where it is another account's, for ids are unique: a bug. */
   const again = (id: string, purse: Purse): HoldResult | undefined => {
-    const found = known.get(id);
+    batch.postings.write();
+    const found = known.get(id, id);
     if (found === undefined) return undefined;
     const before = theRow(found);
     if (big(before, 'account') !== purse.account) throw new Error(`request ${id} is another account's`);
@@ -31,7 +32,7 @@ export function createHoldBooks(db: Connection, batch: Batch, boot: string): Hol
 
   const hold = (request: HoldRequest): HoldResult => {
     if (request.ceiling < 0n) throw new RangeError(`a hold cannot be negative: ${request.ceiling}`);
-    const { id, accountId, keyId, mode, model, requestedModel, provider, byok, nowMs } = request;
+    const { id, accountId, keyId, mode, model, requestedModel, provider, stream, byok, nowMs } = request;
     const purse = batch.purses.named(accountId);
     if (purse === undefined) throw new Error(`no account ${accountId}`);
     const free = byok !== undefined && byokCount(accountId, byok.month) < byok.free;
@@ -40,11 +41,13 @@ export function createHoldBooks(db: Connection, batch: Batch, boot: string): Hol
     if (refused !== undefined) return again(id, purse) ?? refused;
     const { account } = purse;
     const month = byok?.month ?? '';
-    const { changes, lastInsertRowid } = add.run(id, account, keyId, mode, model, requestedModel, provider, request.stream ? 1 : 0, amount, free ? 1 : 0, month, boot, Math.round(nowMs));
+    const createdMs = Math.round(nowMs);
+    if (batch.postings.isPending(id)) batch.postings.write();
+    const { changes } = add.run(id, account, keyId, mode, model, requestedModel, provider, stream ? 1 : 0, amount, free ? 1 : 0, month, boot, createdMs, id);
     if (changes === 0) return again(id, purse) ?? refuse(`request ${id} is neither new nor known`);
     purse.held += amount;
     if (byok !== undefined) count.run(account, byok.month);
-    batch.open.set(id, { seq: BigInt(lastInsertRowid), account, keyId, mode, model, provider, hold: amount, free, month });
+    batch.open.set(id, { account, keyId, mode, model, requestedModel, provider, stream, hold: amount, free, month, createdMs });
     batch.touch(account, keyId, nowMs);
     return { ok: true, balance: purse.balance, held: purse.held, free };
   };

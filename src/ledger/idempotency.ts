@@ -26,8 +26,9 @@ export function createIdempotencyBooks(db: Connection): IdempotencyBooks {
   const sweep = db.prepare(`DELETE FROM idempotency_keys WHERE (account, key_hash) IN (SELECT account, key_hash FROM idempotency_keys
     WHERE created_ms <= @before ORDER BY created_ms LIMIT @most)`);
   // A request that was refused before its hold has no row, and one that was released cost nothing: both leave the key free.
-  const find = db.prepare(`SELECT k.body_hash, k.request_id, coalesce(r.state, 'released') AS state, coalesce(r.status, '') AS status, coalesce(r.cost, 0) AS cost
-    FROM idempotency_keys k LEFT JOIN requests r ON r.id = k.request_id
+  const find = db.prepare(`SELECT k.body_hash, k.request_id, CASE WHEN h.id IS NULL THEN coalesce(r.state, 'released') ELSE 'open' END AS state,
+      CASE WHEN h.id IS NULL THEN coalesce(r.status, '') ELSE 'open' END AS status, coalesce(r.cost, 0) AS cost
+    FROM idempotency_keys k LEFT JOIN holds h ON h.id = k.request_id LEFT JOIN requests r ON r.id = k.request_id
     WHERE k.account = (SELECT no FROM accounts WHERE id = @account) AND k.key_hash = @keyHash AND k.created_ms > @before`);
   const put = db.prepare(`INSERT INTO idempotency_keys (account, key_hash, body_hash, request_id, created_ms)
     VALUES ((SELECT no FROM accounts WHERE id = @account), @keyHash, @bodyHash, @requestId, @now)

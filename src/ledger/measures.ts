@@ -1,3 +1,4 @@
+import type { Value } from './postings.ts';
 import { int, big, word, flag, type Row } from './rows.ts';
 import type { RequestEnd } from './types.ts';
 
@@ -6,16 +7,15 @@ export const ORIGINS = ['reported', 'estimated', 'unknown'] as const;
 /** What was measured of a request, whether it ends with it or not. */
 export type Measures = Omit<RequestEnd, 'id' | 'nowMs'>;
 
-/** The SET of an UPDATE, with a place for each of `measureValues`. An empty model or provider keeps that of the hold. */
-export const MEASURES_SET = `model = coalesce(nullif(?, ''), model), provider = coalesce(nullif(?, ''), provider),
-  prompt_tokens = ?, cached_tokens = ?, completion_tokens = ?, reasoning_tokens = ?, usage_origin = ?, latency_ms = ?, first_byte_ms = ?,
-  attempts = ?, priced = ?, price_input = ?, price_cached = ?, price_output = ?, price_rate = ?`;
+/** The SET of an UPDATE, with a place for each of `measureValues`. */
+export const MEASURES_SET = `prompt_tokens = ?, cached_tokens = ?, completion_tokens = ?, reasoning_tokens = ?, usage_origin = ?,
+  latency_ms = ?, first_byte_ms = ?, attempts = ?, priced = ?, price_input = ?, price_cached = ?, price_output = ?, price_rate = ?`;
 
-/** The values of `MEASURES_SET`, in its order: binding by place costs half of binding by name. */
-export function measureValues(end: Measures): (string | number | bigint)[] {
+/** What was measured, in the order of the columns: binding by place costs half of binding by name. */
+export function measureValues(end: Measures): Value[] {
   const { price } = end;
   return [
-    end.model, end.provider, Math.round(end.promptTokens), Math.round(end.cachedTokens), Math.round(end.completionTokens), Math.round(end.reasoningTokens),
+    Math.round(end.promptTokens), Math.round(end.cachedTokens), Math.round(end.completionTokens), Math.round(end.reasoningTokens),
     end.usageOrigin, Math.round(end.latencyMs), Math.round(end.firstByteMs ?? -1), Math.round(end.attempts), price === undefined ? 0 : 1,
     price?.input ?? 0n, price?.cachedInput ?? 0n, price?.output ?? 0n, price?.rate ?? 0n,
   ];

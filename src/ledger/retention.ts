@@ -30,9 +30,8 @@ CREATE TABLE removed_requests (
 ) STRICT, WITHOUT ROWID;
 `;
 
-/** An open request is a hold, and stays. The newest end stays too, for the next one's number follows from it. */
-const DUE = `seq > @after AND seq <= @last AND state <> 'open' AND created_ms < @before AND ended_ms < @before
-  AND +end_no < (SELECT max(end_no) FROM requests WHERE end_no > 0)`;
+/** The newest row stays, for the next one's number follows from it. */
+const DUE = `seq > @after AND seq <= @last AND created_ms < @before AND ended_ms < @before AND +seq < (SELECT max(seq) FROM requests)`;
 
 const NEWEST = 'SELECT coalesce(max(seq), 0) FROM requests';
 

@@ -4,6 +4,7 @@ import { CHAIN_TABLES } from './chain.ts';
 import { IDEMPOTENCY_TABLES } from './idempotency.ts';
 import { LIFE_TABLES } from './life-schema.ts';
 import { RECHARGE_TABLES } from './recharge-schema.ts';
+import { REQUEST_TABLES } from './requests-schema.ts';
 import { RETENTION_TABLES } from './retention.ts';
 
 /**
@@ -162,6 +163,7 @@ ${rollup('rollup_days')}
   LIFE_TABLES,
   CHAIN_TABLES,
   RETENTION_TABLES,
+  REQUEST_TABLES,
 ];
 
 /**

@@ -2,6 +2,7 @@ import type { Batch } from './batch.ts';
 import type { Sync } from './books.ts';
 import type { Connection } from './connection.ts';
 import { cursorNo, pageOf } from './pages.ts';
+import type { NewTransfer } from './postings.ts';
 import { big, int, rowsOf, text, theRow, word, type Row } from './rows.ts';
 import type { Ledger, Transfer, TransferKind } from './types.ts';
 
@@ -13,16 +14,6 @@ const KINDS: readonly TransferKind[] = [
   'usage', 'fee', 'shortfall', 'grant', 'grant_back', 'recharge', 'recharge_fee', 'refund', 'dispute', 'dispute_won', 'expiry',
 ];
 
-export interface NewTransfer {
-  readonly kind: TransferKind;
-  readonly debit: bigint;
-  readonly credit: bigint;
-  readonly amount: bigint;
-  readonly reference: string;
-  readonly note: string;
-  readonly atMs: number;
-}
-
 export interface TransferBooks extends Sync<Pick<Ledger, 'grant' | 'listTransfers'>> {
   /** Writes one transfer and its system side; the caller moves the customer's balance, in the same transaction. */
   record(transfer: NewTransfer): void;
@@ -32,11 +23,9 @@ const COLUMNS = `SELECT t.seq, t.kind, d.name AS debit, c.name AS credit, t.amou
 const NAMES = `JOIN wallets d ON d.no = t.debit JOIN wallets c ON c.no = t.credit`;
 
 export function createTransferBooks(db: Connection, batch: Batch): TransferBooks {
-  const add = db.prepare(`INSERT INTO transfers (kind, debit, credit, amount, reference, note, at_ms)
-    VALUES (?, ?, ?, ?, ?, ?, ?)`);
   const record = (transfer: NewTransfer): void => {
-    const { kind, debit, credit, amount, reference, note, atMs } = transfer;
-    add.run(kind, debit, credit, amount, reference, note, Math.round(atMs));
+    const { debit, credit, amount } = transfer;
+    batch.postings.transfer(transfer);
     if (debit < FIRST_CUSTOMER) batch.addToSystem(debit, -amount);
     if (credit < FIRST_CUSTOMER) batch.addToSystem(credit, amount);
   };
@@ -45,7 +34,7 @@ export function createTransferBooks(db: Connection, batch: Batch): TransferBooks
 
 function grantInto(db: Connection, batch: Batch, record: (transfer: NewTransfer) => void): TransferBooks['grant'] {
   const walletOf = db.prepare('SELECT no FROM accounts WHERE id = ?').pluck();
-  const granted = db.prepare(`SELECT 1 FROM transfers WHERE kind IN ('grant', 'grant_back') AND reference = ?`);
+  const granted = db.prepare(`SELECT 1 FROM transfers WHERE kind IN ('grant', 'grant_back') AND reference = ? AND request = 0`);
   // A debt that is paid thaws the account.
   const give = db.prepare(`UPDATE wallets SET balance = balance + @amount,
     may_overdraw = CASE WHEN balance + @amount - held >= 0 THEN 0 ELSE may_overdraw END WHERE no = @wallet`);
@@ -74,17 +63,21 @@ function listing(db: Connection): TransferBooks['listTransfers'] {
   const all = db.prepare(`${COLUMNS} FROM transfers t ${NAMES} WHERE t.seq < @before ORDER BY t.seq DESC LIMIT @limit`);
   const ofSystem = db.prepare(`${COLUMNS} FROM transfers t ${NAMES} WHERE t.seq < @before AND (t.debit = @wallet OR t.credit = @wallet)
     ORDER BY t.seq DESC LIMIT @limit`);
-  // Each side has an index of its own; `>= 100` is what lets SQLite use it.
-  const side = (column: 'debit' | 'credit'): string =>
-    `SELECT * FROM (SELECT * FROM transfers WHERE ${column} = @wallet AND ${column} >= 100 AND seq < @before ORDER BY seq DESC LIMIT @limit)`;
-  const ofCustomer = db.prepare(`${COLUMNS} FROM (${side('debit')} UNION ALL ${side('credit')}) t ${NAMES} ORDER BY t.seq DESC LIMIT @limit`);
+  // Each part has an index of its own, whose condition is repeated to let SQLite use it. What requests cost goes by their numbers,
+  // which rise with those of the transfers.
+  const requestBefore = db.prepare('SELECT request FROM transfers WHERE seq < ? AND request > 0 ORDER BY seq DESC LIMIT 1').pluck();
+  const ofCustomer = db.prepare(`${COLUMNS} FROM (
+      SELECT * FROM (SELECT * FROM transfers WHERE debit = @wallet AND request > 0 AND request <= @request AND seq < @before ORDER BY request DESC, kind DESC LIMIT @limit)
+      UNION ALL SELECT * FROM (SELECT * FROM transfers WHERE debit = @wallet AND debit >= 100 AND request = 0 AND seq < @before ORDER BY seq DESC LIMIT @limit)
+      UNION ALL SELECT * FROM (SELECT * FROM transfers WHERE credit = @wallet AND credit >= 100 AND seq < @before ORDER BY seq DESC LIMIT @limit)
+    ) t ${NAMES} ORDER BY t.seq DESC LIMIT @limit`);
 
   return ({ accountId, limit, after }) => {
     const range = { before: cursorNo(after), limit: BigInt(limit) + 1n };
     if (accountId === undefined) return pageOf(rowsOf(all.all(range)), limit, transferIn);
     const wallet = walletNamed.get(accountId);
     if (typeof wallet !== 'bigint') return { rows: [], next: undefined };
-    const found = (wallet < FIRST_CUSTOMER ? ofSystem : ofCustomer).all({ ...range, wallet });
+    const found = wallet < FIRST_CUSTOMER ? ofSystem.all({ ...range, wallet }) : ofCustomer.all({ ...range, wallet, request: requestBefore.get(range.before) ?? 0n });
     return pageOf(rowsOf(found), limit, transferIn);
   };
 }

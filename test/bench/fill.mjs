@@ -21,7 +21,7 @@ export function fill(file, count) {
   db.transaction(() => {
     addRequests(db, { no, key, count, startMs });
     for (const [kind, credit, amount] of [['fee', 2, COST.fee], ['usage', 1, COST.provider]]) {
-      db.prepare(`INSERT INTO transfers (kind, debit, credit, amount, reference, note, at_ms) SELECT ?, ?, ?, ?, id, '', ended_ms FROM requests ORDER BY seq`).run(kind, no, credit, amount);
+      db.prepare(`INSERT INTO transfers (kind, debit, credit, amount, reference, request, note, at_ms) SELECT ?, ?, ?, ?, id, seq, '', ended_ms FROM requests ORDER BY seq`).run(kind, no, credit, amount);
     }
     db.prepare('INSERT INTO chain (upto, hash) SELECT max(seq), zeroblob(32) FROM transfers').run();
     addRollup(db, 'rollup_minutes', { no, key, count, lengthMs: MINUTE_MS });
@@ -34,9 +34,9 @@ export function fill(file, count) {
 function addRequests(db, { no, key, count, startMs }) {
   db.prepare(`WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < @count)
     INSERT INTO requests (id, account, key_id, mode, model, requested_model, provider, stream, state, status, hold, free, byok_month, prompt_tokens, completion_tokens, usage_origin,
-      cost, provider_cost, fee, priced, price_input, price_output, price_rate, latency_ms, attempts, boot, created_ms, ended_ms, end_no)
+      cost, provider_cost, fee, shortfall, priced, price_input, price_output, price_rate, latency_ms, attempts, created_ms, ended_ms)
     SELECT printf('req_%010d0123456789abcdef', n), @no, @key, 'standard', 'deepseek-chat', 'deepseek-chat', 'deepseek', 0, 'settled', 'ok', 100000, 0, '', 100, 10, 'reported',
-      ${COST.provider + COST.fee}, ${COST.provider}, ${COST.fee}, 1, 140000, 280000, 55000, 800, 1, 'bench', CAST(@start + n * @step AS INTEGER), CAST(@start + n * @step AS INTEGER) + 800, n FROM counted`)
+      ${COST.provider + COST.fee}, ${COST.provider}, ${COST.fee}, 0, 1, 140000, 280000, 55000, 800, 1, CAST(@start + n * @step AS INTEGER), CAST(@start + n * @step AS INTEGER) + 800 FROM counted`)
     .run({ count, no, key, start: startMs, step: (DAYS * DAY_MS) / count });
 }
 

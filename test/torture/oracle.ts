@@ -6,7 +6,7 @@ import Database from 'better-sqlite3';
 import { codeOf, shownCosts, type Received } from './calls.ts';
 import { costOf, tokensFor, type Spoken } from './script.ts';
 
-/** A row of `requests`. */
+/** A row of `requests`, or of `holds`. */
 export interface BookedRow {
   readonly id: string;
   readonly state: string;
@@ -38,7 +38,8 @@ export function readBooks(database: string, provider: 'honest' | 'any' = 'honest
   try {
     db.exec('BEGIN');
     const rows = new Map<string, BookedRow>();
-    for (const row of records(db, 'SELECT id, state, status, hold, cost, shortfall, usage_origin, mode, model, created_ms FROM requests')) {
+    for (const row of records(db, `SELECT id, state, status, hold, cost, shortfall, usage_origin, mode, model, created_ms FROM requests
+      UNION ALL SELECT id, 'open', 'open', hold, 0, 0, usage_origin, mode, model, created_ms FROM holds`)) {
       const id = String(row['id']);
       rows.set(id, {
         id, state: String(row['state']), status: String(row['status']), hold: big(row['hold']), cost: big(row['cost']), shortfall: big(row['shortfall']),
@@ -61,7 +62,7 @@ function walletBreaks(db: Database.Database): readonly string[] {
     move(big(row['debit']), -big(row['amount']));
     move(big(row['credit']), big(row['amount']));
   }
-  const held = new Map(records(db, "SELECT account, sum(hold) AS held FROM requests WHERE state = 'open' GROUP BY account").map((row) => [big(row['account']), big(row['held'])]));
+  const held = new Map(records(db, "SELECT account, sum(hold) AS held FROM holds GROUP BY account").map((row) => [big(row['account']), big(row['held'])]));
   const breaks: string[] = [];
   let sum = 0n;
   for (const row of records(db, 'SELECT no, name, customer, balance, held, may_overdraw FROM wallets')) {

@@ -150,9 +150,9 @@ function sayings(path: string): Sayings {
     const money = [
       all('transfers', 'seq, kind, debit, credit, amount, reference, at_ms'), all('wallets', 'no, name, customer, balance, held, may_overdraw'), all('chain', 'upto, hex(hash)'),
       // What an ended request had held is history.
-      all('requests', "id, account, state, iif(state = 'open', hold, 0), cost, provider_cost, fee, shortfall"),
+      all('requests', 'id, account, state, cost, provider_cost, fee, shortfall'), all('holds', 'id, account, hold'),
     ].join('\n');
-    return { money, rest: [all('accounts'), all('requests'), all('notes'), all('rollup_days'), all('rollup_minutes')].join('\n') };
+    return { money, rest: [all('accounts'), all('requests'), all('holds'), all('notes'), all('rollup_days'), all('rollup_minutes')].join('\n') };
   } catch (error) {
     if (!(error instanceof Database.SqliteError)) throw error;
     return { money: `unreadable: ${error.code}`, rest: '' };
