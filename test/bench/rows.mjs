@@ -15,7 +15,7 @@ const PROGRAM = fileURLToPath(new URL('../../bin/findtoken.js', import.meta.url)
 const ROWS = { few: 100_000, some: 1_000_000, many: 10_000_000 };
 const QUICK_ROWS = { few: 5_000, some: 20_000, many: 50_000 };
 const CALLS = 200;
-const STARTS = 3;
+const STARTS = 2;
 /** A shell adds up what its children cost. */
 const LOOP = 'i=0; n=$1; shift; while [ $i -lt $n ]; do "$@" >/dev/null 2>&1 </dev/null || exit 1; i=$((i+1)); done; times';
 const agent = new Agent({ keepAlive: true });
@@ -29,7 +29,7 @@ export async function measureRows(bench) {
   await bench.rig.remove(homes.some.folder);
   const told = await measureDaemons(bench, homes);
   const label = (count) => count.toLocaleString('en');
-  say(`\nRequest rows: ${label(counts.few)}, ${label(counts.some)} and ${label(counts.many)}; the last file has ${(homes.many.bytes / 1e9).toFixed(1)} GB\n`);
+  say(`\nRequest rows: ${label(counts.few)}, ${label(counts.some)} and ${label(counts.many)}; the last file has ${(homes.many.bytes / 1e6).toFixed(0)} MB\n`);
   say(table([
     ['what', `at ${label(counts.few)}`, `at ${label(counts.some)}`, `at ${label(counts.many)}`, 'ratio'],
     ...alone.rows.map(({ what, unit, some, many, ratio }) => [what, '', `${some.toFixed(0)} ${unit}`, `${many.toFixed(0)} ${unit}`, ratio.toFixed(2)]),
@@ -56,7 +56,7 @@ async function measureAlone({ rig, plan }, { some, many }) {
 
 /** What people and clients do, with a daemon on either database. */
 async function measureDaemons({ rig, plan }, { few, many }) {
-  const rounds = plan.isQuick ? 3 : 7;
+  const rounds = plan.isQuick ? 2 : 7;
   const pids = [await serve(rig, few), await serve(rig, many)];
   const rows = [];
   const row = (what, unit, pairs) => rows.push({ what, unit, few: median(pairs.map(([one]) => one)), many: median(pairs.map(([, other]) => other)), ratio: median(pairs.map(([one, other]) => other / one)) });
