@@ -260,6 +260,22 @@ t.test('too much at once is turned away, and what runs goes on', async (t) => {
   t.equal((await house.get('/v1/models')).status, 200, 'and once they are gone there is room again');
 });
 
+t.test('a call whose turn never comes ends like one whose client has gone', async (t) => {
+  const { deepseek, house } = await furnished(t);
+  deepseek.always(hang());
+  for (const stream of [true, false]) {
+    const asked = deepseek.requests.length;
+    const client = bare(house);
+    // The first is refused, and its connection ends; ten more came with it, of which three ask a provider.
+    client.socket.write(`GET /healthz HTTP/1.1\r\nhost: evil.example\r\ncontent-length: 5\r\n\r\n${'12345'}${chat(house, { ...HELLO, stream }, []).repeat(3)}${head(house, [], '/v1/models', 'GET').repeat(7)}`);
+    await client.closed;
+    t.equal(client.text().split('HTTP/1.1 ').length, 2, 'one answer');
+    for (let waited = 0; house.gateway.inFlight > 0 && waited < 5_000; waited += 10) await pause(10);
+    t.equal(house.gateway.inFlight, 0, `nothing is under way (stream: ${stream})`);
+    t.match(await house.ledger.audit(), { openHolds: 0, findings: [] }, `and no hold is left of the ${deepseek.requests.length - asked} that were sent`);
+  }
+});
+
 t.test('a process that is late with its own work takes no more', async (t) => {
   const load = new Load({ inFlight: 10, loopLagMs: 500 });
   load.judge(499);

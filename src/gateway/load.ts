@@ -62,7 +62,8 @@ export class Load {
   /** Turns new work away while there is too much. @throws Fault `overloaded` (503) */
   admit(): void {
     const { inFlight, loopLagMs } = this.#rules;
-    if (this.inFlight >= inFlight) throw overloaded(`The server has ${inFlight} requests running, its limit.`);
+    // Whoever asks is among them already.
+    if (this.inFlight > inFlight) throw overloaded(`The server has ${inFlight} requests running, its limit.`);
     if (this.#lagMs > loopLagMs) throw overloaded('The server has more to do than it can.');
   }
 }

@@ -56,10 +56,10 @@ export async function showMetrics(running: Running, call: Call): Promise<Answer>
   }
   const health = [...running.health.entries].map(([key, { state }]) => ({ provider: key.slice(0, key.indexOf('/')), state }));
   const { load, metrics, version, ledger } = running;
-  // Looked at before anything is awaited: this call itself is none of them.
-  const { inFlight, lagMs: loopLagMs } = load;
+  // Looked at before anything is awaited, and without this call itself.
+  const { inFlight: withThis, lagMs: loopLagMs } = load;
   const { journalBytes } = await ledger.storage();
-  return { status: 200, body: metrics.text({ version, inFlight, loopLagMs, health, journalBytes }), headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } };
+  return { status: 200, body: metrics.text({ version, inFlight: withThis - 1, loopLagMs, health, journalBytes }), headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } };
 }
 
 /** `GET /`: a line for humans. */

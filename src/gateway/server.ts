@@ -9,6 +9,7 @@ import { Interrupter } from './interrupter.ts';
 import { authenticate, checkHost, corsHeaders, knownHosts } from './door.ts';
 import { findRoute, serveRoute } from './routes.ts';
 import { answerFault, sendAnswer, STOPPING } from './send.ts';
+import { watchTurns } from './turns.ts';
 import type { AccessLine, Answer, Billing, Call, Running, Streamed } from './types.ts';
 
 const HEADERS_MAX = 100;
@@ -32,9 +33,11 @@ export interface HttpSide {
 export function createHttpSide(running: Running): HttpSide {
   const calls = new Set<UnderWay>();
   const hosts = knownHosts(running.settings);
+  const awaitTurn = watchTurns();
   const take = (req: IncomingMessage, res: ServerResponse) => {
     const one: UnderWay = { interrupter: new Interrupter(), done: undefined };
     calls.add(one);
+    awaitTurn(req, res);
     one.done = serveToEnd({ running, hosts, calls }, req, res, one);
   };
   const server = createServer(
