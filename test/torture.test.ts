@@ -7,6 +7,7 @@ import t, { type Test } from 'tap';
 import { runClientFaults } from './torture/client-faults.ts';
 import { zones } from './torture/clock.ts';
 import { besideTheCommandLine, dearerStandIn, poor } from './torture/concurrency.ts';
+import { runConformance } from './torture/conformance.ts';
 import { throwDice } from './torture/dice.ts';
 import { runFsyncs } from './torture/fsyncs.ts';
 import { runKills } from './torture/kills.ts';
@@ -41,6 +42,10 @@ t.test('U: every fault of a provider has its end and its price', async (t) => {
 
 t.test('E: every client that leaves, stalls or lies', async (t) => {
   await runClientFaults(program, told(t), false);
+});
+
+t.test('H: malformed HTTP/1.1 is refused, and nothing hides in it', async (t) => {
+  await runConformance(program, told(t));
 });
 
 t.test('S: a disk that fails, and damage to the files', async (t) => {

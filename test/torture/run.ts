@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { runClientFaults } from './client-faults.ts';
 import { runClock } from './clock.ts';
+import { runConformance } from './conformance.ts';
 import { runConcurrency } from './concurrency.ts';
 import { runControls, type Caught } from './controls.ts';
 import { throwDice, type Dice } from './dice.ts';
@@ -55,6 +56,7 @@ const PARTS: Readonly<Record<string, (program: Program, verdicts: Verdicts, dice
   N: (program, verdicts, _dice, { isPatient }) => runConcurrency(program, verdicts, { parallel: 1_000, revocations: isPatient ? 1_001 : 101, openHolds: 1_000 }),
   C: (_program, verdicts) => runClock(verdicts),
   S: (program, verdicts, dice, { isPatient }) => runStorage(program, { copies: isPatient ? 200 : 20, dice, verdicts }),
+  H: (program, verdicts) => runConformance(program, verdicts),
   soak: (program, verdicts, dice, { requests }) => runSoak(program, verdicts, dice, requests),
 };
 
@@ -62,7 +64,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       seed: { type: 'string' }, kills: { type: 'string', default: '100' }, minutes: { type: 'string' }, requests: { type: 'string', default: '10000' },
-      only: { type: 'string', default: 'K,U,E,N,C,S' }, long: { type: 'boolean', default: false }, controls: { type: 'boolean', default: false }, bug: { type: 'string', default: '' }, write: { type: 'boolean', default: false },
+      only: { type: 'string', default: 'K,U,E,N,C,S,H' }, long: { type: 'boolean', default: false }, controls: { type: 'boolean', default: false }, bug: { type: 'string', default: '' }, write: { type: 'boolean', default: false },
     },
   });
   const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
