@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -144,12 +144,14 @@ t.test('connect prints settings without a secret, and says what a tool lacks', a
   const desk = openDesk(t);
   t.same(RECIPES.map(({ tool }) => tool), [...TOOLS], 'the help names every tool there is');
   for (const { tool, needs, settings } of RECIPES) {
-    const text = settings({ origin: 'http://gateway:1', model: 'deepseek-chat', contextWindow: 1, maxOutput: 2 });
+    const text = settings({ origin: 'http://gateway:1', model: 'deepseek-chat', contextWindow: 1, maxOutput: 2, tools: true });
     t.match(text, tool === 'claude' ? '"http://gateway:1"' : 'http://gateway:1/v1', `${tool}: the address`);
     t.equal(needs !== undefined, tool === 'codex' || tool === 'claude', `${tool}: whether it works`);
     t.notMatch(text, /sk-/, `${tool}: no key`);
   }
   t.match(await desk.run(['connect', 'aider', '--model', 'qwen-max', '--url', 'https://llm.example.com/v1/']), { code: 0, out: 'export OPENAI_API_BASE="https://llm.example.com/v1"\nexport OPENAI_API_KEY="$FINDTOKEN_API_KEY"\naider --model openai/qwen-max\n', err: /FINDTOKEN_API_KEY is a key of yours/ });
+  t.match(await desk.json('connect', 'continue'), { works: true, settings: /apiBase: http[^]*apiKey: \$\{\{ secrets\.FINDTOKEN_API_KEY \}\}[^]*capabilities: \[tool_use\]/ }, 'an agent is told that the model takes tools');
+  t.match(await desk.json('connect', 'claude'), { works: false, needs: /messages/, settings: /ANTHROPIC_AUTH_TOKEN="\$FINDTOKEN_API_KEY"\nunset ANTHROPIC_API_KEY/ });
   t.match(await desk.json('connect', 'codex'), { object: 'connection', works: false, needs: /responses/, settings: /wire_api = "responses"/ });
   t.match(await desk.run(['connect', 'emacs']), { code: 2, out: '', err: /codex, claude/ });
   t.match(await desk.run(['connect', 'env', '--url', 'nowhere']), { code: 2, err: /--url is an address/ });
@@ -188,14 +190,20 @@ t.test('a unit runs nothing and writes nothing but its folders', async (t) => {
 
 t.test('completions, the manual and docs/cli.md are made from the command tree', async (t) => {
   const known = { tool: TOOLS, shell: SHELLS };
+  const folder = t.testdir({});
   for (const shell of SHELLS) {
     const script = completionScript(shell, COMMANDS, known);
     for (const { path } of entriesOf(COMMANDS)) t.match(script, path.split(' ').at(-1), `${shell} knows ${path}`);
     t.match(script, 'librechat', `${shell} knows the tools`);
+    // Whichever of the shells is here reads it without running it.
+    const file = join(folder, `completion.${shell}`);
+    writeFileSync(file, script);
+    const read = spawnSync(shell, ['-n', file], { encoding: 'utf8' });
+    if (read.error === undefined) t.match(read, { status: 0, stderr: '' }, `${shell} takes it`);
   }
   const bash = completionScript('bash', COMMANDS, known);
   const complete = (...words: string[]) =>
-    execFileSync('bash', ['--norc', '-c', `${bash}\nCOMP_WORDS=(findtoken ${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; _findtoken; echo "\${COMPREPLY[*]}"`], { encoding: 'utf8', cwd: t.testdir({}) }).trim().split(' ');
+    execFileSync('bash', ['--norc', '-c', `${bash}\nCOMP_WORDS=(findtoken ${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; _findtoken; echo "\${COMPREPLY[*]}"`], { encoding: 'utf8', cwd: folder }).trim().split(' ');
   t.match(complete('ke'), ['keys']);
   t.match(complete('keys', ''), ['create', 'list', 'revoke', '--config']);
   t.match(complete('keys', 'create', '--na'), ['--name']);

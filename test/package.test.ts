@@ -40,6 +40,7 @@ t.test('without its native module it starts, and says what is missing and the me
   const { code, out, err } = run('accounts', 'create', 'ann@example.com');
   t.match({ code, out }, { code: 1, out: '' });
   t.match(err, /^findtoken: [^\n]*better-sqlite3 was not built[^\n]*compiler[^\n]*single executable[^\n]*\n$/);
+  t.match(run('doctor', '--offline'), { code: 1, out: /\nfail\tbetter-sqlite3\t[^\n]*\t[^\n]+\n/ }, 'the doctor finds it, and looks on');
 });
 
 t.test('what is bundled is no dependency, and comes with its licence', async (t) => {

@@ -14,7 +14,7 @@ export const CONNECT: Verb = {
     { flags: '--model <id>', about: 'the model the tool asks for (default deepseek-chat)' },
     { flags: '--url <url>', about: 'where the tool reaches the daemon (default: the running daemon, else server.public_url)' },
   ],
-  examples: ['findtoken connect continue', 'findtoken connect aider --model deepseek-coder', 'findtoken connect librechat >> librechat.yaml'],
+  examples: ['findtoken connect continue', 'findtoken connect aider --model deepseek-coder', 'findtoken connect openwebui --url https://llm.example.com'],
   run: connect,
 };
 
@@ -28,7 +28,7 @@ async function connect(call: Call): Promise<void> {
   const wished = given.text('model');
   const model = wished === undefined ? (catalog.models.get('deepseek-chat') ?? [...catalog.models.values()][0]) : await neededModel(catalog, wished);
   const origin = readOrigin(given.text('url') ?? (await daemonUrl(call)) ?? server.publicUrl);
-  const target = { origin, model: model?.id ?? 'deepseek-chat', contextWindow: model?.contextWindow ?? 65_536, maxOutput: model?.maxOutput ?? 8_192 };
+  const target = { origin, model: model?.id ?? 'deepseek-chat', contextWindow: model?.contextWindow ?? 65_536, maxOutput: model?.maxOutput ?? 8_192, tools: model?.capabilities.includes('tools') ?? false };
   const settings = recipe.settings(target);
   const document = { object: 'connection', tool, place: recipe.place, base_url: `${origin}/v1`, model: target.model, works: recipe.needs === undefined, needs: recipe.needs ?? null, settings };
   context.show(document, () => printableLines(settings));

@@ -5,6 +5,8 @@ export interface Target {
   readonly model: string;
   readonly contextWindow: number;
   readonly maxOutput: number;
+  /** The model takes tools, which an editor's agent needs. */
+  readonly tools: boolean;
 }
 
 /** How one tool is told of findtoken. */
@@ -44,7 +46,9 @@ wire_api = "responses"`,
     needs: 'POST /v1/messages: Claude Code speaks Anthropic\'s API, and findtoken serves OpenAI\'s. These settings are right for it, but its calls are refused until a bridge stands between',
     settings: (target) => `export ANTHROPIC_BASE_URL="${target.origin}"
 export ANTHROPIC_AUTH_TOKEN="$${KEY}"
-export ANTHROPIC_MODEL="${target.model}"`,
+unset ANTHROPIC_API_KEY # it would be sent instead
+export ANTHROPIC_MODEL="${target.model}"
+export ANTHROPIC_DEFAULT_HAIKU_MODEL="${target.model}" # what runs in the background`,
   },
   {
     tool: 'cline',
@@ -52,7 +56,7 @@ export ANTHROPIC_MODEL="${target.model}"`,
     place: "Cline's settings (the gear), API Configuration",
     settings: (target) => `API Provider      OpenAI Compatible
 Base URL          ${base(target)}
-OpenAI API Key    the value of ${KEY}
+API Key           the value of ${KEY}
 Model ID          ${target.model}
 Context Window    ${target.contextWindow}
 Max Output Tokens ${target.maxOutput}`,
@@ -70,14 +74,14 @@ models:
     model: ${target.model}
     apiBase: ${base(target)}
     apiKey: \${{ secrets.${KEY} }}
-    roles: [chat, edit, apply]
+    roles: [chat, edit, apply]${target.tools ? '\n    capabilities: [tool_use]' : ''}
     defaultCompletionOptions:
       contextLength: ${target.contextWindow}`,
   },
   {
     tool: 'openwebui',
     about: 'Open WebUI',
-    place: 'the environment of Open WebUI (in a container, 127.0.0.1 is the container: use host.docker.internal)',
+    place: 'the environment of Open WebUI before its first start, for it keeps what it started with (later: Admin Panel, Settings, Connections); in a container 127.0.0.1 is the container: use host.docker.internal',
     settings: (target) => `OPENAI_API_BASE_URL=${base(target)}
 OPENAI_API_KEY=$${KEY}
 ENABLE_OLLAMA_API=false`,
@@ -85,8 +89,8 @@ ENABLE_OLLAMA_API=false`,
   {
     tool: 'librechat',
     about: 'LibreChat',
-    place: 'librechat.yaml; the key goes into .env as FINDTOKEN_API_KEY=…',
-    settings: (target) => `version: 1.2.1
+    place: 'librechat.yaml, the entry below "custom" where there is such a file already; the key goes into .env as FINDTOKEN_API_KEY=…',
+    settings: (target) => `version: 1.3.17
 endpoints:
   custom:
     - name: findtoken

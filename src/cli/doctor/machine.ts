@@ -47,14 +47,21 @@ export async function checkPort({ host, port }: Settings['server'], daemonUrl: s
   return [fail('port', `${address} cannot be listened on (${code})`, mend)];
 }
 
-/** Room on the disk of the database. */
-export function checkDisk(databasePath: string): Check {
+/**
+ * Room on the disk of the database.
+ * @param freeOn free bytes on the disk of a folder
+ */
+export function checkDisk(databasePath: string, freeOn: (folder: string) => number = freeBytesOn): Check {
   const folder = nearestFolder(dirname(databasePath));
-  const { bavail, bsize } = statfsSync(folder);
-  const freeBytes = bavail * bsize;
+  const freeBytes = freeOn(folder);
   const detail = `${Math.floor(freeBytes / MIB)} MiB free at ${folder}`;
   if (freeBytes < DISK.failBytes) return fail('disk', detail, 'make room: without it no request can be booked');
   return freeBytes < DISK.warnBytes ? warn('disk', detail, 'make room soon') : ok('disk', detail);
+}
+
+function freeBytesOn(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
 }
 
 /** Whether the mail server can be reached; no mail is sent. */

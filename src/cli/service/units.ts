@@ -20,7 +20,6 @@ export function systemdUnit(unit: Unit, scope: 'user' | 'system'): string {
   const writes = unit.writes.map(systemdPath).join(' ');
   return `[Unit]
 Description=findtoken, an OpenAI-compatible gateway
-Documentation=man:findtoken(1)
 ${isSystem ? 'After=network-online.target\nWants=network-online.target\n' : ''}
 [Service]
 Type=exec
