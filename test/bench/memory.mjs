@@ -1,63 +1,79 @@
-// What streams that wait cost in RAM: many that are silent, and some that are read more slowly than they come.
-// A findtoken of its own for each, so that what is measured is the streams and not what came before them.
-import { rssMib } from './figures.mjs';
+// What streams that wait cost in RAM: many that are silent, and some that are read more slowly than they come; beside it the bare proxy,
+// for a part of it is Node's own. Both are started anew, so that what is measured is the streams and not what came before them.
+import { readFileSync } from 'node:fs';
+import { rssMib, table } from './figures.mjs';
 import { startListening } from './load.mjs';
 import { freePort } from './rig.mjs';
-import { startFindtoken } from './servers.mjs';
+import { startFindtoken, startServer } from './servers.mjs';
 
 const IDLE_STREAMS = 9_500;
 const STALLED_READERS = 50;
 /** Much slower than any upstream, so that all that lies between has to hold back. */
 const READ_BYTES_PER_S = 40_000;
+/** Files that the daemon has open beside its streams. */
+const FILES_BESIDE = 500;
 const KIB = 1024;
-/** Pauses after which RAM is read: at 5, 15 and 30 s. */
-const SETTLE_MS = [5_000, 10_000, 15_000];
 
-/** RAM of an idle stream: what 9,500 of them add to the daemon, and to the bare proxy. */
-export async function measureIdle({ rig, plan, say, origins }) {
-  const streams = plan.isQuick ? 1_000 : IDLE_STREAMS;
-  const server = await startFindtoken(rig, await freePort(), await origins(), { name: 'idle' });
-  const restingMib = rssMib(server.pid);
-  const clients = startListening(rig, server, { mode: 'hold', kind: 'idle', streams });
-  const { opened, broken } = await clients.told();
-  // What the opening left to be collected is not the streams': V8 takes it away by and by.
-  const seen = [];
-  for (const ms of plan.isQuick ? [1_000] : SETTLE_MS) {
-    await pause(ms);
-    seen.push(rssMib(server.pid));
-  }
-  const heldMib = seen.at(-1);
-  clients.end();
-  await clients.ended;
-  await rig.end(server.pid);
-  const kib = ((heldMib - restingMib) * KIB) / opened;
-  say(`\nIdle streams: ${opened} of ${streams} open at once; ${restingMib.toFixed(0)} MiB before them, ${seen.map((rss) => rss.toFixed(0)).join(', ')} MiB with them${seen.length > 1 ? ' after 5, 15 and 30 s' : ''}: ${kib.toFixed(1)} KiB each`);
-  if (opened < streams) say(`FAILED: ${streams - opened} streams were not opened; each takes two open files of the daemon (\`ulimit -n\` of 20,000 is enough)`);
-  return { measures: { idle: kib }, bad: streams - opened + broken };
+/** RAM of an idle stream: what 9,500 of them add, once V8 has taken away what their opening left. */
+export async function measureIdle(bench) {
+  const { plan, say } = bench;
+  const possible = Math.floor((openFiles() - FILES_BESIDE) / 2);
+  const streams = Math.min(possible, plan.isQuick ? 1_000 : IDLE_STREAMS);
+  if (!plan.isQuick && possible < IDLE_STREAMS) say(`note: this system allows ${openFiles()} open files, enough for ${possible} of ${IDLE_STREAMS} streams, which take two each; \`ulimit -Hn\` of 20,000 would do`);
+  const found = await holdOnBoth(bench, { kind: 'idle', streams }, plan.isQuick ? [1] : [5, 15, 30]);
+  const kib = found.map(({ restingMib, seen, opened }) => ((seen.at(-1).mib - restingMib) * KIB) / opened);
+  report(say, `Idle streams: ${streams} open at once`, found, 'KiB each', kib.map((each) => each.toFixed(1)));
+  return { measures: { idle: kib[0] }, bad: found[0].bad };
 }
 
 /** 50 readers that are too slow for endless streams: RAM of each after ten seconds, and what becomes of it after a minute. */
-export async function measureStalled({ rig, plan, say, origins }) {
-  const seconds = plan.isQuick ? [2, 4, 6] : [10, 30, 60];
-  const server = await startFindtoken(rig, await freePort(), await origins(), { name: 'stalled' });
-  const restingMib = rssMib(server.pid);
-  const clients = startListening(rig, server, { mode: 'hold', kind: 'endless', streams: STALLED_READERS, bytesPerS: READ_BYTES_PER_S });
-  const startedMs = Date.now();
-  const { opened } = await clients.told();
-  const seen = [];
-  for (const second of seconds) {
-    await pause(startedMs + second * 1000 - Date.now());
-    seen.push(rssMib(server.pid));
-  }
-  const told = clients.told();
-  clients.end();
-  const { broken, bytes } = await told;
-  await clients.ended;
-  await rig.end(server.pid);
-  const mib = (seen[0] - restingMib) / opened;
-  const growth = seen.at(-1) / seen[0];
-  say(`\nSlow readers: ${opened} of endless streams, ${(bytes / opened / ((Date.now() - startedMs) / 1000) / 1000).toFixed(0)} kB/s each; ${restingMib.toFixed(0)} MiB before them, ${seen.map((rss, at) => `${rss.toFixed(0)} MiB after ${seconds[at]} s`).join(', ')}`);
-  return { measures: { 'stalled': mib, 'stalled-growth': growth }, bad: STALLED_READERS - opened + broken };
+export async function measureStalled(bench) {
+  const { plan, say } = bench;
+  const found = await holdOnBoth(bench, { kind: 'endless', streams: STALLED_READERS, bytesPerS: READ_BYTES_PER_S }, plan.isQuick ? [2, 4, 6] : [10, 30, 60]);
+  const mib = found.map(({ restingMib, seen, opened }) => (seen[0].mib - restingMib) / opened);
+  report(say, `Slow readers: ${STALLED_READERS} of endless streams, ${READ_BYTES_PER_S / 1000} kB/s each`, found, 'MiB each at first', mib.map((each) => each.toFixed(2)));
+  const [{ seen, bad }] = found;
+  return { measures: { 'stalled': mib[0], 'stalled-growth': seen.at(-1).mib / seen[0].mib }, bad };
+}
+
+/** The same streams on findtoken and on the bare proxy, both at once; RAM at these seconds after they are open. */
+async function holdOnBoth({ rig, origins }, order, seconds) {
+  const servers = [
+    await startFindtoken(rig, await freePort(), await origins(), { name: `findtoken-${order.kind}` }),
+    { ...(await startServer(rig, 'bare', await origins())), name: 'bare' },
+  ];
+  const found = await Promise.all(servers.map(async (server) => {
+    const restingMib = rssMib(server.pid);
+    const clients = startListening(rig, server, { mode: 'hold', ...order });
+    const { opened } = await clients.told();
+    const openMs = Date.now();
+    const seen = [];
+    for (const second of seconds) {
+      await pause(openMs + second * 1000 - Date.now());
+      seen.push({ second, mib: rssMib(server.pid) });
+    }
+    const told = clients.told();
+    clients.end();
+    const { broken } = await told;
+    await clients.ended;
+    return { name: server.name.split('-')[0], restingMib, opened, seen, bad: order.streams - opened + broken };
+  }));
+  for (const { pid } of servers) await rig.end(pid);
+  return found;
+}
+
+function report(say, title, found, unit, each) {
+  say(`\n${title}\n`);
+  say(table([
+    ['server', 'MiB before', ...found[0].seen.map(({ second }) => `after ${second} s`), unit, 'open', 'bad'],
+    ...found.map(({ name, restingMib, seen, opened, bad }, at) => [name, restingMib.toFixed(0), ...seen.map(({ mib }) => mib.toFixed(0)), each[at], opened, bad]),
+  ]));
+}
+
+/** What the system allows a process at most; Node raises its own limit to that at its start. */
+function openFiles() {
+  const [, most] = /^Max open files\s+\d+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
+  return Number(most ?? Infinity);
 }
 
 function pause(ms) {

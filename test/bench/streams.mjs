@@ -31,7 +31,7 @@ export async function measureFirst({ rig, plan, say, origins, fleet }) {
 export async function measurePaced({ rig, plan, say, origins, fleet }) {
   const servers = [direct(await origins()), ...(await fleet()).filter(({ name }) => name !== 'caddy')];
   const streams = plan.isQuick ? 50 : PACED_STREAMS;
-  const [seconds, settleSeconds, rounds] = plan.isQuick ? [1, 0.5, 1] : [4, 1, 3];
+  const [seconds, settleSeconds, rounds] = plan.isQuick ? [1, 0.5, 1] : [4, 1, 2];
   const slices = new Map(servers.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round += 1) {
     for (const server of round % 2 === 0 ? servers : servers.toReversed()) {

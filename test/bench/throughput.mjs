@@ -8,7 +8,7 @@ const STREAMS_AT_ONCE = 32;
 /** After so many the code that serves them is compiled as it will be. */
 const WARM_ANSWERS = 15_000;
 /** Where the product is compared with itself and not with peers, fewer rounds tell enough. */
-const SIDE_ROUNDS = 9;
+const SIDE_ROUNDS = 7;
 
 /** Whole answers at each number of connections, and to bodies of 128 KiB. */
 export async function measureJson(bench) {
