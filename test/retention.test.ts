@@ -1,9 +1,11 @@
+import { writeFileSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { openRetention } from '../src/daemon/retention.ts';
 import { openLedger, type Ledger } from '../src/ledger/index.ts';
 import { byokFee, charge, type Charge } from '../src/money/index.ts';
 import { loadSettings } from '../src/settings/index.ts';
+import { startServe } from './support/process.ts';
 import { endOf } from './support/stories.ts';
 
 const DAY_MS = 86_400_000;
@@ -252,6 +254,23 @@ t.test('the job', async (t) => {
     const { database } = loadSettings({ env: {}, cwd: '/', home: '/home/ann' });
     await openRetention({ ledger, keepRequestsMs: database.keepRequestsMs, nowMs: () => NOW_MS + 100_000 * DAY_MS, log: { info: () => undefined } }).run();
     t.same(sql('SELECT count(*) AS rows FROM requests'), [{ rows: 4 }]);
+  });
+
+  t.test('runs in a daemon, from its start', async (t) => {
+    const { path, ledger, sql } = await openBooks(t);
+    // The daemon has the machine's clock.
+    const since = (days: number) => (NOW_MS - Date.now()) / DAY_MS + days;
+    for (let at = 0; at < 300; at += 1) await serve(ledger, { id: `old${at}`, daysAgo: since(20 - at / 1_000) });
+    await serve(ledger, { id: 'young', daysAgo: since(0.01) });
+    writeFileSync(`${path}.yaml`, JSON.stringify({
+      server: { port: 0 }, database: { path, anchors: `${path}.anchors`, keep_requests: '15d' }, secrets: { master_key: `file:${path}.keys/master.key` }, log: { format: 'json' },
+    }));
+    const daemon = await startServe(t.testdirName, ['--config', `${path}.yaml`]);
+    while (!daemon.output().includes('requests_removed')) await new Promise((resolve) => setTimeout(resolve, 10));
+    t.match(daemon.output(), /"rows":300,/);
+    t.equal(await daemon.end('SIGTERM'), 0);
+    t.same(sql('SELECT id FROM requests'), [{ id: 'young' }]);
+    t.same((await ledger.audit()).findings, []);
   });
 
   t.test('a failure is the caller\'s to tell, and closing does not wait for ever', async (t) => {

@@ -123,6 +123,8 @@ t.test('what is wrong is refused with its place and the mend', async (t) => {
     ['server: { public_url: "https://a.test?x=1" }', 'findtoken.yaml:1:23: server.public_url: expected an http or https address without user, password, query and fragment, not "https://a.test?x=1". Write for example public_url: "http://127.0.0.1:8787"'],
     ['email: { from: nobody }', 'findtoken.yaml:1:16: email.from: expected a mail address, not "nobody". Write for example from: billing@example.com'],
     ['database: { path: "" }', 'findtoken.yaml:1:19: database.path: expected the path of a file, not nothing. Write for example path: "${XDG_DATA_HOME:-~/.local/share}/findtoken/findtoken.db"'],
+    ['database: { keep_requests: 6d }', 'findtoken.yaml:1:28: database.keep_requests: expected forever, or days from 7d to 36500d, not "6d". Write for example keep_requests: 400d'],
+    ['database: { keep_requests: 400 }', 'findtoken.yaml:1:28: database.keep_requests: expected forever, or days from 7d to 36500d, not 400. Write for example keep_requests: 400d'],
     // the environment
     ['server:\n  host: "${HOST}"', 'findtoken.yaml:2:9: server.host: the environment variable HOST is not set. Set it, or give it a default: ${HOST:-default}.'],
     ['stripe:\n  return_urls: ["${A:-https://a.test}", "${B}"]', 'findtoken.yaml:2:41: stripe.return_urls.1: the environment variable B is not set. Set it, or give it a default: ${B:-default}.'],
