@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
+import { runAttacks } from './torture/attacks.ts';
 import { runClientFaults } from './torture/client-faults.ts';
 import { zones } from './torture/clock.ts';
 import { besideTheCommandLine, dearerStandIn, poor } from './torture/concurrency.ts';
@@ -16,7 +17,8 @@ import { runStorage } from './torture/storage.ts';
 import { runUpstreamFaults } from './torture/upstream-faults.ts';
 import { Verdicts } from './torture/verdict.ts';
 
-t.setTimeout(240_000);
+// Against a hang; it takes two minutes where nothing else runs.
+t.setTimeout(600_000);
 
 const seed = Number(process.env['FINDTOKEN_TORTURE_SEED'] ?? Date.now() % 1_000_000_000);
 const program = buildProgram();
@@ -46,6 +48,10 @@ t.test('E: every client that leaves, stalls or lies', async (t) => {
 
 t.test('H: malformed HTTP/1.1 is refused, and nothing hides in it', async (t) => {
   await runConformance(program, told(t));
+});
+
+t.test('A: another program\'s attacks beside fifty streams', async (t) => {
+  t.comment(JSON.stringify(await runAttacks(program, told(t), { seconds: 6, connections: 200 })));
 });
 
 t.test('S: a disk that fails, and damage to the files', async (t) => {

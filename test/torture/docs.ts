@@ -23,7 +23,7 @@ This page is written by \`${RUN} --write\` from \`test/torture/last-run.json\`; 
 
 \`${RUN}\` starts the built daemon as a real process, scripted providers, and clients that write down what they received. An oracle lays three
 accounts beside each other: what the clients saw, what the provider said, and the books. It reads the books with queries of its own and reckons every
-charge anew, so that it shares no bug with the program. \`--only K,U,E,N,C,S,H,soak\` picks parts, \`--kills N\`, \`--requests N\`, \`--minutes M\` and \`--long\` their size, \`--seed S\` the dice.
+charge anew, so that it shares no bug with the program. \`--only K,U,E,N,C,S,H,A,soak\` picks parts, \`--kills N\`, \`--requests N\`, \`--minutes M\` and \`--long\` their size, \`--seed S\` the dice.
 A seed brings back which points are chosen, the delays, the tags and the tokens; which request runs when is the system's doing and does not come back.
 The short form runs with \`npm test\`.
 
@@ -116,7 +116,7 @@ function promises({ parts }: Figures): readonly Promised[] {
 }
 
 function partsTable({ parts }: Figures): string {
-  const what: Readonly<Record<string, string>> = { K: 'killed at any moment', U: 'faults of providers', E: 'clients that leave, stall and lie', N: 'many at once', C: 'clocks', S: 'disks that fail, files that are damaged', H: 'malformed HTTP/1.1', soak: 'a long load with faults' };
+  const what: Readonly<Record<string, string>> = { K: 'killed at any moment', U: 'faults of providers', E: 'clients that leave, stall and lie', N: 'many at once', C: 'clocks', S: 'disks that fail, files that are damaged', H: 'malformed HTTP/1.1', A: 'slowhttptest beside ordinary streams', soak: 'a long load with faults' };
   const rows = Object.entries(parts).map(([name, part]) => `| ${name} | ${what[name] ?? ''} | ${tried(part)} | ${part.seconds} s | ${part.seed} | ${part.commit} | ${part.node}, ${part.cores} cores |`);
   return ['| part | what | came to | took | seed | commit | on |', '| --- | --- | --- | --- | --- | --- | --- |', ...rows].join('\n');
 }

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { runAttacks } from './attacks.ts';
 import { runClientFaults } from './client-faults.ts';
 import { runClock } from './clock.ts';
 import { runConformance } from './conformance.ts';
@@ -57,6 +58,7 @@ const PARTS: Readonly<Record<string, (program: Program, verdicts: Verdicts, dice
   C: (_program, verdicts) => runClock(verdicts),
   S: (program, verdicts, dice, { isPatient }) => runStorage(program, { copies: isPatient ? 200 : 20, dice, verdicts }),
   H: (program, verdicts) => runConformance(program, verdicts),
+  A: (program, verdicts, _dice, { isPatient }) => runAttacks(program, verdicts, isPatient ? { seconds: 60, connections: 1_000 } : { seconds: 15, connections: 500 }),
   soak: (program, verdicts, dice, { requests }) => runSoak(program, verdicts, dice, requests),
 };
 
@@ -64,7 +66,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       seed: { type: 'string' }, kills: { type: 'string', default: '100' }, minutes: { type: 'string' }, requests: { type: 'string', default: '10000' },
-      only: { type: 'string', default: 'K,U,E,N,C,S,H' }, long: { type: 'boolean', default: false }, controls: { type: 'boolean', default: false }, bug: { type: 'string', default: '' }, write: { type: 'boolean', default: false },
+      only: { type: 'string', default: 'K,U,E,N,C,S,H,A' }, long: { type: 'boolean', default: false }, controls: { type: 'boolean', default: false }, bug: { type: 'string', default: '' }, write: { type: 'boolean', default: false },
     },
   });
   const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
