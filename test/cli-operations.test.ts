@@ -140,7 +140,7 @@ t.test('a running daemon follows a reload and a new master key', async (t) => {
   t.match(await (await call(byok)).json(), { error: { code: 'providers_unavailable', metadata: { attempts: [{ provider: 'deepseek' }] } } }, 'the key is opened and the provider is asked, which is not there');
   t.match(await desk.json('rotate-master-key', '--yes', '--forget-old'), { resealed: 1 });
   t.match(await (await call(byok)).json(), { error: { code: 'providers_unavailable', metadata: { attempts: [{ provider: 'deepseek' }] } } }, 'so it is after the change, without a restart');
-  t.match(await desk.run(['restore', join(desk.home, 'findtoken.yaml'), '--yes']), { code: 1, err: /Another daemon|holds/ }, 'no restore under a daemon');
+  t.match(await desk.run(['restore', join(desk.home, 'findtoken.yaml'), '--yes']), { code: 1, err: /^findtoken: a daemon runs on [^\n]*; stop it, then restore\. Nothing was changed\.\n$/ }, 'no restore under a daemon');
   daemon.interrupt();
   t.match(await daemon.ended, { code: 0 });
 });

@@ -96,7 +96,7 @@ export function defaultTarget(): Target {
   const { catalog, server } = loadSettings({ env: {}, cwd: '/', home: '/' });
   const model = catalog.models.get('deepseek-chat');
   if (model === undefined) throw new Error('deepseek-chat is not in the catalogue');
-  return { origin: server.publicUrl, model: model.id, contextWindow: model.contextWindow, maxOutput: model.maxOutput };
+  return { origin: server.publicUrl, model: model.id, contextWindow: model.contextWindow, maxOutput: model.maxOutput, tools: model.capabilities.includes('tools') };
 }
 
 function pageOf(recipe: Recipe, target: Target): string {

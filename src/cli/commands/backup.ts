@@ -43,9 +43,12 @@ async function restore(call: Call): Promise<void> {
   if (from === path) throw new Refusal('that is the database itself; name a backup.');
   const isReplacing = existsSync(path);
   if (isReplacing) await confirm(context, `Replace the database ${path} by ${from}? The present one is kept beside it.`);
-  const { restoreLedger } = await import('../../ledger/index.ts');
+  const { LedgerError, restoreLedger } = await import('../../ledger/index.ts');
   const stamp = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
-  const { kept, bytes } = await restoreLedger({ path, from, stamp });
+  const { kept, bytes } = await restoreLedger({ path, from, stamp }).catch((error: unknown) => {
+    if (!(error instanceof LedgerError) || error.code !== 'ledger_locked') throw error;
+    throw new Refusal(`a daemon runs on ${path}; stop it, then restore. Nothing was changed.`);
+  });
   context.show({ object: 'restore', database: path, from, bytes, replaced: kept ?? null }, () => printable(path));
   if (kept !== undefined) context.terminal.note(`The replaced database is kept as ${kept}.`);
   context.terminal.note('Next: `findtoken audit` recomputes every balance, `findtoken doctor` tries the master key.');

@@ -14,9 +14,9 @@ const COLUMNS: readonly Column<ByokView>[] = [
   { title: 'id', text: ({ id }) => id },
   { title: 'provider', text: ({ provider }) => provider },
   { title: 'name', text: ({ name }) => name },
-  { title: 'key', text: ({ key }) => key, dropAt: 2 },
+  { title: 'key', text: ({ key }) => key, dropAt: 1 },
   { title: 'region', text: ({ region }) => region ?? '', dropAt: 3 },
-  { title: 'created', text: ({ created }) => timeText(created), dropAt: 1 },
+  { title: 'created', text: ({ created }) => timeText(created), dropAt: 2 },
 ];
 
 export const BYOK: Noun = {
