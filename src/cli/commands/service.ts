@@ -6,6 +6,7 @@ import type { Call, Noun } from '../command.ts';
 import type { Context } from '../context.ts';
 import { Refusal, wrongUsage } from '../failure.ts';
 import { printable } from '../printable.ts';
+import type { Unit } from '../service/units.ts';
 
 export const SERVICE: Noun = {
   name: 'service',
@@ -25,6 +26,9 @@ export const SERVICE: Noun = {
     },
   ],
 };
+
+/** Where the machine's service finds its settings. */
+const SYSTEM_CONFIG = '/etc/findtoken/findtoken.yaml';
 
 interface Plan {
   readonly file: string;
@@ -53,9 +57,9 @@ async function planOf(context: Context, { kind, isSystem }: { readonly kind: str
   const keyFile = settings.secrets.masterKey.kind === 'file' ? settings.secrets.masterKey.path : join(home, '.config', 'findtoken', 'master.key');
   const [, program] = process.argv;
   if (program === undefined) throw new Refusal('where findtoken is installed is not known; run it by its path.');
-  const data = dirname(settings.database.path);
+  const { path: database, anchors } = settings.database;
   const runtime = isEmbedded() ? { node: undefined, program: process.execPath } : { node: process.execPath, program: resolve(program) };
-  const unit = { ...runtime, config: settings.file, writes: [...new Set([data, dirname(keyFile)])], home };
+  const unit = { ...runtime, config: settings.file, writes: [...new Set([dirname(database), anchors, dirname(keyFile)])], home };
   if (kind === 'launchd') {
     const file = isSystem ? '/Library/LaunchDaemons/dev.findtoken.plist' : join(home, 'Library', 'LaunchAgents', 'dev.findtoken.plist');
     return { file, text: launchdPlist(unit), next: [isSystem ? `sudo launchctl bootstrap system ${file}` : `launchctl bootstrap gui/$(id -u) ${file}`] };
@@ -64,11 +68,27 @@ async function planOf(context: Context, { kind, isSystem }: { readonly kind: str
     const base = context.env['XDG_CONFIG_HOME'] ?? join(home, '.config');
     return { file: join(base, 'systemd', 'user', 'findtoken.service'), text: systemdUnit(unit, 'user'), next: ['systemctl --user daemon-reload', 'systemctl --user enable --now findtoken', 'loginctl enable-linger'] };
   }
-  const owners = unit.writes.map((path) => `sudo chown -R findtoken:findtoken ${path}`);
+  return systemPlan(unit, systemdUnit);
+}
+
+/**
+ * The service has a user and a home of its own, which systemd makes: what would lie under the home of whoever installs it lies
+ * there instead, and of a file in that home it gets a copy, for it could not read the first.
+ */
+function systemPlan(unit: Unit, write: (unit: Unit, scope: 'system') => string): Plan {
+  const isOurs = (path: string) => path.startsWith(`${unit.home}/`);
+  const writes = unit.writes.filter((path) => !isOurs(path));
+  const copied = unit.config !== undefined && isOurs(unit.config);
   return {
     file: '/etc/systemd/system/findtoken.service',
-    text: systemdUnit(unit, 'system'),
-    next: ['sudo useradd --system --home-dir /var/lib/findtoken --shell /usr/sbin/nologin findtoken', ...owners, 'sudo systemctl daemon-reload', 'sudo systemctl enable --now findtoken'],
+    text: write({ ...unit, writes, config: copied ? SYSTEM_CONFIG : unit.config }, 'system'),
+    next: [
+      'sudo useradd --system --home-dir /var/lib/findtoken --shell /usr/sbin/nologin findtoken',
+      ...(copied ? [`sudo install -D -o root -g findtoken -m 0640 ${unit.config} ${SYSTEM_CONFIG}`] : []),
+      ...writes.map((path) => `sudo mkdir -p ${path} && sudo chown -R findtoken:findtoken ${path}`),
+      'sudo systemctl daemon-reload',
+      'sudo systemctl enable --now findtoken',
+    ],
   };
 }
 

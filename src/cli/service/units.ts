@@ -6,7 +6,7 @@ export interface Unit {
   readonly program: string;
   /** Absolute path of the settings; undefined: where the daemon finds them itself. */
   readonly config: string | undefined;
-  /** Folders that the daemon writes: the database's and, for a key file, the master key's. */
+  /** Folders that the daemon writes beside its home: the database's, the anchors', and for a key file the master key's. */
   readonly writes: readonly string[];
   readonly home: string;
 }
@@ -17,7 +17,7 @@ export interface Unit {
  */
 export function systemdUnit(unit: Unit, scope: 'user' | 'system'): string {
   const isSystem = scope === 'system';
-  const writes = unit.writes.map(systemdPath).join(' ');
+  const writes = unit.writes.length === 0 ? '' : `ReadWritePaths=${unit.writes.map(systemdPath).join(' ')}\n`;
   return `[Unit]
 Description=findtoken, an OpenAI-compatible gateway
 ${isSystem ? 'After=network-online.target\nWants=network-online.target\n' : ''}
@@ -47,7 +47,7 @@ RestrictSUIDSGID=true
 LockPersonality=true
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
-${isSystem ? SYSTEM_ONLY + `ReadWritePaths=${writes}\n` : ''}
+${isSystem ? SYSTEM_ONLY + writes : ''}
 [Install]
 WantedBy=${isSystem ? 'multi-user.target' : 'default.target'}
 `;
