@@ -17,16 +17,20 @@ export const MODELS = Object.fromEntries(KINDS.map((kind) => [kind, { id: `bench
 export const EVENTS_A_STREAM = 200;
 export const PACE_MS = 20;
 const BIG_BYTES = 128 * 1024;
-const SENTENCE = 'The quick brown fox jumps over the lazy dog while the five boxing wizards wait for it. ';
+const SENTENCE = ' The quick brown fox jumps over the lazy dog while the five boxing wizards wait for it.';
 
 /** About 300 bytes; the large one 128 KiB, nearly all of it text of the prompt. */
 export function requestBody(kind) {
-  const content = 'Explain in plain words why the sky is blue, and why it turns red in the evening.';
+  const small = bodyOf(kind, '');
+  return kind === 'big' ? bodyOf(kind, SENTENCE.repeat(Math.ceil(BIG_BYTES / SENTENCE.length)).slice(0, BIG_BYTES - small.length)) : small;
+}
+
+function bodyOf(kind, more) {
   return JSON.stringify({
     model: MODELS[kind].id,
     messages: [
       { role: 'system', content: 'You are a helpful assistant that answers in one short paragraph.' },
-      { role: 'user', content: kind === 'big' ? `${content} ${SENTENCE.repeat(Math.floor((BIG_BYTES - 400) / SENTENCE.length))}` : content },
+      { role: 'user', content: `Explain in plain words why the sky is blue, and why it turns red in the evening.${more}` },
     ],
     max_tokens: 256,
     temperature: 0.7,

@@ -40,6 +40,10 @@ if (unknown.length > 0) {
   console.error(`there is no part ${unknown.join(', ')}; the parts are ${Object.keys(PARTS).join(', ')}`);
   process.exit(2);
 }
+if (given.write === PAGE && (plan.isQuick || plan.parts.length < Object.keys(PARTS).length || given.servers !== undefined || plan.isPlain)) {
+  console.error(`--write without a file is for a whole run: it replaces every figure of ${PAGE}; name another file to try it`);
+  process.exit(2);
+}
 process.exitCode = (await main()) ? 0 : 1;
 
 /** Runs every part; true where each answer was whole and 2xx and, but for a quick run, no must was missed. */
@@ -67,7 +71,7 @@ async function main() {
     let bad = 0;
     for (const name of plan.parts) {
       const startedMs = performance.now();
-      const found = await PARTS[name](bench);
+      const found = await PARTS[name](bench).catch(failed(name));
       Object.assign(measures, found.measures);
       suites.push(...(found.suites ?? [{ kind: name, measures: found.measures }]));
       bad += (found.bad ?? 0) + (found.suites ?? []).reduce((sum, suite) => sum + suite.bad, 0);
@@ -82,6 +86,14 @@ async function main() {
   } finally {
     await rig.close();
   }
+}
+
+/** What a part could not measure fails the run, and the other parts are measured all the same. */
+function failed(name) {
+  return (error) => {
+    say(`\nFAILED: ${name}: ${error.message}`);
+    return { measures: {}, bad: 1 };
+  };
 }
 
 /** The report goes to stdout, unless a machine reads there. */
