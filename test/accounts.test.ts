@@ -30,7 +30,7 @@ async function opened(t: Test) {
     env: { MASTER },
     home: t.testdirName,
     databasePath: path,
-    notes: { get: (name) => ledger.note(name), set: (name, value) => ledger.setNote(name, value) },
+    notes: { get: (name) => ledger.note(name), set: (name, value) => ledger.setNote(name, value), once: (name, value) => ledger.noteOnce(name, value) },
     sealedRowsExist: async () => false,
   });
   return { ledger, vault, catalog: { providers: PROVIDERS }, nowMs: () => NOON_MS } satisfies ByokParts;

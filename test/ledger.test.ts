@@ -220,6 +220,15 @@ t.test('sealed keys are kept as they come, and sealed anew all together or not a
   t.equal(await ledger.removeProviderKey('deepseek'), false);
 });
 
+t.test('a note that is set once: of many at the same moment, all get the first one\'s', async (t) => {
+  const path = `${t.testdir()}/findtoken.db`;
+  const ledgers = [await openLedger({ path, as: 'daemon' }), await openLedger({ path, as: 'cli' })];
+  t.teardown(() => Promise.all(ledgers.map((ledger) => ledger.close())));
+  const kept = await Promise.all(Array.from({ length: 20 }, async (_, at) => ledgers[at % 2]?.noteOnce('install_id', `no ${at}`)));
+  t.equal(new Set(kept).size, 1);
+  t.equal(await ledgers[1]?.note('install_id'), kept[0]);
+});
+
 t.test('notes, and what the daemon says of itself', async (t) => {
   const { ledger } = await openBooks(t);
   t.equal(await ledger.note('installation'), undefined);

@@ -40,7 +40,7 @@ const said = {};
 try {
   const vault = await openVault({
     source: { kind: task === 'strict' ? 'keychain' : 'auto' }, env: {}, home, databasePath: home + '/data/findtoken.db',
-    notes: { get: async (name) => state.notes[name], set: async (name, value) => { state.notes[name] = value; } },
+    notes: { get: async (name) => state.notes[name], set: async (name, value) => { state.notes[name] = value; }, once: async (name, value) => (state.notes[name] ??= value) },
     sealedRowsExist: async () => state.sealed !== undefined,
   });
   Object.assign(said, { source: vault.source, fingerprint: vault.fingerprint, notices: vault.notices });

@@ -44,7 +44,7 @@ class Installation {
   open(more: Partial<OpenVault> = {}): Promise<Vault> {
     return openVault({
       source: { kind: 'auto' }, env: {}, home: this.home, databasePath: path.join(this.home, 'data', 'findtoken.db'), keyring: NO_KEYCHAIN,
-      notes: { get: async (name) => this.notes.get(name), set: async (name, value) => void this.notes.set(name, value) },
+      notes: { get: async (name) => this.notes.get(name), set: async (name, value) => void this.notes.set(name, value), once: async (name, value) => this.notes.get(name) ?? (this.notes.set(name, value), value) },
       sealedRowsExist: async () => this.rows.size > 0,
       ...more,
     });
@@ -409,9 +409,12 @@ t.test('the key file never lies with the database', async (t) => {
 
 t.test('two processes that open a new installation together agree on one key', async (t) => {
   const here = new Installation(t.testdir());
-  here.notes.set('install_id', 'known');
+  // Nobody has noted an installation yet: whoever comes first does, and all take that one.
   const vaults = await Promise.all(Array.from({ length: 8 }, () => here.open()));
   t.equal(new Set(vaults.map((vault) => vault.fingerprint)).size, 1);
+  const [first, ...others] = vaults;
+  const sealed = first?.seal('sk-1234', { ...ROW, rowId: 'r' }) ?? new Uint8Array();
+  for (const vault of others) t.equal(vault.unseal(sealed, { ...ROW, rowId: 'r' }), 'sk-1234', 'and opens what another sealed');
   t.same(fs.readdirSync(path.dirname(here.keyFile)), ['master.key']);
 });
 

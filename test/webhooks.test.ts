@@ -6,6 +6,7 @@ import { landMessage } from '../src/accounts/index.ts';
 import { openLedger, type Ledger } from '../src/ledger/index.ts';
 import { parseUsd } from '../src/money/index.ts';
 import { readWebhook } from '../src/payments/index.ts';
+import { pause } from './support/provider.ts';
 import { openShop, type Shop } from './support/shop.ts';
 
 const DYING = fileURLToPath(new URL('./support/dying-till.ts', import.meta.url));
@@ -174,7 +175,10 @@ t.test('W13: a dispute freezes; won gives back, lost keeps; each message may com
   await stands(t, shop, { balance: '18.90', frozen: true, id, status: 'disputed' }, 'opened: frozen although there is a balance');
   await shop.house.ledger.grant({ accountId: shop.house.accountId, amount: usd('1'), reference: 'g', note: 'gift', nowMs: Date.now() });
   await stands(t, shop, { balance: '19.90', frozen: true, id, status: 'disputed' }, 'credits do not thaw while it is open');
+  await pause(2);
+  const beforeMs = Date.now();
   for (const event of [won(), won(), opened()]) t.equal(await shop.deliver(event), 200);
+  t.ok(Number((await shop.house.ledger.findAccount(shop.house.accountId))?.activityMs) >= beforeMs, 'what comes back counts as activity: its year begins anew');
   await stands(t, shop, { balance: '29.35', id, status: 'paid' }, 'won, and the opening told once more');
 
   const lost = () => shop.stripe.dispute(paymentIntent, { id: 'dp_2', status: 'lost', event: 'closed' });

@@ -11,7 +11,7 @@ export async function openVaultOf(context: Context, { ledger, settings }: Books)
     home: context.home,
     xdgConfigHome: context.env['XDG_CONFIG_HOME'],
     databasePath: settings.database.path,
-    notes: { get: (name) => ledger.note(name), set: (name, value) => ledger.setNote(name, value) },
+    notes: { get: (name) => ledger.note(name), set: (name, value) => ledger.setNote(name, value), once: (name, value) => ledger.noteOnce(name, value) },
     sealedRowsExist: () => sealedRowsExist(ledger),
   });
   for (const notice of vault.notices) context.terminal.note(notice);

@@ -11,7 +11,7 @@ export interface AnchorParts {
   /** `database.anchors` */
   readonly folder: string;
   readonly databasePath: string;
-  readonly ledger: Pick<Ledger, 'note' | 'setNote' | 'chainHead' | 'chainHash'>;
+  readonly ledger: Pick<Ledger, 'note' | 'noteOnce' | 'chainHead' | 'chainHash'>;
   /** The operator knows that the book is older than it was, and has it stand. */
   readonly acceptRollback: boolean;
   /** The sandbox is on: an empty book in the place of another is warned of, not refused, for people throw rehearsals away. */
@@ -91,11 +91,7 @@ function dismissOthers({ folder, databasePath, acceptRollback, isRehearsal = fal
 
 /** A book has an id of its own, and a copy of it in another place is another book: it has its own way from there. */
 async function nameOf({ ledger, databasePath }: AnchorParts): Promise<{ readonly book: string; /** The end of the names of all notes of this place. */ readonly place: string }> {
-  let book = await ledger.note(BOOK_NOTE);
-  if (book === undefined) {
-    book = globalThis.crypto.randomUUID();
-    await ledger.setNote(BOOK_NOTE, book);
-  }
+  const book = (await ledger.note(BOOK_NOTE)) ?? (await ledger.noteOnce(BOOK_NOTE, globalThis.crypto.randomUUID()));
   const place = Buffer.from(fingerprint([realpathSync(databasePath)])).toString('hex').slice(0, 12);
   return { book, place: `.${place}.anchor` };
 }

@@ -121,7 +121,7 @@ async function vaultFor(options: StartDaemon, ledger: Ledger, log: DaemonLog): P
       home,
       xdgConfigHome: env['XDG_CONFIG_HOME'],
       databasePath: settings.database.path,
-      notes: { get: (name) => ledger.note(name), set: (name, value) => ledger.setNote(name, value) },
+      notes: { get: (name) => ledger.note(name), set: (name, value) => ledger.setNote(name, value), once: (name, value) => ledger.noteOnce(name, value) },
       sealedRowsExist: () => sealedRowsExist(ledger),
     });
     for (const notice of vault.notices) log.warn('master_key', { notice });

@@ -202,5 +202,5 @@ async function cutOff(server: Server, calls: ReadonlySet<UnderWay>): Promise<voi
 
 
 async function allOf(calls: ReadonlySet<UnderWay>): Promise<void> {
-  await Promise.all(Array.from(calls, ({ done }) => done));
+  await Promise.all(Array.from(calls, async ({ done }) => done));
 }

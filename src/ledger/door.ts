@@ -65,6 +65,7 @@ export function createDoor({ read, write, storage, close, failed }: Access): Led
 
     note: (name) => read((books) => books.note(name)),
     setNote: (name, value) => write('setNote', name, value),
+    noteOnce: (name, value) => write('noteOnce', name, value),
     publish: (state) => write('publish', state),
     daemonState: () => read((books) => books.daemonState()),
 

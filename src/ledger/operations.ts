@@ -3,7 +3,7 @@ import type { Books } from './books.ts';
 /** The methods that write. Whatever is not named here is read, and works on a readonly connection. */
 export const WRITES = [
   'createAccount', 'setAccountStatus', 'setAccountLimit', 'createKey', 'revokeKey', 'hold', 'progress', 'settle', 'release', 'recover', 'claimIdempotency',
-  'grant', 'saveByokKey', 'removeByokKey', 'saveProviderKey', 'removeProviderKey', 'replaceSealed', 'setNote', 'publish',
+  'grant', 'saveByokKey', 'removeByokKey', 'saveProviderKey', 'removeProviderKey', 'replaceSealed', 'setNote', 'noteOnce', 'publish',
   'startRecharge', 'attachCheckout', 'landRecharge', 'expireRecharge', 'refundRecharge', 'disputeRecharge',
   'createActivation', 'activate', 'takeDueMail', 'markSent', 'markFailed', 'queueNotice', 'expireCredits', 'deactivateIdle', 'removeRequests',
 ] as const;

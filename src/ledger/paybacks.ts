@@ -88,6 +88,8 @@ export function createPaybackBooks(db: Connection, transfers: { readonly record:
 /** What a dispute takes while it is open or once it is lost, and gives back when it is won; true where something moved. */
 function disputing(db: Connection, { leftOf, move, take }: Means): (row: Row, dispute: Row, atMs: number) => boolean {
   const note = db.prepare('UPDATE payment_disputes SET booked = @booked, taken = @total, taken_credits = @credits, account = @wallet WHERE id = @id');
+  // Credits that come back are activity, as credits that were bought: a year begins anew.
+  const touch = db.prepare('UPDATE accounts SET activity_ms = max(activity_ms, @now) WHERE no = @wallet');
   const giveBack = db.prepare('UPDATE wallets SET balance = balance + @amount WHERE no = @wallet');
   return (row, dispute, atMs) => {
     const id = text(dispute, 'id');
@@ -98,6 +100,7 @@ function disputing(db: Connection, { leftOf, move, take }: Means): (row: Row, di
       const credits = big(dispute, 'taken_credits');
       note.run({ id, booked: 0n, total: 0n, credits: 0n, wallet });
       giveBack.run({ wallet, amount: credits });
+      touch.run({ wallet, now: BigInt(Math.round(atMs)) });
       move('dispute_won', { from: SYSTEM.disputes, to: wallet, amount: credits, reference: id, atMs });
       move('dispute_won', { from: SYSTEM.disputes, to: SYSTEM.fees, amount: big(dispute, 'taken') - credits, reference: `${id} fee`, atMs });
       return true;

@@ -79,6 +79,8 @@ export interface Ledger extends RechargeLedger, LifeLedger {
   /** Small facts about this installation: its id, which master key is used. */
   note(name: string): Promise<string | undefined>;
   setNote(name: string, value: string): Promise<void>;
+  /** Sets a note where there is none of this name, and returns what stands then. */
+  noteOnce(name: string, value: string): Promise<string>;
   publish(state: DaemonState): Promise<void>;
   daemonState(): Promise<DaemonState | undefined>;
 

@@ -78,8 +78,6 @@ function others(keys: readonly MasterKey[], one: MasterKey): readonly MasterKey[
 async function installId(notes: Notes): Promise<string> {
   const known = await notes.get(INSTALL_NOTE);
   if (known !== undefined) return known;
-  await notes.set(INSTALL_NOTE, crypto.randomUUID());
-  const kept = await notes.get(INSTALL_NOTE);
-  if (kept === undefined) throw new Error(`the note ${INSTALL_NOTE} was not kept`);
-  return kept;
+  // Another process may open a vault at this moment: with two ids, one would seal what the other cannot open.
+  return notes.once(INSTALL_NOTE, crypto.randomUUID());
 }

@@ -60,6 +60,8 @@ export interface Keyring {
 export interface Notes {
   get(name: string): Promise<string | undefined>;
   set(name: string, value: string): Promise<void>;
+  /** Sets it where there is none yet, and returns what stands: of two processes at the same moment, both get the first one's. */
+  once(name: string, value: string): Promise<string>;
 }
 
 export interface OpenVault {

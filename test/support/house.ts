@@ -79,7 +79,7 @@ export async function openHouse(t: Pick<Test, 'teardown'>, options: HouseOptions
   let opened: Promise<Vault> | undefined;
   const vault = () => (opened ??= openVault({
     source: { kind: 'env', name: 'MASTER_KEY' }, env: { MASTER_KEY: 'ab'.repeat(32) }, home: folder, databasePath: settings.database.path,
-    notes: { get: (name) => ledger.note(name), set: (name, value) => ledger.setNote(name, value) }, sealedRowsExist: async () => false,
+    notes: { get: (name) => ledger.note(name), set: (name, value) => ledger.setNote(name, value), once: (name, value) => ledger.noteOnce(name, value) }, sealedRowsExist: async () => false,
   }));
   let url = settings.server.publicUrl;
   const payments = choosePayments({ ...settings.stripe, sandboxUrl: options.sandbox === true ? () => url : undefined });

@@ -52,7 +52,7 @@ export async function checkMasterKey(context: Context, { ledger, settings }: { r
     xdgConfigHome: context.env['XDG_CONFIG_HOME'],
     databasePath: settings.database.path,
     // A look changes nothing: neither a note nor a first key is written.
-    notes: { get: (name) => ledger.note(name), set: async () => undefined },
+    notes: { get: (name) => ledger.note(name), set: async () => undefined, once: async (_, value) => value },
     sealedRowsExist: async () => true,
   });
   const { openProviderKeys } = await import('../../accounts/index.ts');
