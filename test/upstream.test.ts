@@ -441,6 +441,55 @@ t.test('hanging up takes effect at once', async (t) => {
   });
 });
 
+t.test('a stream that is left keeps its connection if its end comes soon', async (t) => {
+  const left = async (t: Test, then: Answer, signal = new AbortController().signal) => {
+    const provider = await fakeProvider(t, async (request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write('data: [DONE]\n\n');
+      await pause(30);
+      await then(request, response);
+    });
+    const reply = await sendTo(provider.url, {}, signal);
+    if (reply.kind !== 'stream') throw new Error(reply.kind);
+    t.equal((await reply.stream.read()).kind, 'events');
+    reply.stream.leave();
+    reply.stream.leave();
+    t.same(await reply.stream.read(), { kind: 'failed', failure: 'aborted' });
+    t.equal(provider.openSockets, 1);
+    return provider;
+  };
+  t.test('its end in a packet of its own', async (t) => {
+    const provider = await left(t, (_request, response) => void response.end(': bye\n\n'));
+    await pause(100);
+    t.equal(provider.openSockets, 1);
+    provider.next(json(200, {}));
+    await sendTo(provider.url, { stream: false });
+    t.equal(provider.openSockets, 1, 'the next call goes the same way');
+  });
+  t.test('one that goes on', async (t) => {
+    const provider = await left(t, async (_request, response) => {
+      for (; !response.destroyed; await pause(5)) response.write(`data: ${'x'.repeat(20_000)}\n\n`);
+    });
+    await until(() => provider.openSockets === 0);
+    t.equal(provider.openSockets, 0);
+  });
+  t.test('one that falls silent', async (t) => {
+    const provider = await left(t, () => undefined);
+    await pause(300);
+    t.equal(provider.openSockets, 1);
+    await pause(900);
+    await until(() => provider.openSockets === 0);
+    t.equal(provider.openSockets, 0);
+  });
+  t.test('the signal still counts', async (t) => {
+    const controller = new AbortController();
+    const provider = await left(t, () => undefined, controller.signal);
+    controller.abort();
+    await until(() => provider.openSockets === 0);
+    t.equal(getEventListeners(controller.signal, 'abort').length, 0);
+  });
+});
+
 t.test('U35 a second answer nobody asked for poisons nothing', async (t) => {
   const provider = await fakeProvider(t, json(200, { mine: true }));
   const answer = message([...JSON_HEAD, 'content-length: 2'], '{}');

@@ -34,7 +34,8 @@ export async function relayStream(booked: Booked, request: ChatRequest, asked: S
     const soFar = settlementOf(booked, served(), usage(), 'ok');
     running.ledger.progress(call.id, soFar).catch((error: unknown) => running.log.error('progress_not_stored', error));
   });
-  asked.stream?.abort();
+  if (relayed === 'whole') asked.stream?.leave();
+  else asked.stream?.abort();
 
   if (relayed === 'whole') {
     running.health.observe(candidate.provider, candidate.model.id, { kind: 'answered' });

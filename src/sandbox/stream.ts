@@ -66,6 +66,10 @@ export class ScriptedStream implements EventStream {
     this.#hangUp.abort();
   }
 
+  leave(): void {
+    this.abort();
+  }
+
   #finish(ending: StreamRead): StreamRead {
     this.#caller.removeEventListener('abort', this);
     this.#ending ??= ending;

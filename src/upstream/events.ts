@@ -11,6 +11,7 @@ export interface Flow {
   pause(): boolean;
   resume(): void;
   drop(): void;
+  leave(): void;
 }
 
 /**
@@ -88,6 +89,11 @@ export class EventQueue implements EventStream {
   abort(): void {
     this.discard();
     this.#flow.drop();
+  }
+
+  leave(): void {
+    this.discard();
+    this.#flow.leave();
   }
 
   #enqueue(events: readonly (SseEvent | EventBlock)[]): void {

@@ -22,6 +22,10 @@ export interface Terms {
   readonly scratch: Scratch;
 }
 
+/** What a stream that was left may still take, in milliseconds and bytes, before its connection is not worth waiting for. */
+const LEFT_MS = 1_000;
+const LEFT_BYTES = 65_536;
+
 type Head = Parameters<NonNullable<Dispatcher.DispatchHandler['onResponseStart']>>[2];
 
 /**
@@ -29,6 +33,7 @@ type Head = Parameters<NonNullable<Dispatcher.DispatchHandler['onResponseStart']
  *
  *   waiting ──head──▶ whole body ──end──▶ over
  *      │       └────▶ events ────────end──▶ over
+ *      │                 └──left──────end──▶ over
  *      └── a deadline, the signal, the network, a cap: over at once, and the socket is gone
  *
  * One timer an exchange: undici's own are off, because keep-alive comments and blank lines defeat them.
@@ -52,6 +57,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
   #bytes = 0;
   #stream: EventQueue | undefined;
   #streaming = false;
+  #left = false;
 
   constructor(terms: Terms, settle: (reply: Reply) => void) {
     this.#terms = terms;
@@ -100,19 +106,24 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#over) return;
-    if (this.#stream !== undefined) {
+    if (this.#stream !== undefined && !this.#left) {
       // One socket read brings many chunks: they are joined and decoded at once, after the last of them.
       if (this.#chunks.length === 0) queueMicrotask(this.#takeRead);
       this.#chunks.push(chunk);
       return;
     }
     this.#bytes += chunk.length;
+    if (this.#left) {
+      if (this.#bytes > LEFT_BYTES) this.#fail('aborted');
+      return;
+    }
     if (this.#bytes > this.#terms.maxBodyBytes) return this.#fail('too_large');
     this.#chunks.push(chunk);
   }
 
   onResponseEnd(): void {
     if (this.#over) return;
+    if (this.#left) return this.#release();
     if (this.#stream !== undefined) {
       this.#takeRead();
       if (this.#over || !this.#withinCap(this.#stream, undefined)) return;
@@ -143,6 +154,14 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
   drop(): void {
     this.#chunks = [];
     this.#fail('aborted');
+  }
+
+  leave(): void {
+    if (this.#over || this.#left) return;
+    this.#left = true;
+    this.#chunks = [];
+    this.#arm(LEFT_MS);
+    this.#controller?.resume();
   }
 
   /** What has come and was not taken yet. */

@@ -45,6 +45,11 @@ export interface EventStream {
   read(): Promise<StreamRead>;
   /** Drops the connection. Reads after it end as `aborted`. Safe to call twice. */
   abort(): void;
+  /**
+   * The answer is whole, whatever may still come: reads after it end as `aborted`, and the connection is kept for the next call if
+   * the stream ends within a second, without much more being said. Many providers end it in a packet of its own, after `[DONE]`.
+   */
+  leave(): void;
 }
 
 export type Reply =
