@@ -15,8 +15,8 @@ interface Template {
   readonly after: string;
   readonly outBefore: string;
   readonly outAfter: string;
-  /** The same around an event's bytes; absent where a byte and a character are not the same. */
-  readonly lines: Lines | undefined;
+  /** The same around an event's bytes, made when it is first asked for; `none` where a byte and a character are not the same. */
+  lines: Lines | 'none' | undefined;
 }
 
 /** What stands before the text of an event, between the texts of two that follow each other, and after the text, as it comes and as it goes. */
@@ -81,8 +81,9 @@ export class Templates {
    * @param bytes whole events in valid UTF-8, one character a byte; an event begins at `at`
    */
   fillRun(bytes: string, at: number): FilledRun | undefined {
-    for (const { lines } of this.#templates) {
-      if (lines === undefined || bytes.slice(at, at + lines.head.length) !== lines.head) continue;
+    for (const template of this.#templates) {
+      const lines = (template.lines ??= linesOf(template));
+      if (lines === 'none' || bytes.slice(at, at + lines.head.length) !== lines.head) continue;
       const run = fillLines(lines, bytes, at);
       if (run !== undefined) return run;
     }
@@ -105,14 +106,13 @@ export class Templates {
     const out = rewritten?.text === SLOT ? rewritten.chunk.split(SLOT) : [];
     const [outBefore, outAfter] = out;
     if (outBefore === undefined || outAfter === undefined || out.length !== 2) return;
-    const lines = linesOf(before, after, outBefore, outAfter);
-    this.#templates = [{ before, after, outBefore, outAfter, lines }, ...this.#templates].slice(0, TEMPLATES_MAX);
+    this.#templates = [{ before, after, outBefore, outAfter, lines: undefined }, ...this.#templates].slice(0, TEMPLATES_MAX);
   }
 }
 
-/** Undefined for a template whose bytes are not its characters, or that spans lines. */
-function linesOf(before: string, after: string, outBefore: string, outAfter: string): Lines | undefined {
-  if (!isAscii(before + after + outBefore + outAfter) || before.includes('\n') || after.includes('\n')) return undefined;
+/** None for a template whose bytes are not its characters, or that spans lines. */
+function linesOf({ before, after, outBefore, outAfter }: Template): Lines | 'none' {
+  if (!isAscii(before + after + outBefore + outAfter) || before.includes('\n') || after.includes('\n')) return 'none';
   const [head, tail, outHead, outTail] = [`data: ${before}`, `${after}\n\n`, `data: ${outBefore}`, `${outAfter}\n\n`];
   return { head, link: tail + head, tail, outHead, outLink: outTail + outHead, outTail };
 }
