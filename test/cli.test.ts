@@ -29,10 +29,12 @@ t.test('help, versions and wrong words', async (t) => {
   }
   t.match(await desk.run(['logs', '--help']), { code: 0, err: '', out: /Examples:\n(?: {2}\$ findtoken [^\n]+\n)+\n?$/ }, 'the help of a command ends with examples');
   t.match(await desk.run(['help', 'keys']), { code: 0, err: '', out: /Usage: findtoken keys/ });
+  t.match(await desk.run(['help', 'keys', 'create']), { code: 0, err: '', out: /Usage: findtoken keys create/ }, 'of a verb, too');
   t.match(await desk.run(['keys', 'create', '--help']), { code: 0, out: /--account[^]*Examples:\n {2}\$ findtoken keys create --name laptop/ }, 'the help of a verb shows the global options, too');
 
   const cases = [
     [['kyes'], /unknown command 'kyes' \(Did you mean keys\?\) `findtoken --help` lists the commands\.\n/, 'a slip of the pen'],
+    [['help', 'kyes'], /unknown command 'kyes'\. `findtoken --help`/, 'help about nothing'],
     [['keys', 'lst'], /unknown command 'lst' \(Did you mean list\?\) `findtoken keys --help` lists its commands\.\n/, 'a slip in the verb'],
     [['balance', '--acount', 'x'], /unknown option '--acount' \(Did you mean --account\?\)/, 'a slip in an option'],
     [['keys', 'create'], /required option '--name <name>' not specified/, 'a missing option'],

@@ -61,6 +61,12 @@ export type Runner = (verb: Verb, call: Omit<Call, 'context'>, globals: Given) =
  * @throws Refusal (exit 2) on a command line that is wrong; whatever the command throws.
  */
 export async function runCommandLine(argv: readonly string[], run: Runner): Promise<void> {
+  const [node = '', script = '', first, asked] = argv;
+  if (first === 'help' && asked !== undefined && !asked.startsWith('-')) {
+    // Commander's own would print all of the help about a word that is no command, and knows none of two words.
+    if (COMMANDS.every((one) => nameOf(one) !== asked)) throw wrongUsage(`unknown command '${asked}'. \`findtoken --help\` lists the commands.`);
+    return runCommandLine([node, script, ...argv.slice(3), '--help'], run);
+  }
   const program = buildProgram(run, treeFor(argv));
   if (argv.length <= 2) {
     program.outputHelp();
