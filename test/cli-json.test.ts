@@ -37,7 +37,7 @@ async function newest(desk: Desk, ...list: readonly string[]): Promise<string> {
   return Array.isArray(data) ? String(data[0].id) : '';
 }
 
-t.test('every command that prints has --json, and its fields are an agreement', { timeout: 120_000 }, async (t) => {
+t.test('every command that prints has --json, and its fields are an agreement', { timeout: 350_000 }, async (t) => {
   const desk = openDesk(t);
   const base = await startModels(t);
   writeFileSync(join(desk.home, 'findtoken.yaml'), `server: { port: 0 }\nsandbox: true\nsecrets: { master_key: "file:${join(desk.home, 'keys', 'master.key')}" }\nproviders: { deepseek: { base_url: "${base}" } }\n`);

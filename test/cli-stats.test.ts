@@ -189,7 +189,7 @@ t.test('without a terminal there is one frame, or one document', async (t) => {
 /** A terminal of util-linux around a command. */
 const noScript = spawnSync('script', ['--version']).status === 0 ? false : 'script (util-linux) is not installed';
 
-t.test('the live screen leaves the terminal as it was, whatever ends it', { skip: noScript, timeout: 120_000 }, async (t) => {
+t.test('the live screen leaves the terminal as it was, whatever ends it', { skip: noScript, timeout: 350_000 }, async (t) => {
   const desk = openDesk(t);
   await desk.json('accounts', 'create', 'ann@example.com');
   const { file, args } = programOf(['stats']);

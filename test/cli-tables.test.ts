@@ -71,7 +71,7 @@ function session(desk: Desk, commands: readonly string[], size: { readonly colum
   return spawnSync(run[0], run[1], { cwd: desk.home, env: environment, encoding: 'utf8', input: '' }).stdout.replaceAll('\r\n', '\n');
 }
 
-t.test('what the commands print is as it was agreed, cell by cell', { skip: noScript, timeout: 180_000 }, async (t) => {
+t.test('what the commands print is as it was agreed, cell by cell', { skip: noScript, timeout: 350_000 }, async (t) => {
   const desk = await furnished(t);
   const places = [['80x24', { columns: 80, rows: 24 }], ['200x50', { columns: 200, rows: 50 }], ['pipe', undefined]] as const;
   const shown = new Map(places.map(([name, size]) => [name, session(desk, DOWN, size)]));
