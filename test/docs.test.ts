@@ -44,6 +44,16 @@ t.test('the pages of the clients are what `findtoken connect` prints', async (t)
   t.same(readdirSync(join(ROOT, 'docs/clients')).sort(), [...pages.keys()].sort());
 });
 
+t.test('the README shows first what a stranger looks for', async (t) => {
+  const lines = page('README.md').split('\n').slice(0, 40);
+  const order = ['# findtoken', '<picture>', '**A self-hosted', '- **', '```sh', '```python'].map((start) => lines.findIndex((line) => line.startsWith(start)));
+  t.ok(order.every((line, at) => line > (order[at - 1] ?? -1)), 'picture, sentence, bullets, commands, snippet, on the first forty lines', { order });
+  t.equal(lines.filter((line) => line.startsWith('- **')).length, 4, 'four bullets');
+  const [first] = blocksOf(page('README.md'));
+  t.equal(commandsOf(first?.text ?? '').length, 2, 'two commands');
+  t.match(page('README.md').split('\n').slice(40).join('\n'), /^## The map$/m);
+});
+
 t.test('no link leads nowhere, on no page', async (t) => {
   for (const name of PAGES) {
     for (const [, target = '', anchor] of page(name).matchAll(/\]\((?!https?:)([^)#:]*)(?:#([^)]*))?\)/g)) {
