@@ -30,7 +30,7 @@ const plan = {
   rounds: Number(given.rounds ?? (given.quick ? 3 : 15)),
   seconds: Number(given.seconds),
   warmUpSeconds: given.quick ? 1 : 4,
-  connections: (given.c ?? (given.quick ? '64' : '1,64,256')).split(',').map(Number),
+  connections: (given.c ?? (given.quick ? '64' : '64,256,1')).split(',').map(Number),
   /** Request rows of the largest books. */
   rows: given.rows === undefined ? undefined : Number(given.rows),
   parts: given.only === undefined ? Object.keys(PARTS) : given.only.split(','),

@@ -6,7 +6,7 @@ import { load } from './load.mjs';
 
 const STREAMS_AT_ONCE = 32;
 /** After so many the code that serves them is compiled as it will be. */
-const WARM_ANSWERS = 15_000;
+const WARM = { answers: 15_000, streams: 1_500 };
 /** Where the product is compared with itself and not with peers, fewer rounds tell enough. */
 const SIDE_ROUNDS = 7;
 
@@ -47,8 +47,9 @@ async function probe({ name, port, paths, headers }, kind) {
 
 /** V8 compiles what runs often, by and by: a busy machine, on which less runs in the time, gives it more time. */
 async function warmUp({ rig, plan }, server, { kind, connections }) {
+  const enough = isStream(kind) ? WARM.streams : WARM.answers;
   let answers = 0;
-  for (let turn = 0; turn < 3 && (turn === 0 || (connections > 1 && answers < WARM_ANSWERS)); turn += 1) {
+  for (let turn = 0; turn < 3 && (turn === 0 || (connections > 1 && answers < enough)); turn += 1) {
     answers += (await load(rig, server, { kind, connections, seconds: plan.warmUpSeconds })).answers;
   }
 }
