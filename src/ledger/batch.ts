@@ -1,5 +1,5 @@
 import type { Connection } from './connection.ts';
-import { createPostings, type Postings } from './postings.ts';
+import { createPostings, type Postings, type Value } from './postings.ts';
 import { createPurses, type Purses } from './purses.ts';
 import type { Mode } from './types.ts';
 
@@ -57,7 +57,7 @@ export interface Batch {
 
 const FIGURES = ['requests', 'errors', 'prompt_tokens', 'cached_tokens', 'completion_tokens', 'cost', 'provider_cost', 'fee', 'shortfall'] as const;
 const COLUMNS = FIGURES.join(', ');
-const PLACES = FIGURES.map((name) => `@${name}`).join(', ');
+const PLACES = FIGURES.map(() => '?').join(', ');
 const SUMS = FIGURES.map((name) => `${name} = ${name} + excluded.${name}`).join(', ');
 
 interface Totals {
@@ -90,12 +90,19 @@ const OPEN_MAX = 65_536;
 export function createBatch(db: Connection): Batch {
   const purses = createPurses(db);
   const postings = createPostings(db);
-  const addBalance = db.prepare('UPDATE wallets SET balance = balance + @amount WHERE no = @wallet');
+  const addBalance = db.prepare('UPDATE wallets SET balance = balance + ? WHERE no = ?');
   const addMinute = db.prepare(upsert('rollup_minutes'));
   const addDay = db.prepare(upsert('rollup_days'));
-  const touchAccount = db.prepare('UPDATE accounts SET activity_ms = @now WHERE no = @account AND activity_ms < @now - 60000');
-  const touchKey = db.prepare('UPDATE api_keys SET last_used_ms = @now WHERE id = @key AND last_used_ms < @now - 60000');
+  const touchAccount = db.prepare('UPDATE accounts SET activity_ms = ? WHERE no = ? AND activity_ms < ?');
+  const touchKey = db.prepare('UPDATE api_keys SET last_used_ms = ? WHERE id = ? AND last_used_ms < ?');
 
+  // When each row was last seen to be written: within the minute after it there is nothing to ask for.
+  const touched = new Map<bigint | string, number>();
+  const touch = (row: bigint | string, nowMs: number, statement: { run(...values: readonly Value[]): { readonly changes: number } }): void => {
+    const now = Math.round(nowMs);
+    if ((touched.get(row) ?? -Infinity) >= now - MINUTE_MS) return;
+    if (statement.run(now, row, now - MINUTE_MS).changes === 1) touched.set(row, now);
+  };
   const open = new Map<string, OpenRequest>();
   const system = new Map<bigint, bigint>();
   const groups = new Map<string, Group>();
@@ -105,6 +112,7 @@ export function createBatch(db: Connection): Batch {
     purses.clear();
     for (const map of [system, groups, accounts, keys]) map.clear();
     if (open.size > OPEN_MAX) open.clear();
+    if (touched.size > OPEN_MAX) touched.clear();
   };
 
   return {
@@ -120,17 +128,19 @@ export function createBatch(db: Connection): Batch {
     flush() {
       purses.flush();
       postings.write();
-      for (const [wallet, amount] of system) addBalance.run({ wallet, amount });
-      for (const { minute, totals, ...group } of groups.values()) {
-        addMinute.run({ ...group, ...totals, bucket: minute });
-        addDay.run({ ...group, ...totals, bucket: Math.floor(minute / MINUTES_A_DAY) });
+      for (const [wallet, amount] of system) addBalance.run(amount, wallet);
+      for (const group of groups.values()) {
+        const values = rollupValues(group);
+        addMinute.run(group.minute, ...values);
+        addDay.run(Math.floor(group.minute / MINUTES_A_DAY), ...values);
       }
-      for (const [account, nowMs] of accounts) touchAccount.run({ account, now: Math.round(nowMs) });
-      for (const [key, nowMs] of keys) touchKey.run({ key, now: Math.round(nowMs) });
+      for (const [account, nowMs] of accounts) touch(account, nowMs, touchAccount);
+      for (const [key, nowMs] of keys) touch(key, nowMs, touchKey);
       begin();
     },
     clear() {
       open.clear();
+      touched.clear();
       postings.clear();
       begin();
     },
@@ -155,12 +165,17 @@ function add(groups: Map<string, Group>, request: Tally): void {
   totals.shortfall += request.shortfall;
 }
 
+/** A group and its totals in the order of the rollups' columns behind the bucket: binding by place costs half of binding by name. */
+function rollupValues({ account, keyId, model, provider, mode, totals }: Group): Value[] {
+  return [account, keyId, model, provider, mode, ...FIGURES.map((name) => totals[name])];
+}
+
 function noTotals(): Totals {
   return { requests: 0, errors: 0, prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0, cost: 0n, provider_cost: 0n, fee: 0n, shortfall: 0n };
 }
 
 function upsert(table: 'rollup_minutes' | 'rollup_days'): string {
   return `INSERT INTO ${table} (bucket, account, key_id, model, provider, mode, ${COLUMNS})
-    VALUES (@bucket, @account, @keyId, @model, @provider, @mode, ${PLACES})
+    VALUES (?, ?, ?, ?, ?, ?, ${PLACES})
     ON CONFLICT DO UPDATE SET ${SUMS}`;
 }

@@ -42,7 +42,7 @@ export function createBooks(db: Connection, boot: string): Books {
   const batch = createBatch(db);
   const { record, ...transfers } = createTransferBooks(db, batch);
   const notes = createNoteBooks(db);
-  const { extend, breaks, ...chain } = createChainBooks(db);
+  const { extend, forgetHead, breaks, ...chain } = createChainBooks(db);
   const accounts = createAccountBooks(db);
   const keys = createKeyBooks(db);
   const { queueMail, ...outbox } = createOutboxBooks(db);
@@ -56,6 +56,7 @@ export function createBooks(db: Connection, boot: string): Books {
       return result;
     } catch (error) {
       batch.clear();
+      forgetHead();
       if (db.inTransaction) db.exec('ROLLBACK');
       throw error;
     }

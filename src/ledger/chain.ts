@@ -27,6 +27,8 @@ const TRANSFERS = 'SELECT seq, kind, debit, credit, amount, reference, note, at_
 export interface ChainBooks extends Sync<Pick<Ledger, 'chainHead' | 'chainHash'>> {
   /** Adds the link over what was booked since the last one; to be called before each commit with what its transaction booked. */
   extend(booked: Booked | undefined): void;
+  /** Forgets the last link: the transaction that added it may have been rolled back. */
+  forgetHead(): void;
   /** Each link that does not fit its transfers, and transfers behind the last link. */
   breaks(limit: number): AuditFinding[];
 }
@@ -39,24 +41,36 @@ export function createChainBooks(db: Connection): ChainBooks {
   const add = db.prepare('INSERT INTO chain (upto, hash) VALUES (?, ?)');
   const at = db.prepare('SELECT hash FROM chain WHERE upto = ?');
 
+  // The link that this connection added last; undefined: it is to be looked for.
+  let head: { readonly upto: number; readonly hash: Uint8Array } | undefined;
   // Books that are older than the chain have transfers behind its last link until the first write of whoever opens them.
   let isLinked = false;
+  const link = (upto: number, hash: Uint8Array): void => {
+    add.run(upto, hash);
+    head = { upto, hash };
+  };
   return {
     extend(booked) {
       if (booked === undefined && isLinked) return;
+      // The transfers are numbered without a gap under the write lock, so nobody else has booked any since.
+      if (head !== undefined && booked?.first === head.upto + 1) return link(booked.last, new Sha256().update(head.hash).update(ENCODER.encode(booked.text)).digest());
       const before = rowOf(last.get());
       const from = before === undefined ? 0 : int(before, 'upto');
       const hash = new Sha256().update(before === undefined ? NO_HASH : bytes(before, 'hash'));
       if (booked?.first === from + 1) {
-        add.run(booked.last, hash.update(ENCODER.encode(booked.text)).digest());
+        link(booked.last, hash.update(ENCODER.encode(booked.text)).digest());
       } else {
-        const upto = newest.get();
-        if (typeof upto === 'bigint' && upto > from) {
+        const upto = Number(newest.get());
+        if (upto > from) {
           for (const row of since.iterate(from)) hash.update(written(transferAt(row)));
-          add.run(upto, hash.digest());
+          link(upto, hash.digest());
         }
       }
       isLinked = true;
+    },
+    forgetHead() {
+      head = undefined;
+      isLinked = false;
     },
     chainHead() {
       const row = rowOf(last.get());

@@ -51,12 +51,13 @@ const REQUEST_NAMES = REQUEST_COLUMNS.join(', ');
 const TRANSFER_COLUMNS = ['seq', 'kind', 'debit', 'credit', 'amount', 'reference', 'request', 'note', 'at_ms'] as const;
 const TRANSFER_NAMES = TRANSFER_COLUMNS.join(', ');
 
-// Rows go in sixteens, fours and ones: calling SQLite costs as much as a row of a dozen columns.
+// Rows go in sixteens and a few at once: calling SQLite costs as much as a row of a dozen columns. One request has two transfers.
 const REQUEST = `(${REQUEST_COLUMNS.map(() => '?').join(', ')})`;
 const REQUESTS_4 = `${REQUEST}, ${REQUEST}, ${REQUEST}, ${REQUEST}`;
 const REQUESTS_16 = `${REQUESTS_4}, ${REQUESTS_4}, ${REQUESTS_4}, ${REQUESTS_4}`;
 const TRANSFER = `(${TRANSFER_COLUMNS.map(() => '?').join(', ')})`;
-const TRANSFERS_4 = `${TRANSFER}, ${TRANSFER}, ${TRANSFER}, ${TRANSFER}`;
+const TRANSFERS_2 = `${TRANSFER}, ${TRANSFER}`;
+const TRANSFERS_4 = `${TRANSFERS_2}, ${TRANSFERS_2}`;
 const TRANSFERS_16 = `${TRANSFERS_4}, ${TRANSFERS_4}, ${TRANSFERS_4}, ${TRANSFERS_4}`;
 
 /**
@@ -71,7 +72,7 @@ export function createPostings(db: Connection): Postings {
   ]);
   const transfers = createBlocks(TRANSFER_COLUMNS.length, [
     [16, db.prepare(`INSERT INTO transfers (${TRANSFER_NAMES}) VALUES ${TRANSFERS_16}`)],
-    [4, db.prepare(`INSERT INTO transfers (${TRANSFER_NAMES}) VALUES ${TRANSFERS_4}`)],
+    [2, db.prepare(`INSERT INTO transfers (${TRANSFER_NAMES}) VALUES ${TRANSFERS_2}`)],
     [1, db.prepare(`INSERT INTO transfers (${TRANSFER_NAMES}) VALUES ${TRANSFER}`)],
   ]);
   const last = db.prepare('SELECT coalesce((SELECT max(seq) FROM requests), 0) AS request, coalesce((SELECT max(seq) FROM transfers), 0) AS transfer');

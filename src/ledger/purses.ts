@@ -1,6 +1,5 @@
 import { STATUSES } from './accounts.ts';
 import type { Connection } from './connection.ts';
-import { big, flag, rowOf, text, word, type Row } from './rows.ts';
 import type { AccountStatus } from './types.ts';
 
 /** An account's money while one transaction lasts: what the table says, and what the transaction has made of it so far. */
@@ -37,15 +36,15 @@ const PURSE = `SELECT a.no, a.id, a.status, w.may_overdraw, w.balance, w.held FR
  * purses must not touch the same wallets by SQL of its own.
  */
 export function createPurses(db: Connection): Purses {
-  const byId = db.prepare(`${PURSE} WHERE a.id = ?`);
-  const byNo = db.prepare(`${PURSE} WHERE a.no = ?`);
+  const byId = db.prepare(`${PURSE} WHERE a.id = ?`).raw();
+  const byNo = db.prepare(`${PURSE} WHERE a.no = ?`).raw();
   const write = db.prepare('UPDATE wallets SET balance = ?, held = ? WHERE no = ? AND balance = ? AND held = ?');
   const named = new Map<string, Opened>();
   const numbered = new Map<bigint, Opened>();
 
-  const open = (row: Row | undefined): Opened | undefined => {
-    if (row === undefined) return undefined;
-    const purse = purseIn(row);
+  const open = (found: unknown): Opened | undefined => {
+    if (!Array.isArray(found)) return undefined;
+    const purse = purseIn(found);
     named.set(purse.accountId, purse);
     numbered.set(purse.account, purse);
     return purse;
@@ -55,9 +54,9 @@ export function createPurses(db: Connection): Purses {
     numbered.clear();
   };
   return {
-    named: (accountId) => named.get(accountId) ?? open(rowOf(byId.get(accountId))),
+    named: (accountId) => named.get(accountId) ?? open(byId.get(accountId)),
     numbered(account) {
-      const purse = numbered.get(account) ?? open(rowOf(byNo.get(account)));
+      const purse = numbered.get(account) ?? open(byNo.get(account));
       if (purse === undefined) throw new Error(`no account with the number ${account}`);
       return purse;
     },
@@ -73,14 +72,12 @@ export function createPurses(db: Connection): Purses {
   };
 }
 
-function purseIn(row: Row): Opened {
-  const balance = big(row, 'balance');
-  const held = big(row, 'held');
-  return {
-    account: big(row, 'no'),
-    accountId: text(row, 'id'),
-    status: word(row, 'status', STATUSES),
-    frozen: flag(row, 'may_overdraw'),
-    balance, held, balanceBefore: balance, heldBefore: held,
-  };
+/** Read by place: SQLite would make each column's name anew, and every batch reads its accounts. */
+function purseIn([account, accountId, status, frozen, balance, held]: readonly unknown[]): Opened {
+  const known = STATUSES.find((one) => one === status);
+  if (
+    typeof account !== 'bigint' || typeof accountId !== 'string' || known === undefined || typeof frozen !== 'bigint'
+    || typeof balance !== 'bigint' || typeof held !== 'bigint'
+  ) throw new TypeError('the row of an account has another form');
+  return { account, accountId, status: known, frozen: frozen !== 0n, balance, held, balanceBefore: balance, heldBefore: held };
 }
