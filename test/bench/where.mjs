@@ -1,4 +1,4 @@
-// npm run bench:where [-- --seconds N --kind json|sse --write [FILE]]
+// npm run bench:where [-- --seconds N --kind json|big|sse --write [FILE]]
 // Where findtoken's CPU time goes under load: `perf` samples its threads and the kernel below them, and each sample is charged to the
 // innermost frame that says whose it is. With `--write` the table goes into docs/performance.md.
 import { rmSync } from 'node:fs';
@@ -13,7 +13,8 @@ import { startFindtoken, startUpstreams } from './servers.mjs';
 
 const PAGE = fileURLToPath(new URL('../../docs/performance.md', import.meta.url));
 const SAMPLES_A_SECOND = 2_000;
-const CONNECTIONS = { json: 64, sse: 32 };
+const CONNECTIONS = { json: 64, big: 64, sse: 32 };
+const TITLES = { json: 'Whole answers', big: 'Whole answers to bodies of 128 KiB', sse: 'Streams of 200 events back to back' };
 const MAIN = 'event loop: ';
 const OTHER = `${MAIN}Node's own C++: the HTTP parser, streams, timers`;
 
@@ -46,7 +47,7 @@ try {
   const told = await run(['perf', ['script', '-i', data, '-F', 'tid,ip,sym,dso', '--no-inline']]);
   const shares = sharesOf(samplesOf(told), server.pid);
   const rows = [...shares].toSorted(([, a], [, b]) => b - a).map(([owner, share]) => [owner, `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`]);
-  const text = `${kind === 'sse' ? 'Streams of 200 events back to back' : 'Whole answers'} at ${CONNECTIONS[kind]} connections, ${SAMPLES_A_SECOND} samples a second over ${seconds} s, ${answers} answers, ${bad} bad. Shares of findtoken's CPU time:\n\n${table([['where', 'share'], ...rows])}\n\n${machine()}`;
+  const text = `${TITLES[kind]} at ${CONNECTIONS[kind]} connections, ${SAMPLES_A_SECOND} samples a second over ${seconds} s, ${answers} answers, ${bad} bad. Shares of findtoken's CPU time:\n\n${table([['where', 'share'], ...rows])}\n\n${machine()}`;
   console.log(text);
   if (given.write !== undefined) writeBetween(given.write, 'where', text);
   rmSync(`/tmp/perf-${server.pid}.map`, { force: true });
