@@ -1,8 +1,11 @@
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
+import fc from 'fast-check';
 import t from 'tap';
-import { FAULTS } from '../src/faults.ts';
+import { EMAIL_PATTERN, NAME_PATTERN, readEmail, readProvider, readSecret, SECRET_PATTERN } from '../src/accounts/index.ts';
+import { readName } from '../src/accounts/names.ts';
+import { Fault, FAULTS } from '../src/faults.ts';
 import { ROUTES } from '../src/gateway/index.ts';
 import { openHouse, readStream, type House } from './support/house.ts';
 import { startProvider } from './support/provider.ts';
@@ -241,3 +244,29 @@ t.test('the schema refuses what the daemon refuses, and takes what it takes', as
   for (const sample of BEYOND_THE_SCHEMA) t.match(await asked(sample), { bySchema: true, status: 400 }, `beyond the schema: ${sample[3]}`);
   for (const sample of FORGIVEN) t.match(await asked(sample), { bySchema: false, status: 200 }, `forgiven: ${sample[3]}`);
 });
+
+t.test('a pattern of the description and the reader that has the last word agree on any text', async (t) => {
+  const house = await openHouse(t, { books: 'cli' });
+  const deepseek = readProvider(house.settings.catalog, 'deepseek');
+  const readers: readonly (readonly [name: string, pattern: string, read: (written: string) => unknown, seeds: readonly string[]])[] = [
+    ['name', NAME_PATTERN, readName, ['laptop', ' ', '\u202e', '\u0007', 'x'.repeat(60)]],
+    ['email', EMAIL_PATTERN, readEmail, ['ann', '@', '.', 'example.com', ' ', '<', '"', 'x'.repeat(130)]],
+    ['api_key', SECRET_PATTERN, (written) => readSecret(written, deepseek), ['sk-', 'sk-ft_', ' ', '\n', 'ü', 'a'.repeat(2_100)]],
+  ];
+  for (const [name, pattern, read, seeds] of readers) {
+    const described = new RegExp(pattern, 'u');
+    const text = fc.array(fc.oneof(fc.constantFrom(...seeds), fc.string({ maxLength: 3 })), { maxLength: 5 }).map((parts) => parts.join(''));
+    fc.assert(fc.property(text, (written) => described.test(written) === !isRefused(() => read(written))), { numRuns: 2_000 });
+    t.ok(isRefused(() => read('')), name);
+  }
+});
+
+function isRefused(read: () => unknown): boolean {
+  try {
+    read();
+    return false;
+  } catch (error) {
+    if (error instanceof Fault) return true;
+    throw error;
+  }
+}
