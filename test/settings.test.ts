@@ -108,7 +108,7 @@ t.test('what is wrong is refused with its place and the mend', async (t) => {
     ['server: { host: "http://a" }', 'findtoken.yaml:1:17: server.host: expected a host name or an IP address, without scheme and port, not "http://a". Write for example host: 127.0.0.1'],
     ['server: { hosts: a.test }', 'findtoken.yaml:1:18: server.hosts: expected a list, each a host name or an IP address, without scheme and port, not "a.test". Write for example hosts: [gateway.internal]'],
     ['server: { cors_origins: ["https://a.test/app"] }', 'findtoken.yaml:1:25: server.cors_origins: expected a list, each a web origin, scheme and host without a path, not ["https://a.test/app"]. Write for example cors_origins: [https://app.example.com]'],
-    ['server: { workers: 0 }', 'findtoken.yaml:1:20: server.workers: expected a whole number from 1 to 16, not 0. Write for example workers: 1'],
+    ['server: { workers: 0 }', 'findtoken.yaml:1:20: server.workers: expected a whole number from 1 to 64, not 0. Write for example workers: 1'],
     ['\n\nrouting:\n  timeout: 30', 'findtoken.yaml:4:12: routing.timeout: expected a time with its unit (ms, s, m or h) from 10ms to 1h, not 30. Write for example timeout: 30s'],
     ['routing: { timeout: 2h }', 'findtoken.yaml:1:21: routing.timeout: expected a time with its unit (ms, s, m or h) from 10ms to 1h, not "2h". Write for example timeout: 30s'],
     ['routing: { backoff: 1s }', 'findtoken.yaml:1:21: routing.backoff: expected a list of at least 1, each a time with its unit (ms, s, m or h) from 0s to 1h, not "1s". Write for example backoff: [1s, 2s, 4s]'],

@@ -27,7 +27,7 @@ export interface JobParts {
   readonly settings: Settings;
   readonly ledger: Ledger;
   readonly upstream: Upstream;
-  readonly gateway: Gateway;
+  readonly gateway: Pick<Gateway, 'inFlight' | 'health' | 'workers'>;
   readonly credentials: Credentials;
   readonly payments: Payments | undefined;
   readonly log: DaemonLog;
@@ -80,7 +80,7 @@ export async function publish(parts: JobParts, beatMs = parts.nowMs()): Promise<
   const { gateway, ledger, about } = parts;
   const nowMs = parts.nowMs();
   const health = [...gateway.health.entries].map(([key, entry]) => ({ key, ...describeHealth(entry, nowMs), entry }));
-  const detail = JSON.stringify({ in_flight: gateway.inFlight, sandbox: parts.settings.sandbox, health, reload: parts.lastReload?.() ?? null });
+  const detail = JSON.stringify({ in_flight: gateway.inFlight, workers: gateway.workers.map(({ no, pid, inFlight }) => ({ no, pid, in_flight: inFlight })), sandbox: parts.settings.sandbox, health, reload: parts.lastReload?.() ?? null });
   await ledger.publish({ pid: process.pid, ...about, beatMs, detail });
 }
 

@@ -15,6 +15,8 @@ export interface LiveSettings {
   readonly settings: Settings;
   /** @throws SettingsError where the new ones are wrong; then nothing has changed. */
   replace(next: Settings): Reloaded;
+  /** What is in force, as plain values that can be handed to another process. */
+  inForce(): Settings;
 }
 
 /** Read where they are used, at every use. Everything else is built into parts at the start. */
@@ -46,6 +48,16 @@ export function liveSettings(first: Settings): LiveSettings {
   };
   return {
     settings,
+    inForce: () => {
+      const { billing, limits, routing, registration, catalog, providerKeys } = current;
+      const { connections, connectionsPerAddress } = first.limits;
+      const { healthIntervalMs } = first.routing;
+      return {
+        file, server, database, secrets, stripe, email, sandbox, log, billing, registration, catalog, providerKeys,
+        limits: { ...limits, connections, connectionsPerAddress },
+        routing: { ...routing, healthIntervalMs },
+      };
+    },
     replace: (next) => {
       checkSettings(next);
       const changed = changedPaths(current, next);

@@ -4,6 +4,8 @@ import type { Settings } from '../settings/index.ts';
 
 /** So many characters of log are written at once, or what there is of them after so long; a warning does not wait. */
 const BUFFER_CHARS = 12_288;
+/** What a pipe takes in one piece, where others write into it too. */
+const PIPE_BYTES = 4_096;
 const FLUSH_MS = 1_000;
 
 /** The daemon's log, and its end: what is buffered is written before the process goes. */
@@ -14,25 +16,28 @@ export interface DaemonLog extends Log {
 
 /**
  * Opens the log on standard error: JSON lines, or short ones for people on a terminal. A request is one line.
+ * Of several processes that serve, each line bears the number of its own; each line is written whole, for they share the pipe.
  * A log that cannot be written (a closed pipe, a full disk) is dropped: answering goes on.
  */
-export function openLog(settings: Settings['log'], isTerminal: boolean): DaemonLog {
+export function openLog(settings: Settings['log'], isTerminal: boolean, worker?: number): DaemonLog {
   const isPretty = settings.format === 'pretty' || (settings.format === 'auto' && isTerminal);
-  const destination = pino.destination({ dest: 2, sync: isPretty, minLength: isPretty ? 0 : BUFFER_CHARS });
+  const minLength = isPretty ? 0 : worker === undefined ? BUFFER_CHARS : PIPE_BYTES / 2;
+  const destination = pino.destination({ dest: 2, sync: isPretty, minLength, ...(worker === undefined ? {} : { maxWrite: PIPE_BYTES }) });
   if (!isPretty) setInterval(() => destination.flush(), FLUSH_MS).unref();
   let isGone = false;
   destination.on('error', () => {
     isGone = true;
     destination.destroy();
   });
-  const logger = pino({ level: settings.level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, destination);
-  const short = isPretty ? (text: string) => void destination.write(`${text}\n`) : undefined;
+  const logger = pino({ level: settings.level, base: worker === undefined ? null : { worker }, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, destination);
+  const short = isPretty ? (text: string) => void destination.write(worker === undefined ? `${text}\n` : `[${worker}] ${text}\n`) : undefined;
+  const mark = worker === undefined ? '' : `,"worker":${worker}`;
   const stamp = createStamp();
   const tells = (level: 'info' | 'warn' | 'error') => logger.isLevelEnabled(level);
   return {
     access: (line) => {
       if (!tells('info')) return;
-      if (short === undefined) destination.write(accessLine(line, stamp(Date.now())));
+      if (short === undefined) destination.write(accessLine(line, stamp(Date.now()), mark));
       else short(shortAccess(line));
     },
     info: (event, detail) => {
@@ -59,9 +64,9 @@ export function openLog(settings: Settings['log'], isTerminal: boolean): DaemonL
 }
 
 /** One line in the form of the logger's own, written directly: it is by far the most frequent, and a general writer of JSON takes twice as long. */
-function accessLine(line: AccessLine, time: string): string {
+function accessLine(line: AccessLine, time: string, mark: string): string {
   const { trace_id, account_id, key_id, chat } = line;
-  return `{"level":"info","time":"${time}","req_id":"${line.req_id}","method":${quoted(line.method)},"path":${quoted(line.path)},"status":${line.status},"dur_ms":${line.dur_ms}${
+  return `{"level":"info","time":"${time}"${mark},"req_id":"${line.req_id}","method":${quoted(line.method)},"path":${quoted(line.path)},"status":${line.status},"dur_ms":${line.dur_ms}${
     trace_id === undefined ? '' : `,"trace_id":"${trace_id}"`}${account_id === undefined ? '' : `,"account_id":"${account_id}"`}${key_id === undefined ? '' : `,"key_id":"${key_id}"`}${
     chat === undefined ? '' : chatPart(chat)},"msg":"request"}\n`;
 }

@@ -16,7 +16,7 @@ export interface ReloadNews {
  * Reads the settings again at each SIGHUP. Wrong ones are refused and said in the log; the daemon goes on with those it has.
  * `last` is what became of the latest; `stop` takes the signal back.
  */
-export function reloadOnSignal(parts: { readonly live: LiveSettings; readonly read: () => Promise<Settings>; readonly log: DaemonLog; readonly nowMs: () => number }): { readonly last: () => ReloadNews | undefined; stop(): void } {
+export function reloadOnSignal(parts: { readonly live: Pick<LiveSettings, 'replace'>; readonly read: () => Promise<Settings>; readonly log: DaemonLog; readonly nowMs: () => number }): { readonly last: () => ReloadNews | undefined; stop(): void } {
   const { live, read, log, nowMs } = parts;
   let last: ReloadNews | undefined;
   const reload = async (): Promise<void> => {

@@ -1,24 +1,22 @@
-import { sealedRowsExist } from '../accounts/index.ts';
-import { createGateway, type Clock, type Gateway } from '../gateway/index.ts';
+import { createGateway, type Gateway } from '../gateway/index.ts';
 import { openLedger, type Ledger } from '../ledger/index.ts';
 import { choosePayments } from '../payments/index.ts';
 import { createSandbox } from '../sandbox/index.ts';
 import type { Settings } from '../settings/index.ts';
 import { createUpstream } from '../upstream/index.ts';
-import { openVault, type Vault } from '../vault/index.ts';
 import { keepAnchor } from './anchor.ts';
+import { CLOCK } from './clock.ts';
 import { createCredentials } from './credentials.ts';
+import { openCrew } from './crew.ts';
+import { EXIT, SIGNALS } from './exits.ts';
 import { startJobs } from './jobs.ts';
 import { liveSettings } from './live-settings.ts';
 import { openLog, type DaemonLog } from './log.ts';
+import { vaultFor } from './open-vault.ts';
 import { reloadOnSignal } from './reload.ts';
+import { SPACE } from './space.ts';
+import { urlOf } from './url.ts';
 import { prepareSandbox, welcomeLines } from './welcome.ts';
-
-/** Exit codes of the daemon, after sysexits: 0 stopped as asked, 70 a bug, 74 the books failed. */
-const EXIT = { stopped: 0, bug: 70, books: 74 } as const;
-
-/** A hold and its settlement write some 30 KiB; the reserve ends two thousand, the ballast five hundred. */
-const SPACE = { reserveBytes: 64 * 1_048_576, ballastBytes: 16 * 1_048_576 } as const;
 
 export interface StartDaemon {
   readonly settings: Settings;
@@ -64,11 +62,13 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     const sandbox = settings.sandbox ? createSandbox({ now: CLOCK.nowMs, sleep: CLOCK.sleep }) : undefined;
     let url = settings.server.publicUrl;
     const payments = choosePayments({ ...settings.stripe, sandboxUrl: settings.sandbox ? () => (settings.server.port === 0 ? url : settings.server.publicUrl) : undefined });
-    const gateway = createGateway({ settings, ledger, upstream, sandbox, credentials, payments, vault, clock: CLOCK, log, version });
+    const { workers } = settings.server;
+    const crew = workers === 1 ? undefined : openCrew({ live, ledger, vault, clock: CLOCK, log, version, env: options.env });
+    const gateway = crew ?? createGateway({ settings, ledger, upstream, sandbox, credentials, payments, vault, clock: CLOCK, log, version });
     const { host } = settings.server;
     const { port } = await gateway.listen(host, settings.server.port);
-    url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-    const reloads = reloadOnSignal({ live, read: options.reload ?? (async () => options.settings), log, nowMs: CLOCK.nowMs });
+    url = urlOf(host, port);
+    const reloads = reloadOnSignal({ live: crew ?? live, read: options.reload ?? (async () => options.settings), log, nowMs: CLOCK.nowMs });
     const stopJobs = startJobs({ settings, lastReload: reloads.last, ledger, upstream, gateway, credentials, payments, log, nowMs: CLOCK.nowMs, about: { version, url, startedMs: CLOCK.nowMs() } });
     const close = async () => {
       reloads.stop();
@@ -89,57 +89,6 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     await ledger.close();
     throw error;
   }
-}
-
-const CLOCK: Clock = {
-  nowMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
-  sleep: (ms, signal) =>
-    new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      signal.addEventListener('abort', done);
-      if (signal.aborted) done();
-    }),
-};
-
-/**
- * The vault, opened when it is first needed, so that a daemon without secrets makes no master key. Where sealed rows exist it is
- * opened now: a wrong master key must stop the start, not the first request.
- */
-async function vaultFor(options: StartDaemon, ledger: Ledger, log: DaemonLog): Promise<() => Promise<Vault>> {
-  const { settings, env, home } = options;
-  let opened: Promise<Vault> | undefined;
-  const open = async () => {
-    const vault = await openVault({
-      source: settings.secrets.masterKey,
-      env,
-      home,
-      xdgConfigHome: env['XDG_CONFIG_HOME'],
-      databasePath: settings.database.path,
-      notes: { get: (name) => ledger.note(name), set: (name, value) => ledger.setNote(name, value), once: (name, value) => ledger.noteOnce(name, value) },
-      sealedRowsExist: () => sealedRowsExist(ledger),
-    });
-    for (const notice of vault.notices) log.warn('master_key', { notice });
-    return vault;
-  };
-  let record: string | undefined;
-  const lazily = async () => {
-    // After a change of the master key the rows are sealed with one that this vault has never seen.
-    const now = await ledger.note('master_key');
-    if (opened === undefined || now !== record) {
-      opened = open();
-      await opened;
-      record = await ledger.note('master_key');
-    }
-    return opened;
-  };
-  if (await sealedRowsExist(ledger)) await lazily();
-  return lazily;
 }
 
 function runUntilStopped({ settings, gateway, ledger, log, close }: { readonly settings: Settings; readonly gateway: Gateway; readonly ledger: Ledger; readonly log: DaemonLog; readonly close: () => Promise<void> }): Pick<Daemon, 'stopped' | 'stop'> {
@@ -188,5 +137,3 @@ function runUntilStopped({ settings, gateway, ledger, log, close }: { readonly s
   process.on('uncaughtException', onBug);
   return { stopped, stop };
 }
-
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;

@@ -51,7 +51,7 @@ export async function askProviders(asking: Asking): Promise<Asked> {
     const candidate = candidateAt(plan, at);
     triesHere += 1;
     mouth?.serving(candidate, traces.length + 1);
-    if (at > 0) running.health.reserve(candidate.provider, candidate.model.id);
+    if (at > 0) await running.health.reserve(candidate.provider, candidate.model.id);
     const sentMs = running.clock.monotonicMs();
     const attempted = await attempt(asking, candidate, rules.deadlineMs - (sentMs - startedMs));
     const failure = attempted.kind === 'failed' ? attempted.failure : undefined;

@@ -32,7 +32,7 @@ export async function serveChat(running: Running, call: Call, owner: KeyOwner): 
     const choice = chooseMode({ request, header: header(call, 'x-findtoken-mode'), owner, model, catalog: settings.catalog });
     const byok = choice.mode === 'byok';
     billing = { mode: choice.mode, cost: 0n, balance: byok ? undefined : owner.balance };
-    lease = running.limits.enter(owner);
+    lease = running.limits.enter(owner, call.id);
     const plan = await planFor(running, request, owner, choice);
     if (plan.candidates.length === 0) throw unavailable(model.id, [], plan);
     const hold = await takeHold(running, call, { owner, request, plan, choice });
@@ -156,14 +156,16 @@ async function planFor(running: Running, request: ChatRequest, owner: KeyOwner, 
   };
   const { catalog, billing } = running.settings;
   const { entries: health } = running.health;
-  const plan = planCandidates({ catalog, request, servedBy, health, nowMs: running.clock.nowMs(), only: choice.only, defaultMaxTokens: billing.defaultMaxTokens });
+  const planNow = () => planCandidates({ catalog, request, servedBy, health, nowMs: running.clock.nowMs(), only: choice.only, defaultMaxTokens: billing.defaultMaxTokens });
+  const plan = planNow();
   if (choice.only !== undefined && plan.candidates.length === 0) {
     throw new Fault('invalid_request', { fill: { detail: `provider_key names ${choice.only}, which serves neither ${request.model} nor an equivalent of it. Ask for one of its models.` }, param: 'provider_key' });
   }
   // Marked before anything is awaited, so that of many requests only one tries a provider that may be back.
   const [first] = plan.candidates;
-  if (first !== undefined) running.health.reserve(first.provider, first.model.id);
-  return plan;
+  const reserved = first === undefined || running.health.reserve(first.provider, first.model.id);
+  // Where another was quicker, the health that it left tells who is next.
+  return reserved === true || (await reserved) ? plan : planNow();
 }
 
 /** Where the operator's key was looked at a moment ago, it is there at once. */

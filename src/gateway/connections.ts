@@ -16,23 +16,15 @@ const LEAST_BYTES_A_SECOND = 16_384;
 /** What a server does with connections and bytes that never become a request of ours: each is refused in our form. */
 export function guardConnections(running: Running, server: Server): void {
   const { connections, connectionsPerAddress } = running.settings.limits;
-  const open = new Map<string, number>();
   server.maxConnections = connections;
   server.on('listening', () => {
     server.maxConnections = Math.min(connections, affordable());
   });
   server.on('connection', (socket: Socket) => {
-    const address = socket.remoteAddress ?? '';
-    const count = (open.get(address) ?? 0) + 1;
-    open.set(address, count);
-    socket.on('close', () => {
-      const left = (open.get(address) ?? 1) - 1;
-      if (left === 0) open.delete(address);
-      else open.set(address, left);
-    });
-    if (count > connectionsPerAddress) {
+    const left = running.addresses.arrived(socket.remoteAddress ?? '', () => {
       refuse(running, socket, new Fault('overloaded', { fill: { detail: `There are ${connectionsPerAddress} connections from your address already, the limit. Use them again, or close some.` }, retryAfterS: 5 }));
-    }
+    });
+    socket.on('close', left);
   });
   server.on('clientError', (error: Error & { readonly code?: string }, socket) => {
     if (!socket.writable || error.code === 'ECONNRESET') socket.destroy();

@@ -10,6 +10,9 @@ interface Series {
   readonly buckets: number[];
 }
 
+/** A series as data. */
+export type SeriesRecord = readonly [labels: string, value: number | bigint, buckets: readonly number[]];
+
 /** One metric with its series. The labels of a series are written once, when it is first seen. */
 export class Family {
   readonly kind: 'counter' | 'gauge' | 'histogram';
@@ -60,6 +63,23 @@ export class Family {
     let at = 0;
     while (at < this.#bounds.length && value > (this.#bounds[at] ?? Infinity)) at += 1;
     series.buckets[at] = (series.buckets[at] ?? 0) + 1;
+  }
+
+  /** Its series as data. */
+  record(): readonly SeriesRecord[] {
+    return [...this.#series.values()].map(({ labels, value, buckets }) => [labels, value, [...buckets]]);
+  }
+
+  /** Adds series that another process recorded. To a family that only sums up such records, for it knows them by their labels' text. */
+  addRecord(records: readonly SeriesRecord[]): void {
+    for (const [labels, value, buckets] of records) {
+      const series = this.#series.get(labels);
+      if (series === undefined) this.#series.set(labels, { labels, value, buckets: [...buckets] });
+      else {
+        addTo(series, value);
+        buckets.forEach((count, at) => (series.buckets[at] = (series.buckets[at] ?? 0) + count));
+      }
+    }
   }
 
   lines(): readonly string[] {

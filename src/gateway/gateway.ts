@@ -1,14 +1,22 @@
-import { HealthBook } from './health.ts';
 import { KeyedRuns } from './idempotency.ts';
-import { Limits } from './limits.ts';
 import { Load } from './load.ts';
 import { Metrics } from './metrics.ts';
 import { timedLedger } from './timed-ledger.ts';
 import { createHttpSide } from './server.ts';
-import { SignUpLimits } from './sign-up-limits.ts';
+import { shareWithNobody } from './shared/alone.ts';
+import { openNeighbours } from './shared/hearing.ts';
+import { shareAtDesk } from './shared/member.ts';
+import type { SharedHealth, ToMember } from './shared/types.ts';
 import type { GatewayParts, Running, Timing } from './types.ts';
 
 const TIMING: Timing = { keepAliveMs: 15_000, writeStallMs: 30_000, finishGraceMs: 5_000, progressMs: 2_000, rejoinMs: 10_000, bodyMs: 30_000 };
+
+/** A process that serves; where only one does, that is the daemon itself. */
+export interface Worker {
+  readonly no: number;
+  readonly pid: number;
+  readonly inFlight: number;
+}
 
 /** The running HTTP API. */
 export interface Gateway {
@@ -16,7 +24,9 @@ export interface Gateway {
   listen(host: string, port: number): Promise<{ readonly port: number }>;
   /** Calls under way. */
   readonly inFlight: number;
-  readonly health: HealthBook;
+  readonly health: SharedHealth;
+  /** The processes that serve. */
+  readonly workers: readonly Worker[];
   /** Readiness turns red, no new connections, running calls end by themselves or are cut off after `limitMs`; all books are closed then. */
   drain(limitMs: number): Promise<void>;
   /** Cuts off what still runs at once; all books are closed when it resolves. */
@@ -26,39 +36,59 @@ export interface Gateway {
 /** Builds the gateway of its parts. Nothing listens, nothing ticks before `listen`. */
 export function createGateway(parts: GatewayParts): Gateway {
   let isDraining = false;
+  const { desk, clock } = parts;
   const metrics = new Metrics();
+  const load = new Load(parts.settings.limits);
+  const atDesk = desk === undefined ? undefined : shareAtDesk(desk, clock);
+  const shared = atDesk ?? shareWithNobody(parts, metrics);
+  const own = () => metrics.record({ inFlight: load.inFlight, loopLagMs: load.lagMs });
+  const hearing = desk === undefined ? undefined : openNeighbours(desk, () => running);
+  const keyed = new KeyedRuns(undefined, hearing?.neighbours.forgotten);
   const running: Running = {
     ...parts,
     timing: { ...TIMING, ...parts.timing },
-    health: new HealthBook(() => parts.clock.nowMs(), (provider) => metrics.cooledDown(provider)),
-    limits: new Limits(parts.settings.limits, () => parts.clock.monotonicMs()),
-    signUps: new SignUpLimits(() => parts.clock.monotonicMs()),
-    keyed: new KeyedRuns(),
-    load: new Load(parts.settings.limits),
+    health: shared.health,
+    limits: shared.limits,
+    signUps: shared.signUps,
+    addresses: shared.addresses,
+    neighbours: hearing?.neighbours,
+    keyed,
+    load,
     metrics,
     described: new WeakMap(),
-    ledger: timedLedger(parts.ledger, metrics, () => parts.clock.monotonicMs()),
+    measure: () => shared.measure(own),
+    workers: () => shared.workers(),
+    ledger: timedLedger(parts.ledger, metrics, () => clock.monotonicMs()),
     isDraining: () => isDraining,
   };
+  if (desk !== undefined && atDesk !== undefined && hearing !== undefined) desk.serve<ToMember>({ ...atDesk.handlers, ...hearing.handlers });
+  const stopBeat = atDesk?.begin(own);
   const http = createHttpSide(running);
+  const end = () => {
+    load.stop();
+    stopBeat?.();
+  };
   return {
     listen: (host, port) => http.listen(host, port),
     health: running.health,
     get inFlight() {
       return http.inFlight;
     },
+    get workers() {
+      return [{ no: 1, pid: process.pid, inFlight: http.inFlight }];
+    },
     drain: (limitMs) => {
       isDraining = true;
-      const limit = setTimeout(() => running.keyed.cutOff(), limitMs);
+      const limit = setTimeout(() => keyed.cutOff(), limitMs);
       return http.drain(limitMs).finally(() => {
         clearTimeout(limit);
-        running.load.stop();
+        end();
       });
     },
     stop: () => {
       isDraining = true;
-      running.keyed.cutOff();
-      return http.cutOff().finally(() => running.load.stop());
+      keyed.cutOff();
+      return http.cutOff().finally(end);
     },
   };
 }

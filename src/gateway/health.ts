@@ -34,11 +34,17 @@ export class HealthBook {
     if (event.kind !== 'answered' && isPassedBy(after, nowMs) && !isPassedBy(before, nowMs)) this.#onCooldown(provider);
   }
 
-  /** Marks the one request that an open circuit lets through, so that others do not rush in beside it. */
-  reserve(provider: string, model: string): void {
+  /** Marks the one request that an open circuit lets through, so that others do not rush in beside it. True: the caller is that one, or no mark is needed. */
+  reserve(provider: string, model: string): true {
     const key = healthKey(provider, model);
     const entry = this.#entries.get(key);
     if (entry !== undefined && entry.state !== 'closed') this.#entries.set(key, reserveTrial(entry, this.#nowMs()));
+    return true;
+  }
+
+  /** Takes an entry as somebody else has it. */
+  set(key: string, entry: HealthEntry): void {
+    this.#entries.set(key, entry);
   }
 
   /** True while requests pass this model by. */
@@ -62,7 +68,7 @@ export interface ProviderHealth {
 }
 
 /** Every provider of the catalogue, in its order, with its health at `nowMs`. */
-export function providersHealth(catalog: Catalog, book: HealthBook, operators: ReadonlySet<string>, nowMs: number): readonly ProviderHealth[] {
+export function providersHealth(catalog: Catalog, book: { readonly entries: ReadonlyMap<string, HealthEntry> }, operators: ReadonlySet<string>, nowMs: number): readonly ProviderHealth[] {
   return [...catalog.providers.keys()].map((id) => {
     const ill = [...catalog.models.values()]
       .filter(({ provider }) => provider === id)

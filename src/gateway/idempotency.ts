@@ -7,7 +7,7 @@ import { readJsonBytes } from './body.ts';
 import { chatFault, serveChat } from './chat.ts';
 import { Interrupter } from './interrupter.ts';
 import { STOPPING } from './send.ts';
-import { isGone, Tape } from './tape.ts';
+import { isGone, Tape, type Hearer } from './tape.ts';
 import type { Answer, Call, Running, Streamed } from './types.ts';
 
 /** Source: CONTRACT section 2. */
@@ -23,7 +23,7 @@ export interface Keeping {
 const KEEPING: Keeping = { answers: 10_000, characters: 64 * 1_048_576 };
 
 /** A call under an `Idempotency-Key`: running, or over and kept. */
-interface Run {
+export interface Run {
   readonly bodyHash: Uint8Array;
   readonly id: string;
   readonly tape: Tape;
@@ -43,8 +43,12 @@ export class KeyedRuns {
   readonly #keeping: Keeping;
   #size = 0;
 
-  constructor(keeping: Keeping = KEEPING) {
+  readonly #onForget: (name: string) => void;
+
+  /** @param onForget told of each name that is free again */
+  constructor(keeping: Keeping = KEEPING, onForget: (name: string) => void = () => undefined) {
     this.#keeping = keeping;
+    this.#onForget = onForget;
   }
 
   find(name: string, nowMs: number): Run | undefined {
@@ -77,6 +81,7 @@ export class KeyedRuns {
   forget(name: string): void {
     this.#size -= this.#runs.get(name)?.size ?? 0;
     this.#runs.delete(name);
+    this.#onForget(name);
   }
 }
 
@@ -104,7 +109,10 @@ async function serveKeyed(running: Running, call: Call, owner: KeyOwner, key: st
     const body = await readJsonBytes(call.req, running.settings.limits);
     const name = `${owner.accountId} ${key}`;
     const bodyHash = hashOf(call, key, body);
-    const found = running.keyed.find(name, running.clock.nowMs());
+    const { keyed, neighbours, clock } = running;
+    const heard = neighbours === undefined || keyed.find(name, clock.nowMs()) !== undefined ? undefined : await neighbours.hear(call, name, bodyHash);
+    if (heard !== undefined) return heard;
+    const found = keyed.find(name, clock.nowMs());
     if (found !== undefined && Buffer.compare(found.bodyHash, bodyHash) !== 0) throw otherBody(found.id);
     return found === undefined ? await runFirst(running, { ...call, body }, owner, name, bodyHash) : await repeat(running, call, found);
   } catch (cause) {
@@ -139,7 +147,7 @@ async function runFirst(running: Running, call: Call, owner: KeyOwner, name: str
 }
 
 /** The same call again: the answer of the first, under the first one's request id. */
-async function repeat(running: Running, call: Call, run: Run): Promise<Answer | Streamed> {
+export async function repeat(running: Running, call: Hearer, run: Run): Promise<Answer | Streamed> {
   const marks = { 'x-request-id': run.id, 'idempotent-replayed': 'true' };
   const isWhole = await listen(running, call, run, marks);
   if (!isWhole) return { status: 499, body: '' };
@@ -151,7 +159,7 @@ async function repeat(running: Running, call: Call, run: Run): Promise<Answer | 
 }
 
 /** Stays with a run until this call's client has its stream, or the run its end. False when the client left before. */
-async function listen(running: Running, call: Call, run: Run, marks: Readonly<Record<string, string>>): Promise<boolean> {
+async function listen(running: Running, call: Hearer, run: Run, marks: Readonly<Record<string, string>>): Promise<boolean> {
   run.listeners += 1;
   clearTimeout(run.timer);
   const onAbort = () => {
@@ -185,7 +193,8 @@ function hashOf(call: Call, key: string, body: Uint8Array): Uint8Array {
   return fingerprint([key, body, String(mode ?? ''), String(routing ?? '')]);
 }
 
-function otherBody(requestId: string): Fault {
+/** The key stands for another request. */
+export function otherBody(requestId: string): Fault {
   return new Fault('idempotency_conflict', { fill: { detail: `This Idempotency-Key was used for request ${requestId} with another body. Use a new key for a new request.` } });
 }
 

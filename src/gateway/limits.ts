@@ -14,6 +14,18 @@ interface Bucket {
   running: number;
 }
 
+/** Why a request does not pass, as data: it may have to tell it in another process. */
+export interface LimitRefusal {
+  readonly detail: string;
+  readonly retryAfterS: number;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The refusal as the client is told it. */
+export function limitFault({ detail, retryAfterS, headers }: LimitRefusal): Fault {
+  return new Fault('rate_limit_exceeded', { fill: { detail }, retryAfterS, headers });
+}
+
 export interface LimitRules {
   readonly requestsPerMinute: number;
   readonly concurrentRequests: number;
@@ -44,15 +56,27 @@ export class Limits {
    *   that is 1 (0.1 s, rounded up).
    */
   enter(owner: Pick<KeyOwner, 'accountId' | 'requestsPerMinute'>): Lease {
+    const entered = this.admit(owner);
+    if ('leave' in entered) return entered;
+    throw limitFault(entered);
+  }
+
+  /** As `enter`; see `AccountLimits`. */
+  async enterWithoutHold(owner: Pick<KeyOwner, 'accountId' | 'requestsPerMinute'>): Promise<Lease> {
+    return this.enter(owner);
+  }
+
+  /** As `enter`, but a refusal is what it returns. */
+  admit(owner: Pick<KeyOwner, 'accountId' | 'requestsPerMinute'>): Lease | LimitRefusal {
     const perMinute = owner.requestsPerMinute ?? this.#rules.requestsPerMinute;
     const nowMs = this.#nowMs();
     const bucket = this.#refilled(owner.accountId, perMinute, nowMs);
     if (bucket.running >= this.#rules.concurrentRequests) {
-      throw this.#refusal(bucket, perMinute, 1, `This account has ${bucket.running} requests running, its limit. Wait for one to end.`);
+      return refusal(bucket, perMinute, 1, `This account has ${bucket.running} requests running, its limit. Wait for one to end.`);
     }
     if (bucket.tokens < 1) {
       const waitS = perMinute === 0 ? 60 : ((1 - bucket.tokens) * 60) / perMinute;
-      throw this.#refusal(bucket, perMinute, waitS, `This account may send ${perMinute} requests a minute. Slow down, or ask the operator for a higher limit.`);
+      return refusal(bucket, perMinute, waitS, `This account may send ${perMinute} requests a minute. Slow down, or ask the operator for a higher limit.`);
     }
     bucket.tokens -= 1;
     bucket.running += 1;
@@ -64,10 +88,6 @@ export class Limits {
         running = false;
       },
     };
-  }
-
-  #refusal(bucket: Bucket, perMinute: number, waitS: number, detail: string): Fault {
-    return new Fault('rate_limit_exceeded', { fill: { detail }, retryAfterS: waitS, headers: headersOf(bucket, perMinute) });
   }
 
   #refilled(accountId: string, perMinute: number, nowMs: number): Bucket {
@@ -91,6 +111,10 @@ export class Limits {
       if (bucket.running === 0 && nowMs - bucket.refilledMs > FORGET_AFTER_MS) this.#buckets.delete(id);
     }
   }
+}
+
+function refusal(bucket: Bucket, perMinute: number, retryAfterS: number, detail: string): LimitRefusal {
+  return { detail, retryAfterS, headers: headersOf(bucket, perMinute) };
 }
 
 /** Reset: seconds until the bucket is full again, in OpenAI's notation (`6s`). */

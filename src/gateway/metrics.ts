@@ -1,7 +1,7 @@
 import { FAULTS, type AttemptTrace, type FaultCode } from '../faults.ts';
 import type { Mode } from '../ledger/index.ts';
 import type { UsdE8 } from '../money/index.ts';
-import { exposition, Family, type Labels } from './exposition.ts';
+import { exposition, Family, type Labels, type SeriesRecord } from './exposition.ts';
 import type { AccessLine } from './types.ts';
 
 /** Bounds of OpenTelemetry's GenAI conventions; those of the first token reach 60 s further, for some models think that long. */
@@ -15,10 +15,24 @@ const STATES = { closed: 0, 'half-open': 1, open: 2 } as const;
 const CHAT_PATH = '/v1/chat/completions';
 
 /** What is only known at the moment of asking. */
-export interface Gauges {
-  readonly version: string;
+export interface Load {
   readonly inFlight: number;
   readonly loopLagMs: number;
+}
+
+/** What one process has counted, or several together, as data. */
+export interface MetricsRecord extends Load {
+  readonly streams: number;
+  readonly rssBytes: number;
+  /** Processes that serve. */
+  readonly workers: number;
+  /** In the order in which `Metrics` has its families. */
+  readonly families: readonly (readonly SeriesRecord[])[];
+}
+
+/** What is told besides what was counted. */
+export interface Surroundings {
+  readonly version: string;
   readonly journalBytes: number;
   /** Provider and state of each provider's model that is known. */
   readonly health: readonly { readonly provider: string; readonly state: keyof typeof STATES }[];
@@ -111,24 +125,44 @@ export class Metrics {
     this.#cooldowns.add({ provider }, 1);
   }
 
-  /** The Prometheus text exposition, format 0.0.4. */
-  text(gauges: Gauges): string {
+  /** All that was counted, and this process's load. */
+  record(load: Load): MetricsRecord {
+    return { ...load, streams: this.streams, rssBytes: process.memoryUsage.rss(), workers: 1, families: this.#families().map((family) => family.record()) };
+  }
+
+  /** Adds what others have counted. To metrics that only sum up. */
+  addRecord({ streams, families }: Pick<MetricsRecord, 'streams' | 'families'>): void {
+    this.streams += streams;
+    this.#families().forEach((family, at) => family.addRecord(families[at] ?? []));
+  }
+
+  #families(): readonly Family[] {
+    return [
+      this.#requests, this.#attempts, this.#failovers, this.#cost, this.#fees, this.#duration, this.#firstToken, this.#tokens, this.#added, this.#writes, this.#busy, this.#cooldowns,
+    ];
+  }
+
+  /** The Prometheus text exposition, format 0.0.4, of what was counted. */
+  static text(record: MetricsRecord, { version, journalBytes, health }: Surroundings): string {
+    const all = new Metrics();
+    all.addRecord(record);
     const states = new Map<string, number>();
-    for (const { provider, state } of gauges.health) states.set(provider, Math.max(states.get(provider) ?? 0, STATES[state]));
+    for (const { provider, state } of health) states.set(provider, Math.max(states.get(provider) ?? 0, STATES[state]));
     const gauge = (name: string, help: string, values: readonly (readonly [Labels, number])[]) => {
       const family = new Family('gauge', name, help);
       for (const [labels, value] of values) family.add(labels, value);
       return family;
     };
     return exposition([
-      this.#requests, this.#attempts, this.#failovers, this.#cost, this.#fees, this.#duration, this.#firstToken, this.#tokens, this.#added, this.#writes, this.#busy, this.#cooldowns,
+      ...all.#families(),
       gauge('findtoken_provider_state', 'A provider by the worst of its models: 0 asked, 1 tried again, 2 passed over.', [...states].map(([provider, state]) => [{ provider }, state])),
-      gauge('findtoken_inflight_requests', 'Calls under way.', [[{}, gauges.inFlight]]),
-      gauge('findtoken_inflight_streams', 'Streams under way.', [[{}, this.streams]]),
-      gauge('findtoken_event_loop_lag_seconds', 'How late the process is with its own work.', [[{}, gauges.loopLagMs / 1_000]]),
-      gauge('findtoken_db_journal_bytes', 'The journal beside the database; beyond 64 MiB some process keeps a read transaction open.', [[{}, gauges.journalBytes]]),
-      gauge('process_resident_memory_bytes', 'Memory held by the process.', [[{}, process.memoryUsage.rss()]]),
-      gauge('findtoken_build_info', 'The program.', [[{ version: gauges.version, node: process.versions.node }, 1]]),
+      gauge('findtoken_inflight_requests', 'Calls under way.', [[{}, record.inFlight]]),
+      gauge('findtoken_inflight_streams', 'Streams under way.', [[{}, record.streams]]),
+      gauge('findtoken_event_loop_lag_seconds', 'How late the process is with its own work; of several the latest.', [[{}, record.loopLagMs / 1_000]]),
+      gauge('findtoken_db_journal_bytes', 'The journal beside the database; beyond 64 MiB some process keeps a read transaction open.', [[{}, journalBytes]]),
+      gauge('process_resident_memory_bytes', 'Memory held by the process, or by all that serve and their primary.', [[{}, record.rssBytes]]),
+      gauge('findtoken_workers', 'Processes that serve.', [[{}, record.workers]]),
+      gauge('findtoken_build_info', 'The program.', [[{ version, node: process.versions.node }, 1]]),
     ]);
   }
 }
@@ -142,6 +176,21 @@ function statusOf({ status, chat }: AccessLine): number {
 
 function isFaultCode(code: string): code is FaultCode {
   return code in FAULTS;
+}
+
+/** The sum of what several have counted; the latest of them tells how late they are. */
+export function sumOf(records: readonly MetricsRecord[]): MetricsRecord {
+  const all = new Metrics();
+  let load: Load = { inFlight: 0, loopLagMs: 0 };
+  let rssBytes = 0;
+  let workers = 0;
+  for (const record of records) {
+    all.addRecord(record);
+    load = { inFlight: load.inFlight + record.inFlight, loopLagMs: Math.max(load.loopLagMs, record.loopLagMs) };
+    rssBytes += record.rssBytes;
+    workers += record.workers;
+  }
+  return { ...all.record(load), rssBytes, workers };
 }
 
 function genAi({ provider, model }: { readonly provider: string; readonly model: string }): Labels {

@@ -2,6 +2,7 @@ import { Fault } from '../faults.ts';
 import type { StorageState } from '../ledger/index.ts';
 import { isLoopback } from './door.ts';
 import { providersHealth } from './health.ts';
+import { Metrics } from './metrics.ts';
 import type { Answer, Call, Running } from './types.ts';
 
 const MIB = 1_048_576;
@@ -31,7 +32,7 @@ export async function showReadiness(running: Running): Promise<Answer> {
   const isReady = checks.every((check) => check.ok);
   return {
     status: isReady ? 200 : 503,
-    body: { status: isReady ? 'ready' : 'not ready', checks, providers: providersHealth(catalog, running.health, operators, running.clock.nowMs()) },
+    body: { status: isReady ? 'ready' : 'not ready', workers: running.workers(), checks, providers: providersHealth(catalog, running.health, operators, running.clock.nowMs()) },
     ...(isReady ? {} : { headers: { 'retry-after': '5' } }),
   };
 }
@@ -55,11 +56,12 @@ export async function showMetrics(running: Running, call: Call): Promise<Answer>
     throw new Fault('not_found', { fill: { detail: 'Metrics are not served to this address; the operator opens them with server.metrics.' } });
   }
   const health = [...running.health.entries].map(([key, { state }]) => ({ provider: key.slice(0, key.indexOf('/')), state }));
-  const { load, metrics, version, ledger } = running;
-  // Looked at before anything is awaited, and without this call itself.
-  const { inFlight: withThis, lagMs: loopLagMs } = load;
-  const { journalBytes } = await ledger.storage();
-  return { status: 200, body: metrics.text({ version, inFlight: withThis - 1, loopLagMs, health, journalBytes }), headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } };
+  // Looked at before anything else is awaited, and without this call itself.
+  const measured = running.measure();
+  const { journalBytes } = await running.ledger.storage();
+  const record = await measured;
+  const text = Metrics.text({ ...record, inFlight: record.inFlight - 1 }, { version: running.version, journalBytes, health });
+  return { status: 200, body: text, headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } };
 }
 
 /** `GET /`: a line for humans. */

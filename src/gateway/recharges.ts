@@ -19,7 +19,7 @@ const EVENT_BYTES = 1_048_576;
 export async function startCredits(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
   const { amount, success_url: successUrl, cancel_url: cancelUrl } = CREDITS_FORM.read(await readJson(call.req, running.settings.limits));
   const parts = rechargeParts(running);
-  const lease = running.limits.enter(owner);
+  const lease = await running.limits.enterWithoutHold(owner, call.id);
   try {
     const recharge = await startRecharge(parts, { accountId: owner.accountId, amount, successUrl, cancelUrl });
     return { ...ok(owner, rechargeView(recharge)), status: 201 };

@@ -168,7 +168,7 @@ function traceOf({ headers }: IncomingMessage): string | undefined {
 async function listen(server: Server, host: string, port: number): Promise<{ readonly port: number }> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host, port, exclusive: true }, () => {
+    server.listen({ host, port }, () => {
       server.off('error', reject);
       resolve();
     });

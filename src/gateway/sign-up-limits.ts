@@ -1,9 +1,15 @@
-import { Fault } from '../faults.ts';
 import { isLoopback } from './door.ts';
+import { limitFault, type LimitRefusal } from './limits.ts';
 
 interface Bucket {
   tokens: number;
   refilledMs: number;
+}
+
+/** Somebody wants to sign up. */
+export interface SignUpWish {
+  readonly email: string;
+  readonly remoteAddress: string | undefined;
 }
 
 const HOUR_MS = 3_600_000;
@@ -28,7 +34,13 @@ export class SignUpLimits {
    * or a proxy that speaks for everybody.
    * @throws Fault `rate_limit_exceeded` (429)
    */
-  enter(wish: { readonly email: string; readonly remoteAddress: string | undefined }): void {
+  enter(wish: SignUpWish): void {
+    const refused = this.admit(wish);
+    if (refused !== undefined) throw limitFault(refused);
+  }
+
+  /** As `enter`, but a refusal is what it returns. */
+  admit(wish: SignUpWish): LimitRefusal | undefined {
     const nowMs = this.#nowMs();
     this.#forgetFull(nowMs);
     const client = clientOf(wish.remoteAddress);
@@ -41,9 +53,10 @@ export class SignUpLimits {
     const empty = buckets.find(({ tokens }) => tokens < 1);
     if (empty !== undefined) {
       const waitS = ((1 - empty.tokens) * HOUR_MS) / empty.anHour / 1000;
-      throw new Fault('rate_limit_exceeded', { fill: { detail: `Too many sign-ups. Try again in ${Math.ceil(waitS / 60)} minutes.` }, retryAfterS: waitS });
+      return { detail: `Too many sign-ups. Try again in ${Math.ceil(waitS / 60)} minutes.`, retryAfterS: waitS, headers: {} };
     }
     for (const { name, tokens } of buckets) this.#buckets.set(name, { tokens: tokens - 1, refilledMs: nowMs });
+    return undefined;
   }
 
   #tokens(name: string, anHour: number, nowMs: number): number {

@@ -21,7 +21,7 @@ export async function signUp(running: Running, call: Call): Promise<Answer> {
   }
   const body = await readJson(call.req, { ...settings.limits, bodyBytes: Math.min(REGISTRATION_BYTES, settings.limits.bodyBytes) });
   const email = readEmail(SIGN_UP_FORM.read(body).email);
-  running.signUps.enter({ email, remoteAddress: call.req.socket.remoteAddress });
+  await running.signUps.enter({ email, remoteAddress: call.req.socket.remoteAddress });
   await register({ ledger: running.ledger, nowMs: () => running.clock.nowMs(), publicUrl: settings.server.publicUrl }, { email });
   const detail = `If the address can be signed up, a mail with an activation link is on its way. The link works for ${LINK_HOURS} hours.`;
   return { status: 202, body: { object: 'registration', status: 'accepted', detail }, billing: { mode: 'standard', cost: 0n, balance: undefined } };

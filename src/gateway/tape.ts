@@ -1,13 +1,20 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { Interruption } from '../upstream/index.ts';
 import { drained, STOPPING } from './send.ts';
-import type { Call, Outlet, Timing } from './types.ts';
+import type { Outlet, Timing } from './types.ts';
 
 /** A run ahead of its quickest listener by more than this waits for it. */
 const AHEAD_MAX = 65_536;
 /** A longer answer is passed on and forgotten: it cannot be replayed. */
 const KEPT_MAX = 16 * 1_048_576;
 const COMMENT = ': keep-alive\n\n';
+
+/** Who hears a tape: a call of this process, or one of another. */
+export interface Hearer {
+  readonly res: Outlet;
+  readonly signal: Interruption;
+  readonly req: { readonly httpVersion: string };
+}
 
 interface Listener {
   /** Which part it takes next, counted from the first part there ever was. */
@@ -84,7 +91,7 @@ export class Tape implements Outlet {
   }
 
   /** Plays the tape to a call's client from the beginning, and goes on with what is still being written. False when the client left or stalled. */
-  async play(call: Call, timing: Timing, headers: Readonly<Record<string, string>>): Promise<boolean> {
+  async play(call: Hearer, timing: Timing, headers: Readonly<Record<string, string>>): Promise<boolean> {
     const listener: Listener = { at: 0, taken: 0 };
     this.#listeners.add(listener);
     try {

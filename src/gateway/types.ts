@@ -1,16 +1,15 @@
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import type { Link } from '../crew/index.ts';
 import type { KeyOwner, Ledger, Mode } from '../ledger/index.ts';
 import type { UsdE8 } from '../money/index.ts';
 import type { Payments } from '../payments/index.ts';
 import type { Settings } from '../settings/index.ts';
 import type { Interruption, Upstream } from '../upstream/index.ts';
 import type { Vault } from '../vault/index.ts';
-import type { HealthBook } from './health.ts';
 import type { KeyedRuns } from './idempotency.ts';
-import type { Limits } from './limits.ts';
 import type { Load } from './load.ts';
-import type { Metrics } from './metrics.ts';
-import type { SignUpLimits } from './sign-up-limits.ts';
+import type { Metrics, MetricsRecord } from './metrics.ts';
+import type { Shared, ToDesk } from './shared/types.ts';
 
 /** Time as the gateway is given it: tests drive it by hand. */
 export interface Clock {
@@ -70,20 +69,28 @@ export interface GatewayParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly version: string;
+  /** The way to the primary, where this process is one of several that serve. */
+  readonly desk?: Link<ToDesk>;
   readonly timing?: Partial<Timing>;
 }
 
 /** Parts, and what the gateway keeps while it runs. */
 export interface Running extends GatewayParts {
   readonly timing: Timing;
-  readonly health: HealthBook;
-  readonly limits: Limits;
-  readonly signUps: SignUpLimits;
+  readonly health: Shared['health'];
+  readonly limits: Shared['limits'];
+  readonly signUps: Shared['signUps'];
+  readonly addresses: Shared['addresses'];
+  readonly neighbours: Shared['neighbours'];
   readonly keyed: KeyedRuns;
   readonly load: Load;
   readonly metrics: Metrics;
   /** The API's description, by the catalogue it was made with: when settings are read again they stay one object, their catalogue does not. */
   readonly described: WeakMap<object, string>;
+  /** What is counted, over all who serve. */
+  measure(): Promise<MetricsRecord>;
+  /** How many processes serve. */
+  workers(): number;
   /** True from the first moment of a drain. */
   isDraining(): boolean;
 }

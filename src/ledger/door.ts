@@ -4,7 +4,7 @@ import type { Reseal } from './sealed.ts';
 import type { LifeLedger } from './life-types.ts';
 import type { RechargeLedger } from './recharge-types.ts';
 import type { StorageState } from './space.ts';
-import type { Ledger } from './types.ts';
+import type { Forward, Ledger } from './types.ts';
 
 /** How a form of the ledger gets at its books. */
 export interface Access {
@@ -15,13 +15,14 @@ export interface Access {
   storage(): Promise<StorageState>;
   close(): Promise<void>;
   readonly failed: Promise<Error> | undefined;
+  readonly forward?: Forward;
 }
 
 /** Somebody else's save between reading and writing is rare; this often in a row it is a fault. */
 const RESEAL_TRIES = 10;
 
 /** The door's methods, each sent the way that its form has for reading or for writing. */
-export function createDoor({ read, write, storage, close, failed }: Access): Ledger {
+export function createDoor({ read, write, storage, close, failed, forward }: Access): Ledger {
   return {
     createAccount: (account) => write('createAccount', account),
     findAccount: (idOrEmail) => read((books) => books.findAccount(idOrEmail)),
@@ -38,7 +39,7 @@ export function createDoor({ read, write, storage, close, failed }: Access): Led
     progress: (id, end) => write('progress', id, end),
     settle: (settlement) => write('settle', settlement),
     release: (end) => write('release', end),
-    recover: (nowMs) => write('recover', nowMs),
+    recover: (nowMs, life) => write('recover', nowMs, life),
     claimIdempotency: (claim) => write('claimIdempotency', claim),
 
     grant: (grant) => write('grant', grant),
@@ -76,6 +77,7 @@ export function createDoor({ read, write, storage, close, failed }: Access): Led
     storage,
     close,
     ...(failed === undefined ? {} : { failed }),
+    ...(forward === undefined ? {} : { forward }),
   };
 }
 

@@ -10,6 +10,9 @@ import type { Ledger, Mode, Receipt, RequestEnd, Settlement } from './types.ts';
 
 export type EndingBooks = Sync<Pick<Ledger, 'progress' | 'settle' | 'release' | 'recover'>>;
 
+/** What an end needs to know of a request that nobody ended. */
+const ABANDONED = `id, prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens, usage_origin, latency_ms,
+  first_byte_ms, attempts, priced, price_input, price_cached, price_output, price_rate, progress_provider, progress_fee`;
 const NOTHING: Charge = { total: 0n, provider: 0n, fee: 0n };
 const MODES: readonly Mode[] = ['standard', 'byok'];
 
@@ -26,9 +29,8 @@ export function createEndingBooks(db: Connection, batch: Batch, transfers: Pick<
   // An empty model or provider keeps that of the hold.
   const note = db.prepare(`UPDATE holds SET model = coalesce(nullif(?, ''), model), provider = coalesce(nullif(?, ''), provider),
     progress_provider = ?, progress_fee = ?, ${MEASURES_SET} WHERE id = ?`);
-  const abandoned = db.prepare(`SELECT id, prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens, usage_origin, latency_ms,
-      first_byte_ms, attempts, priced, price_input, price_cached, price_output, price_rate, progress_provider, progress_fee
-    FROM holds WHERE boot <> ? ORDER BY id`);
+  const abandoned = db.prepare(`SELECT ${ABANDONED} FROM holds WHERE boot <> ? ORDER BY id`);
+  const left = db.prepare(`SELECT ${ABANDONED} FROM holds WHERE boot = ? ORDER BY id`);
 
   return {
     settle(settlement: Settlement) {
@@ -43,9 +45,9 @@ export function createEndingBooks(db: Connection, batch: Batch, transfers: Pick<
       // What is remembered of it has grown old.
       batch.open.delete(id);
     },
-    recover(nowMs) {
+    recover(nowMs, life) {
       let settled = 0;
-      const rows = rowsOf(abandoned.all(boot));
+      const rows = rowsOf(life === undefined ? abandoned.all(boot) : left.all(life));
       for (const row of rows) {
         const provider = big(row, 'progress_provider');
         const fee = big(row, 'progress_fee');

@@ -32,7 +32,7 @@ export function createHoldBooks(db: Connection, batch: Batch, boot: string): Hol
 
   const hold = (request: HoldRequest): HoldResult => {
     if (request.ceiling < 0n) throw new RangeError(`a hold cannot be negative: ${request.ceiling}`);
-    const { id, accountId, keyId, mode, model, requestedModel, provider, stream, byok, nowMs } = request;
+    const { id, accountId, keyId, mode, model, requestedModel, provider, stream, byok, nowMs, life } = request;
     const purse = batch.purses.named(accountId);
     if (purse === undefined) throw new Error(`no account ${accountId}`);
     const free = byok !== undefined && byokCount(accountId, byok.month) < byok.free;
@@ -43,7 +43,7 @@ export function createHoldBooks(db: Connection, batch: Batch, boot: string): Hol
     const month = byok?.month ?? '';
     const createdMs = Math.round(nowMs);
     if (batch.postings.isPending(id)) batch.postings.write();
-    const { changes } = add.run(id, account, keyId, mode, model, requestedModel, provider, stream ? 1 : 0, amount, free ? 1 : 0, month, boot, createdMs, id);
+    const { changes } = add.run(id, account, keyId, mode, model, requestedModel, provider, stream ? 1 : 0, amount, free ? 1 : 0, month, life ?? boot, createdMs, id);
     if (changes === 0) return again(id, purse) ?? refuse(`request ${id} is neither new nor known`);
     purse.held += amount;
     if (byok !== undefined) count.run(account, byok.month);

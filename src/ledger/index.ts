@@ -1,5 +1,6 @@
 /** The books: accounts, keys, holds, transfers and what was used, kept exactly and durably. */
-export { openLedger } from './open.ts';
+export { openForwarding, openLedger } from './open.ts';
+export { heldIn } from './packing.ts';
 export { backupLedger, restoreLedger } from './backup.ts';
 export { inspectLedger, sqliteVersion, type Inspection } from './inspect.ts';
 export { LedgerError, StorageFault, type LedgerErrorCode } from './errors.ts';
@@ -7,5 +8,5 @@ export type { Activated, ActivationCreated, IdleAccount, LifeLedger, MailKind, M
 export type { DisputeState, LandRecharge, Landing, Recharge, RechargeLedger, RechargeStatus } from './types.ts';
 export type {
   Account, AccountStatus, ApiKey, AuditFinding, AuditReport, ByokKey, DaemonState, Granted, HoldRequest, HoldResult, IdempotencyClaim, IdempotencyStanding, KeyOwner, Ledger, MinuteTotals, Mode,
-  OpenLedger, Page, ProviderKey, Receipt, RequestEnd, RequestFilter, RequestRow, Settlement, StorageState, Transfer, TransferKind, UsageGrouping, UsageTotals,
+  Forward, OpenLedger, Page, ProviderKey, Receipt, RequestEnd, RequestFilter, RequestRow, Sent, Settlement, StorageState, Told, Transfer, TransferKind, UsageGrouping, UsageTotals,
 } from './types.ts';

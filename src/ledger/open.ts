@@ -3,9 +3,10 @@ import { type Connection, openConnection, refusalOf, storageTrouble, takeDaemonL
 import { createDoor, type Access } from './door.ts';
 import { closedError, LedgerError } from './errors.ts';
 import { lazily } from './lazy.ts';
-import { perform } from './operations.ts';
+import { perform, type Operation, type WriteArgs, type WriteName, type WriteResults } from './operations.ts';
+import { failureOf, pack, signed, unpackTold, type Sent, type Told } from './packing.ts';
 import { assertMigrated, migrate } from './schema.ts';
-import { storageOf } from './space.ts';
+import { storageOf, type SpaceRules } from './space.ts';
 import type { Ledger, OpenLedger } from './types.ts';
 import { startWriter } from './writer.ts';
 
@@ -78,11 +79,36 @@ async function openForDaemon({ path, space }: OpenLedger): Promise<Ledger> {
       storage: () => storageOf(path, space, writer.trouble),
       close: () => (closed ??= close()),
       failed: writer.failed,
+      forward: (sent, life) => writer.pass(signed(sent, life)),
     });
   } catch (error) {
     lock.close();
     throw error;
   }
+}
+
+/**
+ * The books of a process that serves for the daemon: it reads every row afresh on a connection of its own, and what it writes is
+ * `carry`'s to bring to the daemon's `forward`. Its writes are as durable as the daemon's own.
+ * @throws LedgerError as `openLedger` does; what `carry` throws is what the write throws.
+ */
+export function openForwarding({ path, space, carry }: { readonly path: string; readonly space: SpaceRules; readonly carry: (sent: Sent) => Promise<Told> }): Ledger {
+  const db = openConnection({ path, readonly: true });
+  assertMigrated(db, path);
+  const books = createBooks(db, '');
+  let trouble: string | undefined;
+  return createDoor({
+    read: async (work) => guarded(db, () => work(books)),
+    async write<K extends WriteName>(name: K, ...args: WriteArgs[K]): Promise<WriteResults[K]> {
+      const outcome = unpackTold(await carry(pack({ name, args } as Operation)));
+      if (outcome.ok || outcome.storage !== undefined) trouble = outcome.ok ? undefined : outcome.storage;
+      if (outcome.ok) return outcome.value as WriteResults[K];
+      throw failureOf(outcome);
+    },
+    storage: () => storageOf(path, space, trouble),
+    close: async () => void db.close(),
+    failed: undefined,
+  });
 }
 
 function guarded<T>(db: Connection, work: () => T): T {

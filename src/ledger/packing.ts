@@ -1,3 +1,4 @@
+import { StorageFault } from './errors.ts';
 import type { Operation, Outcome, WriteName } from './operations.ts';
 import type { HoldRequest, HoldResult, Receipt, RequestEnd, Settlement } from './types.ts';
 
@@ -10,7 +11,7 @@ export type Told = Outcome | ToldHold | ToldReceipt;
 
 type SentHold = readonly [
   name: 'hold', id: string, accountId: string, keyId: string, mode: HoldRequest['mode'], model: string, requestedModel: string, provider: string,
-  stream: boolean, ceiling: bigint, month: string | undefined, freeRequests: number, nowMs: number,
+  stream: boolean, ceiling: bigint, month: string | undefined, freeRequests: number, nowMs: number, life: string | undefined,
 ];
 type SentSettlement = readonly [
   name: 'settle', id: string, status: string, model: string, provider: string, promptTokens: number, cachedTokens: number, completionTokens: number,
@@ -29,6 +30,18 @@ export function pack(operation: Operation): Sent {
 export function unpack(sent: Sent): Operation {
   if ('name' in sent) return sent;
   return sent[0] === 'hold' ? { name: 'hold', args: [unpackHold(sent)] } : { name: 'settle', args: [unpackSettlement(sent)] };
+}
+
+/** The id of the request whose hold this is; undefined: another write. */
+export function heldIn(sent: Sent): string | undefined {
+  return !('name' in sent) && sent[0] === 'hold' ? sent[1] : undefined;
+}
+
+/** The same write; a hold bears from now on whose it is. */
+export function signed(sent: Sent, life: string): Sent {
+  if ('name' in sent || sent[0] !== 'hold') return sent;
+  const [name, id, accountId, keyId, mode, model, requestedModel, provider, stream, ceiling, month, freeRequests, nowMs] = sent;
+  return [name, id, accountId, keyId, mode, model, requestedModel, provider, stream, ceiling, month, freeRequests, nowMs, life];
 }
 
 /** An answer on its way back. @param name the operation that is answered */
@@ -50,14 +63,19 @@ export function unpackTold(told: Told): Outcome {
   return { ok: true, value: { id, first, cost, shortfall, balance, held } satisfies Receipt };
 }
 
+/** What the caller of a write that failed is thrown. */
+export function failureOf({ message, storage }: Extract<Outcome, { ok: false }>): Error {
+  return storage === undefined ? new Error(message) : new StorageFault(storage);
+}
+
 /** Writes that share what their batch has summed up; the others look at the tables and take a transaction of their own. */
 export function isGrouped(name: WriteName): boolean {
   return name === 'hold' || name === 'settle' || name === 'release' || name === 'progress';
 }
 
 function packHold(request: HoldRequest): SentHold {
-  const { id, accountId, keyId, mode, model, requestedModel, provider, stream, ceiling, byok, nowMs } = request;
-  return ['hold', id, accountId, keyId, mode, model, requestedModel, provider, stream, ceiling, byok?.month, byok?.free ?? 0, nowMs];
+  const { id, accountId, keyId, mode, model, requestedModel, provider, stream, ceiling, byok, nowMs, life } = request;
+  return ['hold', id, accountId, keyId, mode, model, requestedModel, provider, stream, ceiling, byok?.month, byok?.free ?? 0, nowMs, life];
 }
 
 function unpackHold(sent: SentHold): HoldRequest {

@@ -57,6 +57,8 @@ export interface HoldRequest {
   /** BYOK only: the counter's month (`2026-11`, UTC) and how many of it are free. */
   readonly byok: { readonly month: string; readonly free: number } | undefined;
   readonly nowMs: number;
+  /** The life of the process that asks, where that is not the one that writes; see `recover`. */
+  readonly life?: string | undefined;
 }
 
 export type HoldResult =

@@ -5,10 +5,12 @@ import type {
   UsageTotals,
 } from './records.ts';
 import type { LifeLedger } from './life-types.ts';
+import type { Sent, Told } from './packing.ts';
 import type { SpaceRules, StorageState } from './space.ts';
 import type { RechargeLedger } from './recharge-types.ts';
 
 export type * from './records.ts';
+export type { Sent, Told } from './packing.ts';
 export type * from './life-types.ts';
 export type * from './recharge-types.ts';
 export type { StorageState } from './space.ts';
@@ -39,8 +41,11 @@ export interface Ledger extends RechargeLedger, LifeLedger {
   settle(settlement: Settlement): Promise<Receipt>;
   /** Ends a request at no cost. A free BYOK request that failed is given back to the month. */
   release(end: RequestEnd): Promise<Receipt>;
-  /** Settles or releases what a dead process left open; called before listening, with the daemon's lock held. */
-  recover(nowMs: number): Promise<{ readonly released: number; readonly settled: number }>;
+  /**
+   * Settles or releases what dead processes left open: called before listening, with the daemon's lock held.
+   * With a `life`, what that one alone left open: a process that served for this one has died.
+   */
+  recover(nowMs: number, life?: string): Promise<{ readonly released: number; readonly settled: number }>;
 
   /**
    * Binds a client's `Idempotency-Key` to the request that is about to run, before its hold; durable when it resolves.
@@ -95,7 +100,15 @@ export interface Ledger extends RechargeLedger, LifeLedger {
   close(): Promise<void>;
   /** The daemon's form only: resolves with the reason if the writing thread dies. No write is possible afterwards; reads are. */
   readonly failed?: Promise<Error>;
+  /** The daemon's form only: writes for a process that serves for this one. */
+  readonly forward?: Forward;
 }
+
+/**
+ * A write of another process, and what became of it, as `openForwarding` and `forward` pack them: who carries them from process to
+ * process need not look inside. `life` is put on each hold.
+ */
+export type Forward = (sent: Sent, life: string) => Promise<Told>;
 
 export interface OpenLedger {
   /** File of the database; its folder is made (0700) where missing. */

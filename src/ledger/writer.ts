@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads';
 import { embeddedText } from '../embedded/index.ts';
 import { closedError, LedgerError, StorageFault } from './errors.ts';
 import type { Operation, WriteArgs, WriteName, WriteResults } from './operations.ts';
-import { pack, unpackTold, type Sent, type Told } from './packing.ts';
+import { failureOf, pack, unpackTold, type Sent, type Told } from './packing.ts';
 import type { SpaceRules } from './space.ts';
 
 /** A larger batch would keep the command line waiting for the write lock. */
@@ -19,6 +19,8 @@ export interface WriterOptions {
 
 export interface Writer {
   write<K extends WriteName>(name: K, ...args: WriteArgs[K]): Promise<WriteResults[K]>;
+  /** As `write`, of one that is packed already, and for an answer that is passed on as it is. */
+  pass(sent: Sent): Promise<Told>;
   /** Takes no more writes; resolves when those that were taken are durable. */
   drain(): Promise<void>;
   /** Ends the thread, which closes its connection. */
@@ -34,8 +36,8 @@ export type FromWorker = { readonly kind: 'ready' } | { readonly kind: 'done'; r
 export type ToWorker = { readonly kind: 'batch'; readonly operations: readonly Sent[] } | { readonly kind: 'end' };
 
 interface Pending {
-  readonly operation: Operation;
-  readonly resolve: (value: unknown) => void;
+  readonly sent: Sent;
+  readonly resolve: (told: Told) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -49,6 +51,7 @@ export async function startWriter(options: WriterOptions): Promise<Writer> {
   await queue.ready;
   return {
     write: (name, ...args) => queue.add(name, args),
+    pass: (sent) => queue.pass(sent),
     drain: () => queue.drain(),
     end: () => queue.end(),
     failed: queue.failed,
@@ -92,12 +95,24 @@ class Queue {
 
   add<K extends WriteName>(name: K, args: WriteArgs[K]): Promise<WriteResults[K]> {
     return new Promise((resolve, reject) => {
-      if (this.#refusal !== undefined) return reject(this.#refusal);
       // Each name's arguments and answer belong together; the queue in between does not look at either.
       const operation = { name, args } as Operation;
-      this.#waiting.push({ operation, resolve: (value) => resolve(value as WriteResults[K]), reject });
-      this.#sendSoon();
+      this.#push(pack(operation), (told) => {
+        const outcome = unpackTold(told);
+        if (outcome.ok) resolve(outcome.value as WriteResults[K]);
+        else reject(failureOf(outcome));
+      }, reject);
     });
+  }
+
+  pass(sent: Sent): Promise<Told> {
+    return new Promise((resolve, reject) => this.#push(sent, resolve, reject));
+  }
+
+  #push(sent: Sent, resolve: (told: Told) => void, reject: (error: Error) => void): void {
+    if (this.#refusal !== undefined) return reject(this.#refusal);
+    this.#waiting.push({ sent, resolve, reject });
+    this.#sendSoon();
   }
 
   drain(): Promise<void> {
@@ -136,7 +151,7 @@ class Queue {
   #send(): void {
     if (this.#inFlight.length > 0 || this.#waiting.length === 0) return;
     this.#inFlight = this.#waiting.splice(0, BATCH_MAX);
-    this.#worker.postMessage({ kind: 'batch', operations: this.#inFlight.map(({ operation }) => pack(operation)) } satisfies ToWorker);
+    this.#worker.postMessage({ kind: 'batch', operations: this.#inFlight.map(({ sent }) => sent) } satisfies ToWorker);
   }
 
   #settle(answers: readonly Told[]): void {
@@ -146,10 +161,10 @@ class Queue {
     batch.forEach(({ resolve, reject }, at) => {
       const told = answers[at];
       if (told === undefined) return reject(new Error('the ledger worker gave no answer'));
-      const outcome = unpackTold(told);
-      if (outcome.ok || outcome.storage !== undefined) this.trouble = outcome.ok ? undefined : outcome.storage;
-      if (outcome.ok) resolve(outcome.value);
-      else reject(outcome.storage === undefined ? new Error(outcome.message) : new StorageFault(outcome.storage));
+      // An answer is an outcome, or the list of a write that succeeded.
+      if (!('ok' in told) || told.ok) this.trouble = undefined;
+      else if (told.storage !== undefined) this.trouble = told.storage;
+      resolve(told);
     });
     if (this.#inFlight.length + this.#waiting.length === 0) this.#onIdle?.();
   }

@@ -37,7 +37,7 @@ const ROWS = {
   'server.host': row(host, '127.0.0.1', 'Address to listen on; `0.0.0.0` opens the daemon to the network.'),
   'server.port': row(whole(0, 65_535), 8787, 'Port to listen on; 0 takes a free one.'),
   'server.public_url': row(webAddress, 'http://127.0.0.1:8787', 'Address under which clients reach the daemon, for links in mails and payments; where it is not written, it follows host and port.'),
-  'server.workers': row(whole(1, 16), 1, 'Processes that serve requests; one serves today, whatever the number.'),
+  'server.workers': row(whole(1, 64), 1, 'Processes that serve requests; more than one pays where streams fill a core.'),
   'server.hosts': row(listOf(host), [], 'Further Host names that a daemon on the loopback address answers to.', '[gateway.internal]'),
   'server.cors_origins': row(listOf(webOrigin), [], 'Web origins whose pages may call the API.', '[https://app.example.com]'),
   'server.drain': row(duration(0, HOUR_MS), '120s', 'How long running requests may take to end after the daemon is told to stop.'),

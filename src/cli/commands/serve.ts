@@ -23,6 +23,13 @@ export const SERVE: Verb = {
   ],
   examples: ['findtoken serve --sandbox', 'findtoken serve --host 0.0.0.0 --port 8080'],
   async run({ context, given }) {
+    const { env, home, terminal } = context;
+    const { isMember } = await import('../../crew/index.ts');
+    if (isMember()) {
+      const { serveForPrimary } = await import('../../daemon/index.ts');
+      context.leaveSignals();
+      return serveForPrimary({ env, home });
+    }
     const host = given.text('host');
     const port = given.whole('port', { least: 0, most: PORT_MAX });
     // Of its own each time: what a reload reads must be read anew.
@@ -30,7 +37,6 @@ export const SERVE: Verb = {
     const settings = await read();
     const { startDaemon } = await import('../../daemon/index.ts');
     context.leaveSignals();
-    const { env, home, terminal } = context;
     const daemon = await startDaemon({ settings, reload: read, acceptRollback: given.flag('accept-rollback'), env, home, version: packageVersion(), print: (line) => terminal.print(printableLines(line)) }).catch((error: unknown) => {
       throw cannotListen(error, settings.server);
     });

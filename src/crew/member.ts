@@ -1,0 +1,66 @@
+import cluster from 'node:cluster';
+import { Socket } from 'node:net';
+import { isEmbedded } from '../embedded/index.ts';
+import { openLink } from './link.ts';
+import type { Link, Topics } from './link.ts';
+
+/** The command of the program that a member runs; it finds out by `isMember` that it is one. */
+const COMMAND = 'serve';
+/** In the member, the stream to the primary: the first descriptor after Node's own channel. */
+const LINK_FD = 4;
+
+/** How a process came to its end. */
+export interface Ended {
+  readonly code: number | undefined;
+  readonly signal: string | undefined;
+}
+
+/** A process that serves for this one. */
+export interface Member<T extends Topics<T>> {
+  readonly pid: number;
+  readonly link: Link<T>;
+  /** Resolves when the process is no more and all that it said has been heard. */
+  readonly ended: Promise<Ended>;
+  /** Ends it at once, whatever it does. */
+  kill(): void;
+}
+
+/** Whether this process was started by another one to serve for it. */
+export function isMember(): boolean {
+  return cluster.isWorker;
+}
+
+/**
+ * Starts a process of this same program that listens where this process has it listen: connections are handed out in turn.
+ * It inherits the log and the terminal, and nothing to read from.
+ * @param env the environment as this process was given it
+ */
+export function forkMember<Theirs extends Topics<Theirs>>(env: Readonly<Record<string, string | undefined>>): Member<Theirs> {
+  // The single executable is its own runtime: the first argument after it is the command. Elsewhere the script comes first.
+  const [exec, args] = isEmbedded() ? [COMMAND, []] : [process.argv[1] ?? '', [COMMAND]];
+  cluster.setupPrimary({ exec, args, stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'] });
+  const worker = cluster.fork(env);
+  const { pid } = worker.process;
+  const stream = worker.process.stdio[LINK_FD];
+  if (pid === undefined || !(stream instanceof Socket)) throw new Error('a process to serve could not be started');
+  const link = openLink<Theirs>(stream);
+  const exited = new Promise<Ended>((resolve) => worker.once('exit', (code, signal) => resolve({ code: code ?? undefined, signal: signal ?? undefined })));
+  // A channel to a process that is dying breaks; its exit tells the rest.
+  worker.on('error', () => worker.process.kill('SIGKILL'));
+  const ended = (async () => {
+    const end = await exited;
+    await link.gone;
+    return end;
+  })();
+  return { pid, link, ended, kill: () => void worker.process.kill('SIGKILL') };
+}
+
+/** A member's end of the talk. When the primary is gone there is nobody to write the books: the process ends at once. */
+export function linkToPrimary<Theirs extends Topics<Theirs>>(): Link<Theirs> {
+  const link = openLink<Theirs>(new Socket({ fd: LINK_FD, readable: true, writable: true }));
+  void link.gone.then(() => process.exit(EXIT_ORPHAN));
+  return link;
+}
+
+/** Of a member whose primary is gone; nobody is left to read it. */
+const EXIT_ORPHAN = 1;

@@ -1,0 +1,187 @@
+import { forkMember, type Member } from '../crew/index.ts';
+import { openDesk, type Clock, type Desk, type Gateway } from '../gateway/index.ts';
+import { heldIn, type Forward, type Ledger, type Sent, type Told } from '../ledger/index.ts';
+import type { Vault } from '../vault/index.ts';
+import type { ToMember } from '../gateway/index.ts';
+import type { LiveSettings } from './live-settings.ts';
+import type { DaemonLog } from './log.ts';
+import type { Limited, ToPrimary, ToServing } from './talk.ts';
+
+/** After a process died the next begins at once; one that dies young is given a pause that doubles. */
+const YOUNG_MS = 10_000;
+const PAUSE_MS = 500;
+const PAUSE_MAX_MS = 30_000;
+/** What a process may take to leave, beyond the time that its calls have. */
+const LEAVE_MS = 15_000;
+
+export interface CrewParts {
+  readonly live: LiveSettings;
+  readonly ledger: Ledger;
+  readonly vault: () => Promise<Vault>;
+  readonly clock: Clock;
+  readonly log: DaemonLog;
+  readonly version: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Several processes that serve, as one gateway. */
+export interface Crew extends Gateway, Pick<LiveSettings, 'replace'> {}
+
+interface Serving extends Member<ToServing & ToMember> {
+  readonly no: number;
+  readonly startedMs: number;
+  /** On its holds in the books. */
+  readonly life: string;
+  isListening: boolean;
+}
+
+/**
+ * Has `server.workers` processes serve, and is what they share: the books' only writer, the desk of limits and health. One that dies
+ * loses nothing but its own calls: their holds are released or settled at what they had come to, and another takes its place.
+ */
+export function openCrew(parts: CrewParts): Crew {
+  const { settings } = parts.live;
+  const desk = openDesk({ settings, clock: parts.clock });
+  const roster = new Roster(parts, desk);
+  return {
+    health: desk.health,
+    get inFlight() {
+      return desk.inFlight;
+    },
+    get workers() {
+      return roster.serving.filter(({ isListening }) => isListening).map(({ no, pid }) => ({ no, pid, inFlight: desk.inFlightOf(no) }));
+    },
+    listen: (host, port) => roster.begin(settings.server.workers, { host, port }),
+    replace(next) {
+      const reloaded = parts.live.replace(next);
+      for (const { link } of roster.serving) link.tell('reload', parts.live.inForce());
+      return reloaded;
+    },
+    drain: (limitMs) => roster.end(limitMs),
+    stop: () => roster.end(0),
+  };
+}
+
+class Roster {
+  readonly #parts: CrewParts;
+  readonly #desk: Desk;
+  readonly #forward: Forward;
+  readonly #serving = new Map<number, Serving>();
+  /** What is still to be done for those that are gone. */
+  readonly #afterwards = new Set<Promise<void>>();
+  #of = 0;
+  #place = { host: '', port: 0 };
+  #port = 0;
+  readonly #ending = new AbortController();
+  #pauseMs = PAUSE_MS;
+
+  constructor(parts: CrewParts, desk: Desk) {
+    this.#parts = parts;
+    this.#desk = desk;
+    const { forward } = parts.ledger;
+    if (forward === undefined) throw new Error('a ledger without a writing thread cannot be shared');
+    this.#forward = forward;
+  }
+
+  get serving(): readonly Serving[] {
+    return [...this.#serving.values()];
+  }
+
+  /** Starts them all; the first one finds out whether the place can be listened at. @throws what that one throws */
+  async begin(of: number, place: { readonly host: string; readonly port: number }): Promise<{ readonly port: number }> {
+    this.#of = of;
+    this.#place = place;
+    try {
+      await this.#start(1);
+      await Promise.all(Array.from({ length: of - 1 }, (_, at) => this.#start(at + 2)));
+    } catch (error) {
+      await this.end(0);
+      throw error;
+    }
+    return { port: this.#port };
+  }
+
+  /** Has them all leave, after their calls or, with 0, at once. A process that does not leave is ended, and its holds with it. */
+  async end(limitMs: number): Promise<void> {
+    this.#ending.abort();
+    for (const { link } of this.serving) {
+      if (limitMs > 0) link.tell('drain', limitMs);
+      else link.tell('stop', undefined);
+    }
+    const late = setTimeout(() => {
+      for (const { kill } of this.serving) kill();
+    }, limitMs + LEAVE_MS);
+    while (this.#afterwards.size > 0) await Promise.all(this.#afterwards);
+    clearTimeout(late);
+  }
+
+  /** Starts one process. @throws Error where it cannot serve; then it is gone. */
+  async #start(no: number): Promise<void> {
+    const { env, live, version } = this.#parts;
+    const member = forkMember<ToServing & ToMember>(env);
+    const serving: Serving = { ...member, no, startedMs: performance.now(), life: `${no}-${globalThis.crypto.randomUUID()}`, isListening: false };
+    this.#serving.set(no, serving);
+    const begun = new Promise<void>((resolve, reject) => {
+      this.#listenTo(serving, resolve, reject);
+      void member.ended.then(({ code, signal }) => reject(new Error(`a process to serve ended with ${code ?? signal} before it could`)));
+    });
+    member.link.tell('begin', { no, of: this.#of, settings: live.inForce(), ...this.#place, version });
+    const gone = member.ended.then(({ code, signal }) => this.#lose(serving, `${code ?? signal}`));
+    const afterwards = gone.finally(() => this.#afterwards.delete(afterwards));
+    this.#afterwards.add(afterwards);
+    await begun;
+  }
+
+  #listenTo(serving: Serving, begun: () => void, failed: (error: Error) => void): void {
+    const { no, life, link } = serving;
+    const { vault } = this.#parts;
+    link.serve<Omit<ToPrimary, keyof ReturnType<Desk['seat']>>>({
+      sit: () => link.serve(this.#desk.seat(no, link)),
+      listening: (port) => {
+        this.#port = port;
+        serving.isListening = true;
+        begun();
+      },
+      unable: ({ message, code }) => failed(Object.assign(new Error(message), code === undefined ? {} : { code })),
+      write: (sent) => this.#write(no, life, sent),
+      vault: async () => void (await vault()),
+    });
+  }
+
+  #write(no: number, life: string, sent: Sent): Promise<Told> | Limited {
+    const held = heldIn(sent);
+    const limited = held === undefined ? undefined : this.#desk.refusalOf(no, held);
+    return limited === undefined ? this.#forward(sent, life) : { limited };
+  }
+
+  /** Closes what a process left open, then has another take its place. */
+  async #lose(serving: Serving, how: string): Promise<void> {
+    const { ledger, log, clock } = this.#parts;
+    const { no, pid, life } = serving;
+    this.#serving.delete(no);
+    // Everything that it asked of the books stands before this in their queue.
+    const recovered = await ledger.recover(clock.nowMs(), life).catch((error: unknown) => log.error('worker_not_recovered', error));
+    this.#desk.clear(no);
+    // With none left the place is given up, and a port that was anybody's may not be had again.
+    if (this.serving.every(({ isListening }) => !isListening)) this.#place = { ...this.#place, port: this.#port };
+    if (this.#ending.signal.aborted || !serving.isListening) return;
+    log.warn('worker_lost', { worker: no, pid, ended: how, ...recovered });
+    await this.#replace(no, performance.now() - serving.startedMs);
+  }
+
+  async #replace(no: number, livedMs: number): Promise<void> {
+    const { clock, log } = this.#parts;
+    const isYoung = livedMs < YOUNG_MS;
+    const pauseMs = isYoung ? this.#pauseMs : 0;
+    this.#pauseMs = isYoung ? Math.min(PAUSE_MAX_MS, this.#pauseMs * 2) : PAUSE_MS;
+    if (pauseMs > 0) await clock.sleep(pauseMs, this.#ending.signal);
+    if (this.#ending.signal.aborted) return;
+    await this.#start(no).then(
+      () => log.info('worker_started', { worker: no }),
+      async (error: unknown) => {
+        log.error('worker_not_started', error);
+        if (!this.#ending.signal.aborted) await this.#replace(no, 0);
+      },
+    );
+  }
+}
