@@ -13,10 +13,19 @@ export interface HealthNews {
   readonly entry: HealthEntry;
 }
 
+/** One process that serves. */
+export interface WorkerNews {
+  readonly no: number;
+  readonly pid: number;
+  readonly inFlight: number;
+}
+
 /** What a running daemon last said of itself. */
 export interface DaemonNews {
   readonly state: DaemonState;
   readonly inFlight: number;
+  /** The processes that serve: one is the daemon itself. */
+  readonly workers: readonly WorkerNews[];
   /** Models without a provider key are answered inside the daemon. */
   readonly sandbox: boolean;
   readonly health: readonly HealthNews[];
@@ -29,7 +38,8 @@ export async function readNews(ledger: Pick<Ledger, 'daemonState'>, nowMs: numbe
   const detail = readJson(state.detail);
   const health = isFields(detail) && Array.isArray(detail['health']) ? detail['health'].flatMap(readHealth) : [];
   const inFlight = isFields(detail) && typeof detail['in_flight'] === 'number' ? detail['in_flight'] : 0;
-  return { state, inFlight, sandbox: isFields(detail) && detail['sandbox'] === true, health };
+  const workers = isFields(detail) && Array.isArray(detail['workers']) ? detail['workers'].flatMap(readWorker) : [];
+  return { state, inFlight, workers, sandbox: isFields(detail) && detail['sandbox'] === true, health };
 }
 
 /** A daemon of another version may say it otherwise; what cannot be read is left out, for it is only news. */
@@ -38,6 +48,12 @@ function readHealth(raw: unknown): HealthNews[] {
   const { key, state, reason, entry } = raw;
   if (typeof key !== 'string' || typeof state !== 'string' || typeof reason !== 'string' || !isEntry(entry)) return [];
   return [{ key, state, reason, entry }];
+}
+
+function readWorker(raw: unknown): WorkerNews[] {
+  if (!isFields(raw)) return [];
+  const { no, pid, in_flight: inFlight } = raw;
+  return typeof no === 'number' && typeof pid === 'number' && typeof inFlight === 'number' ? [{ no, pid, inFlight }] : [];
 }
 
 function isEntry(raw: unknown): raw is HealthEntry {

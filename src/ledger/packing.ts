@@ -79,8 +79,8 @@ function packHold(request: HoldRequest): SentHold {
 }
 
 function unpackHold(sent: SentHold): HoldRequest {
-  const [, id, accountId, keyId, mode, model, requestedModel, provider, stream, ceiling, month, free, nowMs] = sent;
-  return { id, accountId, keyId, mode, model, requestedModel, provider, stream, ceiling, byok: month === undefined ? undefined : { month, free }, nowMs };
+  const [, id, accountId, keyId, mode, model, requestedModel, provider, stream, ceiling, month, free, nowMs, life] = sent;
+  return { id, accountId, keyId, mode, model, requestedModel, provider, stream, ceiling, byok: month === undefined ? undefined : { month, free }, nowMs, life };
 }
 
 function packSettlement(end: Settlement): SentSettlement {

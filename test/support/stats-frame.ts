@@ -9,7 +9,7 @@ export function fixedFrame(): StatsFrame {
   });
   return {
     atMs,
-    daemon: { version: '0.1.0', url: 'http://127.0.0.1:8787', upMs: 93_784_000, inFlight: 7, sandbox: false },
+    daemon: { version: '0.1.0', url: 'http://127.0.0.1:8787', upMs: 93_784_000, inFlight: 7, workers: 1, sandbox: false },
     samples,
     timing: { p50Ms: 812, p95Ms: 2_431, firstByteP50Ms: 96, firstByteP95Ms: 341 },
     latencyMs: samples.map(({ requests }) => (requests === 0 ? 0 : 800 + requests * 120)),

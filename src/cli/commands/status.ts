@@ -65,10 +65,11 @@ function linesOf({ news, lastBeatMs, nowMs, path, bytes, accounts, today }: Stat
   ];
 }
 
-function newsLines({ state, inFlight, health }: DaemonNews, nowMs: number): readonly (readonly [string, string])[] {
+function newsLines({ state, inFlight, workers, health }: DaemonNews, nowMs: number): readonly (readonly [string, string])[] {
   return [
     ['daemon', `running for ${spanText(nowMs - state.startedMs)}, pid ${state.pid}, version ${state.version}`],
     ['url', state.url],
+    ...(workers.length < 2 ? [] : [['workers', workers.map(({ no, pid, inFlight: calls }) => `${no}: pid ${pid}, ${calls} in flight`).join('; ')] as const]),
     ['in flight', String(inFlight)],
     ...health.map(({ key, reason }) => ['health', `${key}: ${reason}`] as const),
   ];
@@ -89,7 +90,7 @@ function todayOf(today: UsageTotals | undefined): unknown {
   return { requests: today?.requests ?? 0, errors: today?.errors ?? 0, cost: usdNumber(today?.cost ?? 0n), cost_exact: formatUsdExact(today?.cost ?? 0n) };
 }
 
-function daemonOf({ state, inFlight, health }: DaemonNews, nowMs: number): unknown {
+function daemonOf({ state, inFlight, workers, health }: DaemonNews, nowMs: number): unknown {
   return {
     pid: state.pid,
     version: state.version,
@@ -97,6 +98,7 @@ function daemonOf({ state, inFlight, health }: DaemonNews, nowMs: number): unkno
     started: Math.floor(state.startedMs / 1000),
     uptime_s: Math.floor((nowMs - state.startedMs) / 1000),
     in_flight: inFlight,
+    workers: workers.map(({ no, pid, inFlight: calls }) => ({ no, pid, in_flight: calls })),
     health: health.map(({ key, state: health, reason }) => ({ key, state: health, reason })),
   };
 }

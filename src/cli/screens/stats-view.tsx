@@ -71,7 +71,7 @@ export function StatsView({ frame, view, columns, rows, colour }: { readonly fra
 function Header({ frame, view, columns, colour }: { readonly frame: StatsFrame; readonly view: View; readonly columns: number; readonly colour: boolean }): ReactNode {
   const { daemon } = frame;
   const state: readonly [string, Tone] = daemon === undefined ? ['○ no daemon', 'warn'] : ['● running', 'good'];
-  const flight = daemon === undefined ? '' : `${daemon.inFlight} in flight`;
+  const flight = daemon === undefined ? '' : `${daemon.inFlight} in flight${daemon.workers > 1 ? `, ${daemon.workers} workers` : ''}`;
   const about = daemon === undefined ? 'start it with findtoken serve' : `${daemon.version}, up ${spanText(daemon.upMs)}${daemon.sandbox ? ', sandbox' : ''}  ${printable(daemon.url)}`;
   return (
     <Box width={columns} height={1} justifyContent="space-between">

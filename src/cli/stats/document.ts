@@ -13,7 +13,7 @@ export function statsDocument(frame: StatsFrame): unknown {
     object: 'stats',
     created: Math.floor(frame.atMs / 1000),
     running: daemon !== undefined,
-    daemon: daemon === undefined ? null : { version: daemon.version, url: daemon.url, uptime_s: Math.floor(daemon.upMs / 1000), in_flight: daemon.inFlight, sandbox: daemon.sandbox },
+    daemon: daemon === undefined ? null : { version: daemon.version, url: daemon.url, uptime_s: Math.floor(daemon.upMs / 1000), in_flight: daemon.inFlight, workers: daemon.workers, sandbox: daemon.sandbox },
     last_minute: { ...figuresOf(minute), requests_per_second: rounded(minute.requests / MINUTE), tokens_per_second: rounded(minute.tokens / MINUTE) },
     today: figuresOf(frame.today),
     latency_ms: { p50: timing.p50Ms ?? null, p95: timing.p95Ms ?? null },

@@ -57,7 +57,7 @@ export interface CallLine {
 export interface StatsFrame {
   readonly atMs: number;
   /** Undefined while no daemon runs: the figures then end where it stopped. */
-  readonly daemon: { readonly version: string; readonly url: string; readonly upMs: number; readonly inFlight: number; readonly sandbox: boolean } | undefined;
+  readonly daemon: { readonly version: string; readonly url: string; readonly upMs: number; readonly inFlight: number; /** Processes that serve. */ readonly workers: number; readonly sandbox: boolean } | undefined;
   /** One a second, oldest first. */
   readonly samples: readonly Sample[];
   readonly timing: Timing;

@@ -56,7 +56,7 @@ export class StatsReader {
     const { models, keys, accounts, today } = this.#totals;
     return {
       atMs: nowMs,
-      daemon: news === undefined ? undefined : { version: news.state.version, url: news.state.url, upMs: nowMs - news.state.startedMs, inFlight: news.inFlight, sandbox: news.sandbox },
+      daemon: news === undefined ? undefined : { version: news.state.version, url: news.state.url, upMs: nowMs - news.state.startedMs, inFlight: news.inFlight, workers: news.workers.length, sandbox: news.sandbox },
       samples: this.#samples,
       ...timesOf(this.#rows, nowMs),
       today,

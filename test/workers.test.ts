@@ -1,0 +1,298 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { openLedger, type Ledger } from '../src/ledger/index.ts';
+import { json, pause, sse, startProvider, textChunks, type Answer, type FakeProvider } from './support/provider.ts';
+import { runCommand, startServe, type DaemonProcess } from './support/process.ts';
+
+const HEAD = { id: 'chatcmpl-fake', created: 1_700_000_000, model: 'deepseek-flash' };
+const USAGE = { prompt_tokens: 1_900, completion_tokens: 130 };
+const WORDS = 'one two three four five six seven eight nine ten';
+
+interface Place {
+  readonly home: string;
+  readonly database: string;
+  readonly provider: FakeProvider;
+  /** A new account with so much credit, and its key. */
+  account(name: string, credit: string): { readonly key: string; readonly keyId: string };
+  books(): Promise<Ledger>;
+  configure(limits: Readonly<Record<string, unknown>>): void;
+}
+
+/** Whole answers after 30 ms; streams of some 300 ms. */
+const answer: Answer = async (request, response) => {
+  const isStream = (request.body as { stream?: boolean }).stream === true;
+  if (isStream) return sse([...textChunks(HEAD, WORDS), { ...HEAD, object: 'chat.completion.chunk', choices: [], usage: USAGE }], { gapMs: 25 })(request, response);
+  await pause(30);
+  return json(200, { ...HEAD, object: 'chat.completion', choices: [{ index: 0, message: { role: 'assistant', content: 'one' }, finish_reason: 'stop' }], usage: USAGE })(request, response);
+};
+
+async function furnished(t: Test, script: Answer = answer): Promise<Place> {
+  const provider = await startProvider(script);
+  t.teardown(() => provider.close());
+  const home = t.testdir({});
+  const database = join(home, 'findtoken.db');
+  const configure: Place['configure'] = (limits) => writeFileSync(join(home, 'findtoken.yaml'), JSON.stringify({
+    server: { port: 0, workers: 2, drain: '20s' }, database: { path: database },
+    limits: { requests_per_minute: 1_000_000, concurrent_requests: 5_000, ...limits }, providers: { deepseek: { base_url: provider.url, api_key: 'good-key' } },
+  }));
+  configure({});
+  return {
+    home, database, provider, configure,
+    account(name, credit) {
+      const email = `${name}@example.com`;
+      for (const args of [['accounts', 'create', email], ['credits', 'grant', credit, '--note', 'test', '--account', email]]) t.equal(runCommand(home, args).code, 0, args.join(' '));
+      const { id, key } = JSON.parse(runCommand(home, ['keys', 'create', '--name', 'test', '--json', '--account', email]).stdout) as { id: string; key: string };
+      return { key, keyId: id };
+    },
+    books: async () => {
+      const ledger = await openLedger({ path: database, as: 'read' });
+      t.teardown(() => ledger.close());
+      return ledger;
+    },
+  };
+}
+
+function chat(daemon: DaemonProcess, key: string, more: { readonly stream?: boolean; readonly headers?: Record<string, string>; readonly text?: string } = {}): Promise<Response> {
+  return fetch(`${daemon.url}/v1/chat/completions`, {
+    method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...more.headers },
+    body: JSON.stringify({ model: 'deepseek-chat', stream: more.stream === true, max_tokens: 200, messages: [{ role: 'user', content: more.text ?? 'Hello!' }] }),
+  });
+}
+
+const times = <T>(count: number, work: (at: number) => Promise<T>): Promise<T[]> => Promise.all(Array.from({ length: count }, (_, at) => work(at)));
+
+async function workersOf(home: string): Promise<readonly { readonly no: number; readonly pid: number }[]> {
+  for (;;) {
+    const { daemon: news } = JSON.parse(runCommand(home, ['status', '--json']).stdout) as { daemon: { workers: { no: number; pid: number }[] } | null };
+    if (news !== null && news.workers.length === 2) return news.workers;
+    await pause(50);
+  }
+}
+
+/** Numbers of the workers that logged a line of this kind. */
+function whoServed(daemon: DaemonProcess, has: string): readonly number[] {
+  const lines = daemon.output().split('\n').filter((line) => line.startsWith('{') && line.includes(has)).map((line) => JSON.parse(line) as { worker?: number });
+  return [...new Set(lines.flatMap(({ worker }) => worker ?? []))].sort();
+}
+
+async function assertSound(t: Test, ledger: Ledger): Promise<void> {
+  const report = await ledger.audit();
+  t.equal(report.openHolds, 0, 'no hold is left open');
+  t.same(report.findings, [], 'the books add up');
+}
+
+t.test('two processes serve as one: limits, holds, keys and figures are exact over both', { timeout: 300_000 }, async (t) => {
+  const place = await furnished(t);
+  const { home, provider } = place;
+  const ann = place.account('ann', '100');
+  const bob = place.account('bob', '100');
+  const carol = place.account('carol', '0.01');
+  const dora = place.account('dora', '100');
+  const daemon = await startServe(home);
+  const ledger = await place.books();
+  t.teardown(() => daemon.end('SIGKILL'));
+
+  await t.test('both serve, and each line of the log says who', async (t) => {
+    for (const response of await times(24, () => chat(daemon, ann.key))) t.equal(response.status, 200);
+    while (whoServed(daemon, 'chat/completions').length < 2) await pause(50);
+    t.same(whoServed(daemon, 'chat/completions'), [1, 2]);
+    t.match(await (await fetch(`${daemon.url}/readyz`)).json(), { status: 'ready', workers: 2 });
+  });
+
+  await t.test('of 200 calls at once exactly as many pass as the account may send', async (t) => {
+    t.equal(runCommand(home, ['accounts', 'set', 'bob@example.com', '--requests-per-minute', '20']).code, 0);
+    const startedMs = performance.now();
+    const calls = await times(200, async () => {
+      const response = await chat(daemon, bob.key);
+      await response.text();
+      return response;
+    });
+    const passed = calls.filter(({ status }) => status === 200).length;
+    const refilled = Math.floor(((performance.now() - startedMs) * 20) / 60_000);
+    t.ok(passed >= 20 && passed <= 20 + refilled, `${passed} of 20 passed, ${refilled} may have come back meanwhile`);
+    const refused = calls.filter(({ status }) => status === 429);
+    t.equal(passed + refused.length, 200, 'every other one is told why');
+    t.match(refused[0]?.headers.get('retry-after'), /^[1-9]\d?$/);
+    t.equal(refused[0]?.headers.get('x-ratelimit-limit-requests'), '20');
+    const admitted = calls.filter(({ status }) => status === 200).map(({ headers }) => Number(headers.get('x-ratelimit-remaining-requests')));
+    t.ok(new Set(admitted).size >= 19, 'no two saw the same count left');
+    t.equal((await ledger.listRequests({ accountId: (await ledger.findAccount('bob@example.com'))?.id ?? '' }, { limit: 100 })).rows.length, passed, 'no hold was taken for the others');
+  });
+
+  await t.test('200 calls at once never overdraw a cent', async (t) => {
+    let least = 1n << 60n;
+    let isOver = false;
+    const watch = (async () => {
+      while (!isOver) {
+        const account = await ledger.findAccount('carol@example.com');
+        if (account !== undefined && account.balance - account.held < least) least = account.balance - account.held;
+        await pause(2);
+      }
+    })();
+    const calls = await times(200, async () => {
+      const response = await chat(daemon, carol.key);
+      await response.text();
+      return response;
+    });
+    isOver = true;
+    await watch;
+    t.ok(calls.some(({ status }) => status === 200) && calls.some(({ status }) => status === 402), 'some were admitted, some refused');
+    t.ok(least >= 0n, `at least ${least} was free`);
+    const account = await ledger.findAccount('carol@example.com');
+    const [charged] = await ledger.usageTotals('account', { accountId: account?.id ?? '', fromMs: 0, toMs: Date.now() + 86_400_000 });
+    t.equal(account?.balance, 1_000_000n - (charged?.cost ?? 0n), 'what was charged is what is gone');
+    t.equal(account?.held, 0n);
+  });
+
+  await t.test('an Idempotency-Key is one call and one charge, wherever its repeats arrive', async (t) => {
+    for (const stream of [false, true]) {
+      const before = provider.requests.length;
+      const bodies = await times(100, async () => {
+        const response = await chat(daemon, dora.key, { stream, headers: { 'idempotency-key': `once-${stream}` } });
+        return { status: response.status, id: response.headers.get('x-request-id'), text: (await response.text()).replaceAll(': keep-alive\n\n', '') };
+      });
+      t.equal(provider.requests.length - before, 1, `one call of the provider, stream ${stream}`);
+      t.same(new Set(bodies.map(({ status }) => status)), new Set([200]));
+      t.equal(new Set(bodies.map(({ id }) => id)).size, 1, 'all have the first one\'s id');
+      t.equal(new Set(bodies.map(({ text }) => text)).size, 1, 'and its answer');
+      if (stream) t.match(bodies[0]?.text, /data: \[DONE\]\n\n$/);
+    }
+    const rows = (await ledger.listRequests({ accountId: (await ledger.findAccount('dora@example.com'))?.id ?? '' }, { limit: 10 })).rows;
+    t.equal(rows.length, 2, 'two rows in the books');
+    const other = await times(8, () => chat(daemon, dora.key, { text: 'Another!', headers: { 'idempotency-key': 'once-false' } }));
+    t.same(new Set(other.map(({ status }) => status)), new Set([422]), 'another body under it is refused by both');
+  });
+
+  await t.test('the figures are those of both', async (t) => {
+    const figures = await (await fetch(`${daemon.url}/metrics`)).text();
+    const whole = [...figures.matchAll(/^findtoken_requests_total\{.*model="deepseek-chat".*status="200".*\} (\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+    const rows = await ledger.usageTotals('day', { fromMs: 0, toMs: Date.now() + 86_400_000 });
+    t.equal(whole, rows.reduce((sum, { requests }) => sum + requests, 0), 'as many as in the books');
+    t.match(figures, /^findtoken_workers 2$/m);
+    const again = await (await fetch(`${daemon.url}/metrics`)).text();
+    t.equal(/^findtoken_cost_usd_total.*$/m.exec(again)?.[0], /^findtoken_cost_usd_total.*$/m.exec(figures)?.[0], 'whoever is asked says the same');
+  });
+
+  await t.test('a new setting reaches both, a wrong one neither', async (t) => {
+    place.configure({ requests_per_minute: 3 });
+    t.equal(runCommand(home, ['reload']).code, 0);
+    const limits = async () => new Set((await times(12, () => fetch(`${daemon.url}/v1/chat/completions`, { method: 'POST', headers: { authorization: `Bearer ${dora.key}`, 'content-type': 'application/json' }, body: '{"model":"deepseek-chat","messages":[{"role":"user","content":"Hi"}]}' }))).map(({ headers }) => headers.get('x-ratelimit-limit-requests')));
+    t.same(await limits(), new Set(['3']));
+    writeFileSync(join(home, 'findtoken.yaml'), 'limits: { requests_per_minute: many }');
+    t.not(runCommand(home, ['reload', '--config', join(home, 'findtoken.yaml')]).code, 0);
+    t.same(await limits(), new Set(['3']), 'the old ones stand');
+    place.configure({});
+    t.equal(runCommand(home, ['reload']).code, 0);
+  });
+
+  await t.test('a revoked key is refused at the next request by both', async (t) => {
+    t.equal(runCommand(home, ['keys', 'revoke', ann.keyId, '--yes', '--account', 'ann@example.com']).code, 0);
+    const calls = await times(16, () => chat(daemon, ann.key));
+    t.same(new Set(calls.map(({ status }) => status)), new Set([401]));
+    t.equal(await daemon.end('SIGTERM'), 0);
+    t.same(whoServed(daemon, '"status":401'), [1, 2], 'both were asked');
+  });
+  await assertSound(t, ledger);
+});
+
+/** Streams of some seconds, as their clients see them. */
+function openStreams(daemon: DaemonProcess, key: string, count: number): Promise<readonly { readonly text: Promise<string>; readonly id: string }[]> {
+  return times(count, async () => {
+    const response = await chat(daemon, key, { stream: true });
+    const text = response.text().catch((error: unknown) => `broken: ${String(error)}`);
+    return { text, id: response.headers.get('x-request-id') ?? '' };
+  });
+}
+
+const slow: Answer = sse([...textChunks(HEAD, `${WORDS} eleven twelve thirteen fourteen`), { ...HEAD, object: 'chat.completion.chunk', choices: [], usage: USAGE }], { gapMs: 400 });
+
+t.test('a process that dies ends its own calls alone, in the books at once, and is replaced', { timeout: 200_000 }, async (t) => {
+  const place = await furnished(t, slow);
+  const { key } = place.account('ann', '100');
+  const daemon = await startServe(place.home);
+  t.teardown(() => daemon.end('SIGKILL'));
+  const ledger = await place.books();
+  const [victim] = await workersOf(place.home);
+  const streams = await openStreams(daemon, key, 8);
+  // Every stream has told the books once what it has come to.
+  await pause(3_200);
+  process.kill(victim?.pid ?? 0, 'SIGKILL');
+  while (!daemon.output().includes('worker_lost')) await pause(5);
+  const open = (await ledger.audit()).openHolds;
+  t.ok(open < 8, `its holds ended at once: ${open} of 8 are open`);
+  const texts = await Promise.all(streams.map(({ text }) => text));
+  const whole = texts.filter((text) => text.endsWith('data: [DONE]\n\n')).length;
+  t.ok(whole >= 1 && whole < 8, `${whole} of 8 streams went on to their end`);
+  const rows = await Promise.all(streams.map(({ id }) => ledger.findRequest(id)));
+  for (const [at, row] of rows.entries()) {
+    if (texts[at]?.endsWith('data: [DONE]\n\n') === true) t.equal(row?.status, 'ok');
+    else t.ok(row?.status === 'recovered' && row.cost > 0n, 'what was cut off is settled at its last progress');
+  }
+  const now = await workersOf(place.home);
+  t.not(now.find(({ no }) => no === victim?.no)?.pid, victim?.pid, 'another took its place');
+  await times(8, async () => t.match(await (await chat(daemon, key, { stream: true })).text(), /\[DONE\]/));
+  const concurrent = await (await fetch(`${daemon.url}/metrics`)).text();
+  t.match(concurrent, /^findtoken_inflight_streams 0$/m);
+  t.equal(await daemon.end('SIGTERM'), 0);
+  await assertSound(t, ledger);
+});
+
+t.test('told to stop, both let their streams end; told twice, they settle at once', { timeout: 200_000 }, async (t) => {
+  const place = await furnished(t, slow);
+  const { key } = place.account('ann', '100');
+  const first = await startServe(place.home);
+  const ledger = await place.books();
+  const streams = await openStreams(first, key, 6);
+  const ended = first.end('SIGTERM');
+  for (const { text } of streams) t.match(await text, /data: \[DONE\]\n\n$/);
+  t.equal(await ended, 0);
+  await assertSound(t, ledger);
+
+  const second = await startServe(place.home);
+  const cut = await openStreams(second, key, 6);
+  const workers = await workersOf(place.home);
+  const startedMs = performance.now();
+  const stopped = second.end('SIGTERM');
+  await pause(300);
+  second.child.kill('SIGTERM');
+  t.equal(await stopped, 0);
+  for (const { text } of cut) t.match(await text, /The server is stopping/);
+  t.ok(performance.now() - startedMs < 15_000, 'nobody waited for the streams');
+  t.same(workers.filter(({ pid }) => isAlive(pid)), [], 'no process is left');
+  await assertSound(t, ledger);
+});
+
+t.test('without the primary nobody serves, and its next start closes what was open', { timeout: 200_000 }, async (t) => {
+  const place = await furnished(t, slow);
+  const { key } = place.account('ann', '100');
+  const daemon = await startServe(place.home);
+  const workers = await workersOf(place.home);
+  const streams = await openStreams(daemon, key, 4);
+  await daemon.end('SIGKILL');
+  for (const { text } of streams) t.notMatch(await text, /\[DONE\]/);
+  for (let tries = 0; tries < 100 && workers.some(({ pid }) => isAlive(pid)); tries += 1) await pause(50);
+  t.same(workers.filter(({ pid }) => isAlive(pid)), [], 'its workers have ended by themselves');
+  const next = await startServe(place.home);
+  const ledger = await place.books();
+  await assertSound(t, ledger);
+  t.equal(await next.end('SIGTERM'), 0);
+});
+
+t.test('a port in use is told as one process tells it', { timeout: 100_000 }, async (t) => {
+  const place = await furnished(t);
+  const port = new URL(place.provider.url).port;
+  const refused = runCommand(place.home, ['serve', '--port', port]);
+  t.equal(refused.code, 1);
+  t.match(refused.stderr, new RegExp(`^findtoken: .*${port}.*\\n$`));
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return false;
+    throw error;
+  }
+}
