@@ -73,7 +73,7 @@ async function workersOf(home: string): Promise<readonly { readonly no: number; 
 /** Numbers of the workers that logged a line of this kind. */
 function whoServed(daemon: DaemonProcess, has: string): readonly number[] {
   const lines = daemon.output().split('\n').filter((line) => line.startsWith('{') && line.includes(has)).map((line) => JSON.parse(line) as { worker?: number });
-  return [...new Set(lines.flatMap(({ worker }) => worker ?? []))].sort();
+  return [...new Set(lines.flatMap(({ worker }) => worker ?? []))].sort((a, b) => a - b);
 }
 
 async function assertSound(t: Test, ledger: Ledger): Promise<void> {

@@ -51,9 +51,10 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
   const { settings } = live;
   const log = openLog(settings.log, process.stderr.isTTY);
   const ledger = await openLedger({ path: settings.database.path, as: 'daemon', space: SPACE });
+  let stopAnchor: (() => Promise<void>) | undefined;
   try {
     const { anchors: folder, path: databasePath } = settings.database;
-    const stopAnchor = await keepAnchor({ folder, databasePath, ledger, acceptRollback: options.acceptRollback === true, isRehearsal: settings.sandbox, log });
+    stopAnchor = await keepAnchor({ folder, databasePath, ledger, acceptRollback: options.acceptRollback === true, isRehearsal: settings.sandbox, log });
     const recovered = await ledger.recover(CLOCK.nowMs());
     if (recovered.released + recovered.settled > 0) log.info('recovered', recovered);
     const vault = await vaultFor(options, ledger, log);
@@ -75,7 +76,7 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
       await stopJobs().catch((error: unknown) => log.error('last_beat_failed', error));
       await upstream.close();
       await sandbox?.close();
-      await stopAnchor().catch((error: unknown) => log.error('last_anchor_failed', error));
+      await stopAnchor?.().catch((error: unknown) => log.error('last_anchor_failed', error));
       await ledger.close();
       log.flush();
     };
@@ -86,6 +87,7 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     options.print(welcomeLines({ url, version, settings, providers, sandbox: ready, program }).join('\n'));
     return { url, ...runUntilStopped({ settings, gateway, ledger, log, close }) };
   } catch (error) {
+    await stopAnchor?.().catch((failure: unknown) => log.error('last_anchor_failed', failure));
     await ledger.close();
     throw error;
   }

@@ -39,6 +39,7 @@ export function welcomeLines(about: { readonly url: string; readonly version: st
   const lines = [
     `findtoken ${about.version} is listening on ${about.url}`,
     `  OpenAI base URL  ${about.url}/v1`,
+    ...(settings.server.workers === 1 ? [] : [`  workers          ${settings.server.workers}`]),
     `  database         ${settings.database.path}`,
     `  configuration    ${settings.file ?? 'embedded defaults'}`,
     `  provider keys    ${about.providers.length === 0 ? 'none' : about.providers.join(', ')}`,

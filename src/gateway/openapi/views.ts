@@ -138,8 +138,9 @@ const REGISTRATION = view<{ readonly object: 'registration'; readonly status: 'a
 
 const HEALTH = view<{ readonly status: 'ok'; readonly version: string }>({ status: { const: 'ok' }, version: string });
 
-const READINESS = view<{ readonly status: string; readonly checks: unknown; readonly providers: unknown }>({
+const READINESS = view<{ readonly status: string; readonly workers: number; readonly checks: unknown; readonly providers: unknown }>({
   status: { enum: ['ready', 'not ready'] },
+  workers: { ...count, description: 'processes that serve' },
   checks: { type: 'array', items: view<{ readonly name: string; readonly ok: boolean; readonly detail: string }>({ name: string, ok: flag, detail: string }) },
   providers: {
     type: 'array',
