@@ -131,7 +131,7 @@ async function hear(running: Running, desk: Link<ToDesk>, listener: Listening, h
     case 'part': {
       const { hearing, text } = heard;
       // One that takes nothing is given up by the process that speaks, as it gives up a client of its own.
-      if (res.write(text) || (await drained(res, running.timing.writeStallMs, call.signal))) desk.tell('pass', [owner, { kind: 'took', hearing, characters: text.length }]);
+      if (res.write(text, 'latin1') || (await drained(res, running.timing.writeStallMs, call.signal))) desk.tell('pass', [owner, { kind: 'took', hearing, characters: text.length }]);
       return;
     }
     case 'end':
@@ -149,7 +149,7 @@ async function hear(running: Running, desk: Link<ToDesk>, listener: Listening, h
 function brokenOff({ id, res }: Call): Streamed | undefined {
   if (!res.headersSent) return undefined;
   const fault = new Fault('overloaded', { fill: { detail: 'The process that served this stream is gone; send the request again.' } });
-  res.write(`data: ${JSON.stringify(toEnvelope(fault, id))}\n\n`);
+  res.write(`data: ${JSON.stringify(toEnvelope(fault, id))}\n\n`, 'latin1');
   res.end();
   return { streamed: true, status: 200 };
 }
