@@ -3,6 +3,7 @@
 // against the moment of sending that stands in it. `hold`: opens streams and reads what comes, at `bytesPerS` where that is given.
 // Prints lines of JSON; `hold` prints one when all streams are open, and ends when its standard input does.
 import { connect } from 'node:net';
+import { PACE_MS } from './canned.mjs';
 
 const order = JSON.parse(process.argv[2]);
 const { mode, port, path, headers, body, streams, seconds } = order;
@@ -14,6 +15,9 @@ const SIPS_A_SECOND = 10;
 /** Streams of a wave that are opened at once; the next wave waits for their first events. */
 const WAVE = 100;
 const OPEN_MS = 60_000;
+/** A stream is held where this share of the events that are due come within this time of being sent. */
+const HELD_SHARE = 0.99;
+const IN_TIME_US = 100_000;
 
 const nowUs = () => Number(process.hrtime.bigint() / 1000n);
 const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
@@ -65,13 +69,17 @@ async function paced() {
   let events = 0;
   let broken = 0;
   const lateUs = [];
+  /** Of each stream, the events that came in time. */
+  const inTime = Array.from({ length: streams }, () => 0);
   for (let at = 0; at < streams; at += 1) {
     const socket = open((part) => {
       if (!isCounting) return;
       const text = part.toString('latin1');
       for (const [, stamp] of text.matchAll(STAMP)) {
+        const late = nowUs() - Number(stamp);
         events += 1;
-        lateUs.push(nowUs() - Number(stamp));
+        lateUs.push(late);
+        if (late <= IN_TIME_US) inTime[at] += 1;
       }
     });
     socket.on('connect', () => socket.write(REQUEST)).on('error', () => (broken += 1)).on('end', () => (broken += 1));
@@ -84,7 +92,9 @@ async function paced() {
   const startedUs = nowUs();
   await pause(seconds * 1000);
   isCounting = false;
-  tell({ events, broken, elapsedS: (nowUs() - startedUs) / 1e6, ...spread(lateUs) });
+  const elapsedS = (nowUs() - startedUs) / 1e6;
+  const due = HELD_SHARE * Math.floor((elapsedS * 1000) / PACE_MS);
+  tell({ events, broken, held: inTime.filter((count) => count >= due).length, elapsedS, ...spread(lateUs) });
   process.exit();
 }
 
