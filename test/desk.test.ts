@@ -121,7 +121,7 @@ t.test('what one process learns of a provider the others know, and one request a
   t.ok(two.shared.health.isDown('deepseek', 'm'), 'and there');
   t.equal(await two.shared.health.reserve('deepseek', 'm'), true, 'an open circuit has nothing to reserve');
   clock.advance(31_000);
-  const asked = await Promise.all([one, two, one, two].map(({ shared }) => shared.health.reserve('deepseek', 'm')));
+  const asked = await Promise.all([one, two, one, two].map(async ({ shared }) => shared.health.reserve('deepseek', 'm')));
   t.same(asked.filter((granted) => granted).length, 1, 'one of four may try');
   two.shared.health.observe('deepseek', 'm', { kind: 'answered' });
   await until(() => one.shared.health.entries.get('deepseek/m')?.state === 'closed');

@@ -14,7 +14,6 @@ const PART = {
   start: async (bench) => (await import('./start.mjs')).measureStart(bench),
   ledger: async (bench) => (await import('./ledger.mjs')).measureLedger(bench),
   cli: async (bench) => (await import('./cli-part.mjs')).measureCliPart(bench),
-  workers: async (bench) => (await import('./workers.mjs')).measureWorkers(bench),
   crash: async (bench) => (await import('./crash.mjs')).measureCrash(bench),
   rows: async (bench) => (await import('./rows.mjs')).measureRows(bench),
 };
