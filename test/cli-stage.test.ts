@@ -122,6 +122,21 @@ t.test('on a terminal', { skip: noScript }, async (t) => {
     t.notMatch(await desk.run(['byok', 'list', '--account', 'me@localhost']), { out: /qwen/ });
   });
 
+  await t.test('a question before something is destroyed: Ctrl-C, no and yes', async (t) => {
+    const ledger = await desk.ledger();
+    const account = await ledger.findAccount('me@localhost');
+    await ledger.createKey({ id: 'key_hostile', accountId: account?.id ?? '', name: 'a\x1b[31mred\u202egnp', hash: new Uint8Array(32), last4: 'abcd', nowMs: Date.now() });
+    await ledger.close();
+    const revoke = ['keys', 'revoke', 'key_hostile', '--account', 'me@localhost'];
+    const asked = /\[y\/N\]/;
+    const left = await onTerminal(revoke, { when: asked, text: '\x03' });
+    t.match(left, { code: 130, seen: /a\\u001b\[31mred\\u202egnp[^]*interrupted; nothing was changed/ }, 'the name is shown, not obeyed');
+    t.notMatch(left.seen, '\u202e');
+    t.match(await onTerminal(revoke, { when: asked, text: 'n\r' }), { code: 1, seen: /nothing was changed/ });
+    t.match(await onTerminal(revoke, { when: asked, text: '\x04' }), { code: 1, seen: /nothing was changed/ }, 'Ctrl-D is no');
+    t.match(await onTerminal(revoke, { when: asked, text: 'y\r' }), { code: 0, seen: /Revoked key_hostile/ });
+  });
+
   await t.test('recharge waits, and Ctrl-C leaves it to be noticed later', async (t) => {
     writeFileSync(join(desk.home, 'findtoken.yaml'), 'sandbox: true\nserver: { port: 0 }\n');
     const daemon = await startServe(desk.home);
