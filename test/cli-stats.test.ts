@@ -53,6 +53,14 @@ t.test('a frame fits every terminal', async (t) => {
   }
 });
 
+t.test('below 80×20 the cards become two lines', async (t) => {
+  for (const [columns, rows, isRoomy] of [[80, 20, true], [80, 19, false], [79, 20, false]] as const) {
+    const text = stripVTControlCharacters(statsText(fixedFrame(), { columns, rows, colour: false }));
+    t.equal(text.includes('╭'), isRoomy, `${columns}×${rows}`);
+    t.match(text, isRoomy ? /│ requests +\S+\/s │/ : /requests \S+\/s · tokens/);
+  }
+});
+
 t.test('nothing is told by colour alone, and without colour there is none', async (t) => {
   const plain = statsText(fixedFrame(), { columns: 120, rows: 40, colour: false });
   t.notMatch(plain, /\x1b\[(3[0-7]|9[0-7]|2)m/, 'no colour is asked for');

@@ -50,7 +50,7 @@ const HELP = [
 
 /** One frame of `stats`: exactly `columns` wide and at most `rows` high. Nothing in it is told by colour alone. */
 export function StatsView({ frame, view, columns, rows, colour }: { readonly frame: StatsFrame; readonly view: View; readonly columns: number; readonly rows: number; readonly colour: boolean }): ReactNode {
-  const isRoomy = columns >= ROOMY.columns && rows >= ROOMY.rows - 1;
+  const isRoomy = columns >= ROOMY.columns && rows >= ROOMY.rows;
   const cards = cardsOf(frame);
   const perRow = columns >= WIDE_COLUMNS ? cards.length : 3;
   const topRows = isRoomy ? (cards.length / perRow) * CARD_ROWS : 2;
