@@ -37,6 +37,13 @@ t.test('K: killed at any moment, nothing that came whole is lost, doubled or wro
   await runFsyncs(program, told(t));
 });
 
+t.test('K: seeds that once broke something', async (t) => {
+  const seeds = JSON.parse(readFileSync(new URL('./torture/failed-seeds.json', import.meta.url), 'utf8')) as readonly { readonly part: string; readonly seed: number }[];
+  for (const { part, seed: failed } of seeds) if (part === 'K') await runKills(program, { kills: 5, dice: throwDice(failed).fork('K'), verdicts: told(t) });
+  t.comment(`${seeds.length} seeds`);
+  t.ok(Array.isArray(seeds));
+});
+
 t.test('U: every fault of a provider has its end and its price', async (t) => {
   const { faults, calls } = await runUpstreamFaults(program, told(t));
   t.comment(`${faults} faults, ${calls} calls`);

@@ -108,10 +108,11 @@ const CONTROLS: readonly Control[] = [
 /**
  * Plants the bugs in turn and tells which part caught each.
  * @param wanted a part of the bug's name; empty: all twelve
+ * @param known bugs that were caught already, and are left out
  */
-export async function runControls(dice: Dice, wanted: string, tell: (caught: Caught) => void): Promise<readonly Caught[]> {
+export async function runControls(dice: Dice, wanted: string, known: readonly string[], tell: (caught: Caught) => void): Promise<readonly Caught[]> {
   const all: Caught[] = [];
-  for (const { bug, patches, more = [], part, run } of CONTROLS.filter((control) => control.bug.includes(wanted))) {
+  for (const { bug, patches, more = [], part, run } of CONTROLS.filter((control) => control.bug.includes(wanted) && !known.includes(control.bug))) {
     const startedMs = performance.now();
     const verdicts = new Verdicts();
     const program = buildProgram(patches, more);

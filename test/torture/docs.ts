@@ -1,5 +1,6 @@
 /** The pages of promises, their figures taken from the last run: what was not run is not claimed. */
 import { writeFileSync } from 'node:fs';
+import { REGISTER } from './register.ts';
 import type { Figures, PartRecord } from './run.ts';
 import type { Verdict } from './verdict.ts';
 
@@ -23,7 +24,8 @@ This page is written by \`${RUN} --write\` from \`test/torture/last-run.json\`; 
 
 \`${RUN}\` starts the built daemon as a real process, scripted providers, and clients that write down what they received. An oracle lays three
 accounts beside each other: what the clients saw, what the provider said, and the books. It reads the books with queries of its own and reckons every
-charge anew, so that it shares no bug with the program. \`--only K,U,E,N,C,S,H,A,soak\` picks parts, \`--kills N\`, \`--requests N\`, \`--minutes M\` and \`--long\` their size, \`--seed S\` the dice.
+charge anew, so that it shares no bug with the program. \`--only K,U,E,N,C,S,H,A\` picks parts, \`--kills N\`, \`--soak N\` (requests), \`--minutes M\` and \`--long\` their size, \`--seed S\` the dice,
+\`--controls\` plants the bugs below, \`--resume\` leaves out what held at this commit already. The whole of it, with this page: \`${RUN} --long --kills 1000 --soak 100000 --controls --resume --write\`.
 A seed brings back which points are chosen, the delays, the tags and the tokens; which request runs when is the system's doing and does not come back.
 The short form runs with \`npm test\`.
 
@@ -37,7 +39,9 @@ ${controlsSection(figures)}
 
 ${promises(figures).map(({ id, text, proof, shown }) => `**${id}. ${text}**\n${shown}\nProof: \`${proof}\``).join('\n\n')}
 
-## What is not promised
+${registerSection()}
+
+## What is not promised (P12)
 
 - An administrator of the machine sees everything and can change everything.
 - After a crash of the machine's software, up to 2 s of a stream that was running may be free: its progress is noted every 2 s.
@@ -97,7 +101,7 @@ interface Promised {
 
 /** Only those whose part has been run. */
 function promises({ parts }: Figures): readonly Promised[] {
-  const { K: k, U: u, E: e, N: n, C: c, soak } = parts;
+  const { K: k, U: u, E: e, N: n, C: c, S: s, A: a, H: h, soak } = parts;
   const all: (Promised | undefined)[] = [
     k && { id: 'P1', text: 'Who saw the end of an answer is charged for it exactly once, and the charge is on the disk first, even if the daemon dies in the next moment.', proof: `${RUN} --only K --kills ${number(k, 'kills').replaceAll(',', '')}`, shown: `${number(k, 'kills')} kills under load, ${number(k, 'answers')} whole answers: ${number(k, 'lost')} lost, ${number(k, 'doubled')} doubled, ${number(k, 'wrong')} wrong, ${number(k, 'invariantBreaks')} breaks of the books.` },
     n && { id: 'P2', text: 'Many at once cannot spend what is not there.', proof: `${RUN} --only N`, shown: lines(n, ['N1', 'N2', 'N3', 'N4', 'N5']) },
@@ -105,8 +109,11 @@ function promises({ parts }: Figures): readonly Promised[] {
     u && { id: 'P4', text: 'No request chooses where a key is sent.', proof: 'npx tap test/regressions.test.ts', shown: lines(u, ['U36']) },
     n && { id: 'P9', text: 'A key that was revoked is refused at the very next request.', proof: `${RUN} --only N --long`, shown: lines(n, ['N7']) },
     n && k && { id: 'P10', text: 'After kill -9 the daemon is ready again soon, with nothing left open.', proof: `${RUN} --only K,N`, shown: `Ready after a median of ${String(ready(k).median)} ms, at worst ${String(ready(k).worst)} ms; with 1,000 holds to close, after ${number(n, 'readyWithHoldsMs')} ms.\n${lines(k, ['K11'])}` },
+    s && { id: 'S', text: 'A disk that fails or damages the books is reported, never believed.', proof: `${RUN} --only S --long`, shown: lines(s, ['S4', 'S5', 'S6', 'S7', 'S8', 'S9']) },
+    a && { id: 'P8', text: 'Attackers, one bad provider and a stop leave the streams of others as they are.', proof: `${RUN} --only U,A --long`, shown: lines(a, ['A']) },
+    h && { id: 'H', text: 'Malformed requests are refused, and nothing hides in them.', proof: `${RUN} --only H`, shown: `${number(h, 'cases')} cases by section of RFC 9110, 9112 and others: ${tried(h)}.` },
     c && { id: 'C', text: 'A wall clock that jumps, a zone that changes and a month that ends leave the books as they are.', proof: `${RUN} --only C`, shown: tried(c) },
-    soak && { id: 'N12', text: 'Memory and open files stay flat.', proof: `${RUN} --only soak --requests ${number(soak, 'requests').replaceAll(',', '')}`, shown: `${number(soak, 'requests')} requests, ${number(soak, 'faults')} of them with a fault, ${number(soak, 'requestsPerSecond')} a second: ${number(soak, 'slopeKibPer10k')} KiB more per 10,000 requests after the warm-up, ${number(soak, 'filesGrown')} more files at the end.` },
+    soak && { id: 'N12', text: 'Memory and open files stay flat.', proof: `${RUN} --soak ${number(soak, 'requests').replaceAll(',', '')}`, shown: `${number(soak, 'requests')} requests, ${number(soak, 'faults')} of them with a fault, ${number(soak, 'requestsPerSecond')} a second: ${number(soak, 'slopeKibPer10k')} KiB more per 10,000 requests after the warm-up, ${number(soak, 'filesGrown')} more files at the end.` },
     { id: 'P5', text: 'A payment’s message counts once.', proof: 'npx tap test/webhooks.test.ts', shown: 'W1 to W16, run with `npm test`.' },
     { id: 'P6', text: 'Secrets stay out of logs, errors and backups.', proof: 'npx tap test/canaries.test.ts', shown: 'Run with `npm test`.' },
     { id: 'P7', text: 'The books prove themselves.', proof: 'findtoken audit', shown: 'Every balance, hold and charge is reckoned anew from transfers, tokens and prices.' },
@@ -130,6 +137,16 @@ ${points}
 
 Of ${number(k, 'calls')} calls, ${number(k, 'answers')} came whole. ${number(k, 'released')} holds were released and ${number(k, 'recovered')} settled at their last progress by the next start;
 ${number(k, 'neverSent')} had been taken for a request that never left, which cost nothing. ${number(k, 'cutOff')} charges stand whose last bytes were cut off.`;
+}
+
+function registerSection(): string {
+  const partly = REGISTER.filter(({ not }) => not !== undefined);
+  return `## Every numbered hazard
+
+${REGISTER.length} faults, regressions and invariants are numbered in \`test/torture/register.ts\`, each with the test that tries it; \`npx tap test/hazards.test.ts\` proves that none is missing.
+Not tried, or not wholly:
+
+${partly.map(({ id, not }) => `- ${id}: ${not}`).join('\n')}`;
 }
 
 function controlsSection({ controls }: Figures): string {

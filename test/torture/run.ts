@@ -27,6 +27,8 @@ export interface PartRecord {
   readonly node: string;
   readonly cores: number;
   readonly seconds: number;
+  /** The long form of the part; left out by older runs. */
+  readonly isPatient?: boolean;
   readonly figures: Readonly<Record<string, unknown>>;
   readonly verdicts: readonly Verdict[];
 }
@@ -40,8 +42,13 @@ interface Wish {
   readonly kills: number;
   readonly requests: number;
   readonly isPatient: boolean;
+  /** Leaves out what held at this commit in an earlier run of at least this size. */
+  readonly isResumed: boolean;
 }
 
+const USUAL_PARTS = 'K,U,E,N,C,S,H,A';
+
+const FAILED_SEEDS = fileURLToPath(new URL('./failed-seeds.json', import.meta.url));
 const LAST_RUN = fileURLToPath(new URL('./last-run.json', import.meta.url));
 
 const PARTS: Readonly<Record<string, (program: Program, verdicts: Verdicts, dice: Dice, wish: Wish) => Promise<unknown>>> = {
@@ -65,21 +72,22 @@ const PARTS: Readonly<Record<string, (program: Program, verdicts: Verdicts, dice
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      seed: { type: 'string' }, kills: { type: 'string', default: '100' }, minutes: { type: 'string' }, requests: { type: 'string', default: '10000' },
-      only: { type: 'string', default: 'K,U,E,N,C,S,H,A' }, long: { type: 'boolean', default: false }, controls: { type: 'boolean', default: false }, bug: { type: 'string', default: '' }, write: { type: 'boolean', default: false },
+      seed: { type: 'string' }, kills: { type: 'string' }, minutes: { type: 'string' }, requests: { type: 'string' }, soak: { type: 'string' }, resume: { type: 'boolean', default: false },
+      only: { type: 'string' }, long: { type: 'boolean', default: false }, controls: { type: 'boolean', default: false }, bug: { type: 'string', default: '' }, write: { type: 'boolean', default: false },
     },
   });
   const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
   const isOnlyWriting = values.write && process.argv.length === 3;
+  const isOnlyControls = values.controls && values.only === undefined && values.kills === undefined && values.soak === undefined;
   console.log(`seed ${seed} (the same seed chooses the same points, delays and tags; the system decides who runs when)`);
   let isBroken = false;
-  if (values.controls) isBroken = await control(seed, values.bug);
-  else if (!isOnlyWriting) {
+  if (!isOnlyControls && !isOnlyWriting) {
+    const only = [...(values.only ?? USUAL_PARTS).split(','), ...(values.soak === undefined ? [] : ['soak'])];
+    const wish: Wish = { kills: Number(values.kills ?? 100), requests: Number(values.soak ?? values.requests ?? 10_000), isPatient: values.long, isResumed: values.resume };
     const untilMs = performance.now() + Number(values.minutes ?? 0) * 60_000;
-    for (let turn = 0; turn === 0 || performance.now() < untilMs; turn += 1) {
-      isBroken = (await torture(seed + turn, values.only.split(','), { kills: Number(values.kills), requests: Number(values.requests), isPatient: values.long })) || isBroken;
-    }
+    for (let turn = 0; turn === 0 || performance.now() < untilMs; turn += 1) isBroken = (await torture(seed + turn, only, wish)) || isBroken;
   }
+  if (values.controls) isBroken = (await control(seed, values.bug, values.resume)) || isBroken;
   if (values.write) writeDocs(readFigures());
   process.exitCode = isBroken ? 1 : 0;
 }
@@ -93,12 +101,19 @@ async function torture(seed: number, only: readonly string[], wish: Wish): Promi
     for (const name of only) {
       const part = PARTS[name];
       if (part === undefined) throw new Error(`there is no part ${name}; the parts are ${Object.keys(PARTS).join(', ')}`);
+      if (wish.isResumed && hasHeld(readFigures().parts[name], name, built, wish)) {
+        console.log(`${name}: held at ${built} already\n`);
+        continue;
+      }
       const startedMs = performance.now();
       const verdicts = new Verdicts(({ id, what, outcome, detail }) => console.log(`${outcome === 'held' ? ' ok ' : outcome === 'skipped' ? 'skip' : 'FAIL'} ${id.padEnd(4)} ${what}${outcome === 'held' ? '' : `: ${detail}`}`));
-      const figures = await part(program, verdicts, throwDice(seed).fork(name), wish);
+      const figures = await part(program, verdicts, throwDice(seed).fork(name), wish).catch((error: unknown) => {
+        verdicts.that(name, 'the part came to its end', false, error instanceof Error ? (error.stack ?? error.message) : String(error));
+      });
       const seconds = Math.round((performance.now() - startedMs) / 1000);
       console.log(`${name}: seed ${seed}, ${seconds} s, ${verdicts.all.length - verdicts.broken.length} of ${verdicts.all.length} held or skipped ${figures === undefined ? '' : JSON.stringify(figures)}\n`);
-      keep({ ...readFigures(), parts: { ...readFigures().parts, [name]: { seed, commit: built, node: process.version, cores: cpus().length, seconds, figures: recordOf(figures), verdicts: verdicts.all } } });
+      keep({ ...readFigures(), parts: { ...readFigures().parts, [name]: { seed, commit: built, isPatient: wish.isPatient, node: process.version, cores: cpus().length, seconds, figures: recordOf(figures), verdicts: verdicts.all } } });
+      if (verdicts.broken.length > 0) keepSeed({ part: name, seed, commit: built });
       isBroken ||= verdicts.broken.length > 0;
     }
   } finally {
@@ -107,8 +122,26 @@ async function torture(seed: number, only: readonly string[], wish: Wish): Promi
   return isBroken;
 }
 
-async function control(seed: number, wanted: string): Promise<boolean> {
-  const caught = await runControls(throwDice(seed).fork('controls'), wanted, (one) => {
+/** Held at this commit, and was as large and as patient as is wished now. */
+function hasHeld(record: PartRecord | undefined, name: string, built: string, { kills, requests, isPatient }: Wish): boolean {
+  if (record === undefined || record.commit !== built || built.endsWith('+') || record.verdicts.some(({ outcome }) => outcome === 'broken')) return false;
+  const size = (figure: string) => Number(record.figures[figure] ?? 0);
+  if (name === 'K') return size('kills') >= kills;
+  if (name === 'soak') return size('requests') >= requests;
+  return record.isPatient === true || !isPatient;
+}
+
+/** A seed that broke something is tried again by the short form, for ever. */
+function keepSeed(failed: { readonly part: string; readonly seed: number; readonly commit: string }): void {
+  const known = JSON.parse(readFileSync(FAILED_SEEDS, 'utf8')) as unknown[];
+  writeFileSync(FAILED_SEEDS, `${JSON.stringify([...known, failed], undefined, 1)}\n`);
+  console.log(`seed ${failed.seed} of ${failed.part} is kept in test/torture/failed-seeds.json`);
+}
+
+async function control(seed: number, wanted: string, isResumed: boolean): Promise<boolean> {
+  const before = readFigures().controls;
+  const known = isResumed && before?.commit === commit() ? before.caught.filter(({ isCaught }) => isCaught).map(({ bug }) => bug) : [];
+  const caught = await runControls(throwDice(seed).fork('controls'), wanted, known, (one) => {
     console.log(`${one.isCaught ? 'caught' : 'MISSED'} ${one.bug} (${one.part}, ${Math.round(one.ms / 100) / 10} s): ${one.by}`);
     const others = readFigures().controls?.caught.filter(({ bug }) => bug !== one.bug) ?? [];
     keep({ ...readFigures(), controls: { seed, commit: commit(), caught: [...others, one] } });
