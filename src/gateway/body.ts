@@ -5,6 +5,8 @@ import { Fault } from '../faults.ts';
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const BYTE_ORDER_MARK = 0xfeff;
+/** Bytes of a string that are walked one by one before the next quote is looked for: most strings end sooner. */
+const WALKED = 256;
 
 /**
  * Reads a JSON body: media type, size, UTF-8, depth, then the parse, in this order, so that nothing costly happens to a body
@@ -71,16 +73,12 @@ export class ClientGone extends Error {
  * The deepest nesting of objects and arrays, counted on the bytes without parsing; stops counting just past `enough`.
  * Ten megabytes of `[` would hold the parser for seconds. `{"a":[1]}` is 2 deep.
  */
-export function depthOf(bytes: Uint8Array, enough: number): number {
+export function depthOf(bytes: Buffer, enough: number): number {
   let depth = 0;
   let deepest = 0;
-  let quoted = false;
   for (let at = 0; at < bytes.length; at += 1) {
     const byte = bytes[at];
-    if (quoted) {
-      if (byte === BACKSLASH) at += 1;
-      else if (byte === QUOTE) quoted = false;
-    } else if (byte === QUOTE) quoted = true;
+    if (byte === QUOTE) at = endOfString(bytes, at + 1);
     else if (byte === 0x5b || byte === 0x7b) {
       depth += 1;
       if (depth > deepest) deepest = depth;
@@ -88,6 +86,31 @@ export function depthOf(bytes: Uint8Array, enough: number): number {
     } else if (byte === 0x5d || byte === 0x7d) depth -= 1;
   }
   return deepest;
+}
+
+/** Where the quote stands that ends the string whose text begins at `from`; the bytes' length where there is none. */
+function endOfString(bytes: Buffer, from: number): number {
+  let at = from;
+  while (at < bytes.length) {
+    const until = Math.min(at + WALKED, bytes.length);
+    while (at < until) {
+      const byte = bytes[at];
+      if (byte === QUOTE) return at;
+      at += byte === BACKSLASH ? 2 : 1;
+    }
+    // A prompt is one long string: past its beginning, bytes that are neither quote nor backslash are jumped over.
+    at = beforeQuote(bytes, at);
+  }
+  return bytes.length;
+}
+
+/** Where the next quote stands, or the first of the backslashes right before it; `at` is no character that is escaped. */
+function beforeQuote(bytes: Buffer, at: number): number {
+  const quote = bytes.indexOf(QUOTE, at);
+  if (quote === -1) return bytes.length;
+  let first = quote;
+  while (first > at && bytes[first - 1] === BACKSLASH) first -= 1;
+  return first;
 }
 
 function refuseOtherMedia(req: IncomingMessage): void {
