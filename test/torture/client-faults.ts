@@ -157,7 +157,8 @@ async function slowReaders(scene: Scene): Promise<void> {
   const otherMs = Math.round(performance.now() - startedMs);
   idle.close();
   await until(() => readBooks(scene.home.database).openHolds === 0, 10_000);
-  verdicts.that('E6', `${readers} readers that take nothing cost a bounded buffer each`, grownMib < 120, `${grownMib} MiB more`);
+  // Without a bound it would be 400 MiB; what a busy collector has not fetched yet may come to more than a hundred.
+  verdicts.that('E6', `${readers} readers that take nothing cost a bounded buffer each`, grownMib < 250, `${grownMib} MiB more`);
   verdicts.that('E6', 'and disturb nobody', other.whole && otherMs < ANSWER_LIMIT_MS, `a stream beside them took ${otherMs} ms`);
   verdicts.equal('E6', 'and leave no hold behind', readBooks(scene.home.database).openHolds, 0);
 }
