@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { validate } from 'dockerfile-utils';
 import t from 'tap';
 import { runCommand } from './support/process.ts';
 
@@ -51,6 +52,12 @@ t.test('the machine\'s service needs nothing of the home of who installs it', as
   t.match(unit, / serve --config \/etc\/findtoken\/findtoken\.yaml\n/, 'its settings are a copy');
   t.ok(next.some((line) => line.startsWith('sudo install -D -o root -g findtoken -m 0640 ') && line.endsWith('/findtoken.yaml /etc/findtoken/findtoken.yaml')), 'which is made first', { next });
   t.ok(next.includes('sudo mkdir -p /srv/findtoken && sudo chown -R findtoken:findtoken /srv/findtoken'), 'and the folders', { next });
+});
+
+t.test('a linter finds nothing against the image', async (t) => {
+  const text = page('docs/docker/Dockerfile');
+  t.same(validate(text), []);
+  t.match(validate(text.replace(/^ENTRYPOINT .*$/m, '$&\n$&')), [{ message: /ENTRYPOINT/ }], 'and it does look');
 });
 
 t.test('the image is built in two stages, runs as nobody\'s user, and tells its health', async (t) => {
