@@ -11,6 +11,9 @@ const BATCH_MAX = 512;
 /** How long writes may gather while every turn of the event loop brings more. */
 const GATHER_MS = 5;
 
+/** Of a batch nothing outlives its answer: a young generation of V8's own size would only be memory that is passed through. */
+const THREAD = { maxYoungGenerationSizeMb: 6 } as const;
+
 export interface WriterOptions {
   readonly path: string;
   readonly boot: string;
@@ -64,8 +67,8 @@ export async function startWriter(options: WriterOptions): Promise<Writer> {
 /** The thread's program lies beside this file while that is TypeScript, beside the bundle once it is built, or in the single executable. */
 function startThread(workerData: WriterOptions): Worker {
   const carried = embeddedText('ledger-worker.js');
-  if (carried !== undefined) return new Worker(carried, { eval: true, workerData });
-  return new Worker(new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './ledger-worker.js', import.meta.url), { workerData });
+  if (carried !== undefined) return new Worker(carried, { eval: true, workerData, resourceLimits: THREAD });
+  return new Worker(new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './ledger-worker.js', import.meta.url), { workerData, resourceLimits: THREAD });
 }
 
 class Queue {
