@@ -58,7 +58,7 @@ export async function askProviders(asking: Asking): Promise<Asked> {
     traces.push(traceOf(candidate, failure, running.clock.monotonicMs() - sentMs));
     if (call.signal.aborted) return { kind: 'hung-up', candidate, traces, inFlight: true };
     if (attempted.kind === 'whole') return { kind: 'whole', candidate, traces, answer: attempted.answer };
-    if (attempted.kind === 'stream') return { kind: 'stream', candidate, traces, stream: attempted.stream, answer: attempted.answer, ready: attempted.ready };
+    if (attempted.kind === 'stream') return { kind: 'stream', candidate, traces: traces.slice(), stream: attempted.stream, answer: attempted.answer, ready: attempted.ready };
 
     const trail = trailOf(asking, at, triesHere, traces.length, running.clock.monotonicMs() - startedMs);
     const next = nextStep(attempted.failure, trail, rules);

@@ -41,10 +41,10 @@ export function readJsonBytes(req: IncomingMessage, limits: { readonly bodyBytes
 export function readBytes(req: IncomingMessage, limit: number): Promise<Buffer> {
   const declared = Number(req.headers['content-length'] ?? 0);
   if (declared > limit) throw tooLarge(limit);
-  const parts: Buffer[] = [];
+  let parts: Buffer[] = [];
   let size = 0;
   return new Promise((resolve, reject) => {
-    req.on('data', (part: Buffer) => {
+    const onData = (part: Buffer) => {
       size += part.length;
       if (size > limit) {
         req.pause();
@@ -52,12 +52,21 @@ export function readBytes(req: IncomingMessage, limit: number): Promise<Buffer> 
         return;
       }
       parts.push(part);
-    });
-    req.on('end', () => resolve(parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts, size)));
-    req.on('error', () => reject(new ClientGone()));
-    req.on('close', () => {
+    };
+    const onError = () => reject(new ClientGone());
+    const onClose = () => {
       if (!req.complete) reject(new ClientGone());
+    };
+    req.on('data', onData);
+    req.once('end', () => {
+      const whole = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts, size);
+      // The request outlives its body, for as long as a stream runs: nothing of it may hold the bytes.
+      parts = [];
+      req.off('data', onData).off('error', onError).off('close', onClose);
+      resolve(whole);
     });
+    req.on('error', onError);
+    req.on('close', onClose);
   });
 }
 

@@ -11,7 +11,7 @@ import { takeHold } from './holds.ts';
 import type { Lease } from './limits.ts';
 import { StreamMouth, servingHeaders } from './mouth.ts';
 import { refusalOf, unavailable } from './refusals.ts';
-import { estimated, failInBand, relayStream, type Ended } from './relay.ts';
+import { estimated, failInBand, relayStream, servedBy, type Ended, type Gist, type Streaming } from './relay.ts';
 import { answerFault, billingHeaders, STOPPING } from './send.ts';
 import { release, settle, type Booked, type Served } from './settle.ts';
 import type { Answer, Billing, Call, ChatLine, Credential, Running, Streamed } from './types.ts';
@@ -19,68 +19,89 @@ import type { Answer, Billing, Call, ChatLine, Credential, Running, Streamed } f
 /**
  * The walk of one chat request, from bytes to receipt. Source: DESIGN section 2.
  * Every refusal before the hold costs nothing and asks nobody; every path after it ends in a settlement or a release.
+ *
+ * A stream may be open for hours. What is needed until its first words alone (the body, the plan) belongs to `open`, which is over by then.
  */
 export async function serveChat(running: Running, call: Call, owner: KeyOwner): Promise<Answer | Streamed> {
-  const { settings } = running;
-  let billing: Billing = { mode: 'standard', cost: 0n, balance: owner.balance };
-  let lease: Lease | undefined;
-  let isStream = false;
+  const stand: Stand = { billing: { mode: 'standard', cost: 0n, balance: owner.balance }, lease: undefined, booked: undefined, mouth: undefined };
   try {
-    const body = await readJson(call.req, settings.limits, call.body);
-    const request = readChatRequest(body, { pictureTokens: settings.billing.pictureTokens, routingHeader: header(call, 'x-findtoken-routing') });
-    const model = requestedModel(running, request);
-    const choice = chooseMode({ request, header: header(call, 'x-findtoken-mode'), owner, model, catalog: settings.catalog });
-    const byok = choice.mode === 'byok';
-    billing = { mode: choice.mode, cost: 0n, balance: byok ? undefined : owner.balance };
-    lease = running.limits.enter(owner, call.id);
-    const plan = await planFor(running, request, owner, choice);
-    if (plan.candidates.length === 0) throw unavailable(model.id, [], plan);
-    const hold = await takeHold(running, call, { owner, request, plan, choice });
-
-    const booked: Booked = { running, call, hold, byok };
-    const mouth = request.stream ? new StreamMouth(call, running.timing, headHeaders(billing, hold.balance, lease), () => running.clock.monotonicMs()) : undefined;
-    const asking: Asking = {
-      booked,
-      request,
-      plan,
-      mouth,
-      credential: (provider) => credentialFor(running, owner, choice, provider),
-      used: { secret: '' },
-      clientRetries: (retriesOf(call) ?? 0) > 0,
-      traceparent: header(call, 'traceparent'),
-    };
-    if (request.stream) {
-      isStream = true;
-      running.metrics.streams += 1;
-    }
-    return await guarded(booked, mouth, async () => {
-      const asked = await askProviders(asking);
-      running.metrics.attempted(asked.traces);
-      return conclude(asking, asked, billing, lease);
-    });
-  } catch (cause) {
+    const begun = await open(running, call, owner, stand);
+    return 'answer' in begun ? streamed(begun, await relayStream(begun)) : begun;
+  } catch (thrown) {
+    const cause = stand.booked === undefined ? thrown : await released(stand.booked, stand.mouth, thrown);
     if (!(cause instanceof Fault)) running.log.error('chat_failed', cause);
-    return chatFault(call, cause, billing, lease);
+    return chatFault(call, cause, stand.billing, stand.lease);
   } finally {
-    if (isStream) running.metrics.streams -= 1;
-    lease?.leave();
+    if (stand.mouth !== undefined) running.metrics.streams -= 1;
+    stand.lease?.leave();
   }
 }
 
+/** What a call has come to so far, for whatever may be thrown, and for its end. */
+interface Stand {
+  billing: Billing;
+  lease: Lease | undefined;
+  booked: Booked | undefined;
+  mouth: StreamMouth | undefined;
+}
+
+/** From the bytes to an answer, or to the first words of a stream. */
+async function open(running: Running, call: Call, owner: KeyOwner, stand: Stand): Promise<Answer | Streamed | Streaming> {
+  const { settings } = running;
+  const body = await readJson(call.req, settings.limits, call.body);
+  call.body = undefined;
+  const request = readChatRequest(body, { pictureTokens: settings.billing.pictureTokens, routingHeader: header(call, 'x-findtoken-routing') });
+  const model = requestedModel(running, request);
+  const choice = chooseMode({ request, header: header(call, 'x-findtoken-mode'), owner, model, catalog: settings.catalog });
+  const byok = choice.mode === 'byok';
+  const billing = (stand.billing = { mode: choice.mode, cost: 0n, balance: byok ? undefined : owner.balance });
+  const lease = (stand.lease = running.limits.enter(owner, call.id));
+  const plan = await planFor(running, request, owner, choice);
+  if (plan.candidates.length === 0) throw unavailable(model.id, [], plan);
+  const hold = await takeHold(running, call, { owner, request, plan, choice });
+
+  const booked = (stand.booked = { running, call, hold, byok });
+  if (request.stream) {
+    stand.mouth = new StreamMouth(call, running.timing, headHeaders(billing, hold.balance, lease), running.clock);
+    running.metrics.streams += 1;
+  }
+  const asking: Asking = {
+    booked,
+    request,
+    plan,
+    mouth: stand.mouth,
+    credential: (provider) => credentialFor(running, owner, choice, provider),
+    used: { secret: '' },
+    clientRetries: (retriesOf(call) ?? 0) > 0,
+    traceparent: header(call, 'traceparent'),
+  };
+  const asked = await askProviders(asking);
+  running.metrics.attempted(asked.traces);
+  return conclude(asking, asked, billing, lease);
+}
+
+/** What is told of a stream that has ended. */
+function streamed(streaming: Streaming, ended: Ended): Streamed {
+  const { booked, mouth, gist } = streaming;
+  const { firstByteMs } = mouth;
+  if (firstByteMs !== undefined) booked.running.metrics.added(firstByteMs - booked.call.startedMs - booked.call.waits.ms, true);
+  return { streamed: true, status: 200, chat: chatLine(booked, gist, servedBy(streaming), ended, firstByteMs) };
+}
+
 /** Settles or releases what asking came to, and tells the client. */
-async function conclude(asking: Asking, asked: Asked, billing: Billing, lease: Lease | undefined): Promise<Answer | Streamed> {
+async function conclude(asking: Asking, asked: Asked, billing: Billing, lease: Lease | undefined): Promise<Answer | Streamed | Streaming> {
   const { booked, request, plan, mouth } = asking;
   const { call, byok } = booked;
   const served: Served = { candidate: asked.candidate, attempts: asked.traces.length, firstByteMs: mouth?.firstByteMs };
   if (asked.kind === 'stream' && mouth !== undefined) {
-    const ended = await relayStream(booked, request, asked, mouth);
-    if (mouth.firstByteMs !== undefined) booked.running.metrics.added(mouth.firstByteMs - call.startedMs - call.waits.ms, true);
-    return { streamed: true, status: 200, chat: chatLine(asking, served, ended, mouth.firstByteMs) };
+    const { candidate, traces, stream, answer, ready } = asked;
+    const { requestedModel: model, promptEstimate } = request;
+    return { booked, mouth, gist: { requestedModel: model, promptEstimate, stream: true }, candidate, traces, stream, answer, ready };
   }
   if (asked.kind === 'hung-up') {
     mouth?.close();
     const ended = await hungUp(asking, served, asked.inFlight);
-    return { streamed: true, status: 499, chat: chatLine(asking, served, ended, undefined) };
+    return { streamed: true, status: 499, chat: chatLine(booked, request, served, ended, undefined) };
   }
   if (asked.kind === 'whole') {
     const usage = asked.answer.usage ?? estimated(request, asked.answer.completionEstimate);
@@ -92,19 +113,19 @@ async function conclude(asking: Asking, asked: Asked, billing: Billing, lease: L
       body: withUsage(asked.answer.body, writeUsage(usage, usdNumber(receipt.cost))),
       headers: Object.assign(servingHeaders(asked.candidate, served.attempts), lease?.headers),
       billing: { mode: billing.mode, cost: receipt.cost, balance: byok ? undefined : receipt.balance },
-      chat: chatLine(asking, served, { receipt, usage, end: 'ok' }, undefined),
+      chat: chatLine(booked, request, served, { receipt, usage, end: 'ok' }, undefined),
     };
   }
   if (asked.kind === 'stream') throw new Error('a stream was answered to a request that asked for none');
   const fault = refusalOf({ ...asked, provider: asked.candidate.provider }, request.model, plan, asking.used.secret);
   if (mouth?.isOpen === true) {
     const ended = await failInBand(booked, mouth, served, fault);
-    return { streamed: true, status: 200, chat: chatLine(asking, served, ended, undefined) };
+    return { streamed: true, status: 200, chat: chatLine(booked, request, served, ended, undefined) };
   }
   mouth?.close();
   const receipt = await release(booked, served, served.attempts, fault.code);
   const answer = chatFault(call, fault, billing, lease);
-  return { ...answer, headers: { ...answer.headers, ...servingHeaders(asked.candidate, served.attempts) }, chat: chatLine(asking, served, { receipt, usage: undefined, end: fault.code }, undefined) };
+  return { ...answer, headers: { ...answer.headers, ...servingHeaders(asked.candidate, served.attempts) }, chat: chatLine(booked, request, served, { receipt, usage: undefined, end: fault.code }, undefined) };
 }
 
 /** The answer with the figures it was billed by. Set on the copy: a literal that spreads and then overrides is many times slower. */
@@ -114,18 +135,18 @@ function withUsage(answer: JsonObject, usage: JsonObject): JsonObject {
   return body;
 }
 
-/** Runs a station after the hold. Whatever it throws, the hold is released first: nobody pays for our bugs. */
-async function guarded<T>(booked: Booked, mouth: StreamMouth | undefined, station: () => Promise<T>): Promise<T> {
+/** Closes the books of a call whose station threw, before anybody is told: nobody pays for our bugs. Returns what is to be told. */
+async function released(booked: Booked, mouth: StreamMouth | undefined, thrown: unknown): Promise<unknown> {
   try {
-    return await station();
-  } catch (cause) {
     mouth?.close();
-    await release(booked, undefined, 0, cause instanceof Fault ? cause.code : 'internal_error');
+    await release(booked, undefined, 0, thrown instanceof Fault ? thrown.code : 'internal_error');
     if (mouth?.isOpen === true) {
-      const fault = cause instanceof Fault ? cause : new Fault('internal_error', { fill: { request_id: booked.call.id } });
+      const fault = thrown instanceof Fault ? thrown : new Fault('internal_error', { fill: { request_id: booked.call.id } });
       mouth.fail(toEnvelope(fault, booked.call.id), undefined);
     }
-    throw cause;
+    return thrown;
+  } catch (worse) {
+    return worse;
   }
 }
 
@@ -189,8 +210,7 @@ export function chatFault(call: Call, cause: unknown, billing: Billing, lease: L
   return { ...answer, body: withTrail, headers: { ...lease?.headers, ...answer.headers } };
 }
 
-function chatLine(asking: Asking, served: Served, ended: Ended, firstByteMs: number | undefined): ChatLine {
-  const { booked, request } = asking;
+function chatLine(booked: Booked, request: Gist, served: Served, ended: Ended, firstByteMs: number | undefined): ChatLine {
   const { usage, receipt } = ended;
   return {
     mode: booked.byok ? 'byok' : 'standard',

@@ -2,8 +2,10 @@ import type { Candidate } from '../routing/index.ts';
 import { formatUsd, type UsdE8 } from '../money/index.ts';
 import type { Envelope } from '../faults.ts';
 import type { Outgoing } from '../wire/index.ts';
-import { commonHeaders, drained } from './send.ts';
-import type { Call, Timing } from './types.ts';
+import { commonHeaders, drained, writeFirst } from './send.ts';
+import type { Call, Clock, Timing } from './types.ts';
+
+const NO_HEADERS: Readonly<Record<string, string>> = {};
 
 /**
  * The client's end of a stream. The head goes out with the first words, or with the first comment when a provider is silent for
@@ -17,18 +19,19 @@ import type { Call, Timing } from './types.ts';
 export class StreamMouth {
   readonly #call: Call;
   readonly #timing: Timing;
-  readonly #headers: Readonly<Record<string, string>>;
+  /** Until the head is out. */
+  #headers: Readonly<Record<string, string>>;
   readonly #silence: NodeJS.Timeout;
-  readonly #nowMs: () => number;
-  #servingHeaders: Readonly<Record<string, string>> = {};
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
+  #servingHeaders: Readonly<Record<string, string>> = NO_HEADERS;
   #firstByteMs: number | undefined;
 
   /** @param headers what is known before any provider is asked: mode, balance before the call, rate limits */
-  constructor(call: Call, timing: Timing, headers: Readonly<Record<string, string>>, nowMs: () => number) {
+  constructor(call: Call, timing: Timing, headers: Readonly<Record<string, string>>, clock: Pick<Clock, 'monotonicMs'>) {
     this.#call = call;
     this.#timing = timing;
     this.#headers = headers;
-    this.#nowMs = nowMs;
+    this.#clock = clock;
     this.#silence = setTimeout(() => this.#breakSilence(), timing.keepAliveMs);
   }
 
@@ -50,9 +53,8 @@ export class StreamMouth {
   /** Sends events in one write. False when the client is gone or has stopped reading; a promise only where that is not known at once. */
   write(events: readonly Outgoing[]): boolean | Promise<boolean> {
     if (events.length === 0) return !this.#call.signal.aborted;
-    this.#open();
-    this.#firstByteMs ??= this.#nowMs();
-    const flows = this.#call.res.write(frame(events), 'latin1');
+    this.#firstByteMs ??= this.#clock.monotonicMs();
+    const flows = this.#send(frame(events));
     this.#silence.refresh();
     return flows ? !this.#call.signal.aborted : drained(this.#call.res, this.#timing.writeStallMs, this.#call.signal);
   }
@@ -62,9 +64,8 @@ export class StreamMouth {
     clearTimeout(this.#silence);
     const { res } = this.#call;
     if (res.destroyed) return;
-    this.#open();
     const shown = formatUsd(cost);
-    res.write(`${frame(events)}: x-findtoken-cost ${shown}\n\ndata: [DONE]\n\n`, 'latin1');
+    this.#send(`${frame(events)}: x-findtoken-cost ${shown}\n\ndata: [DONE]\n\n`);
     res.addTrailers({ 'X-FindToken-Cost': shown, ...(balance === undefined ? {} : { 'X-FindToken-Balance': formatUsd(balance) }) });
     res.end();
   }
@@ -84,9 +85,11 @@ export class StreamMouth {
     clearTimeout(this.#silence);
   }
 
-  #open(): void {
-    if (this.isOpen) return;
-    this.#call.res.writeHead(200, {
+  /** Sends bytes, behind the head if they are the first. False when the socket is full. */
+  #send(bytes: string): boolean {
+    const { res } = this.#call;
+    if (this.isOpen) return res.write(bytes, 'latin1');
+    const headers = {
       'content-type': 'text/event-stream; charset=utf-8',
       'x-accel-buffering': 'no',
       ...commonHeaders(this.#call),
@@ -94,16 +97,16 @@ export class StreamMouth {
       ...this.#servingHeaders,
       // HTTP/1.0 has no chunks, so nothing can trail them.
       ...(this.#call.req.httpVersion === '1.0' ? {} : { trailer: 'X-FindToken-Cost, X-FindToken-Balance' }),
-    });
+    };
+    this.#headers = NO_HEADERS;
+    this.#servingHeaders = NO_HEADERS;
+    return writeFirst(res, 200, headers, bytes);
   }
 
   #breakSilence(): void {
     const { res } = this.#call;
     if (res.destroyed || res.writableEnded) return;
-    if (!res.writableNeedDrain) {
-      this.#open();
-      res.write(': keep-alive\n\n', 'latin1');
-    }
+    if (!res.writableNeedDrain) this.#send(': keep-alive\n\n');
     this.#silence.refresh();
   }
 }

@@ -1,14 +1,22 @@
 import { Fault, toEnvelope, type AttemptTrace } from '../faults.ts';
 import type { Receipt } from '../ledger/index.ts';
 import { usdNumber } from '../money/index.ts';
-import type { StreamRead } from '../upstream/index.ts';
-import { readTransport, type ChatRequest, type Failure, type Outgoing, type Usage } from '../wire/index.ts';
+import type { EventStream, StreamRead } from '../upstream/index.ts';
+import { readTransport, type ChatRequest, type Failure, type Usage } from '../wire/index.ts';
 import type { Asked } from './attempts.ts';
 import type { StreamMouth } from './mouth.ts';
 import { STOPPING } from './send.ts';
 import { release, settle, settlementOf, type Booked, type Served } from './settle.ts';
 
-type Streaming = Extract<Asked, { kind: 'stream' }>;
+/** What is told of a request after its end: all that an open stream keeps of it, for a prompt may be large. */
+export type Gist = Pick<ChatRequest, 'requestedModel' | 'promptEstimate' | 'stream'>;
+
+/** A stream of which the first words have come. `stream` is undefined where a whole answer is told as one. */
+export interface Streaming extends Pick<Extract<Asked, { kind: 'stream' }>, 'candidate' | 'traces' | 'stream' | 'answer' | 'ready'> {
+  readonly booked: Booked;
+  readonly mouth: StreamMouth;
+  readonly gist: Gist;
+}
 
 /** How a call ended, for its access line. */
 export interface Ended {
@@ -24,34 +32,61 @@ type Relayed = 'whole' | 'gone' | Failure;
  * Brings a stream to the client and closes its books. The settlement is durable before `[DONE]` leaves.
  * A provider that fails on the way costs the client nothing and is told in-band; a client that hangs up pays for the prompt and
  * for what was generated until then.
+ *
+ * A stream may be silent for long, and is one of thousands: between two reads nothing is kept that the next does not need.
  */
-export async function relayStream(booked: Booked, request: ChatRequest, asked: Streaming, mouth: StreamMouth): Promise<Ended> {
+export async function relayStream(streaming: Streaming): Promise<Ended> {
+  const { stream, answer } = streaming;
+  const { running } = streaming.booked;
+  let progressMs = running.clock.monotonicMs();
+  let flows = streaming.mouth.write(streaming.ready.splice(0));
+  for (;;) {
+    if (flows !== true && !(await flows)) return closeStream(streaming, 'gone');
+    if (answer.failure !== undefined) return closeStream(streaming, answer.failure);
+    if (answer.done || stream === undefined) return closeStream(streaming, 'whole');
+    const nowMs = running.clock.monotonicMs();
+    if (nowMs - progressMs >= running.timing.progressMs) {
+      progressMs = nowMs;
+      storeProgress(streaming);
+    }
+    const told = passOn(streaming, await (answer.finished ? lastRead(stream, running.timing.finishGraceMs) : stream.read()));
+    if (typeof told === 'string' || (typeof told === 'object' && 'class' in told)) return closeStream(streaming, told);
+    flows = told;
+  }
+}
+
+async function closeStream(streaming: Streaming, relayed: Relayed): Promise<Ended> {
+  const { booked, mouth, candidate, answer, traces } = streaming;
   const { running, call, byok } = booked;
-  const { candidate, answer } = asked;
-  const served = (): Served => ({ candidate, attempts: asked.traces.length, firstByteMs: mouth.firstByteMs });
-  const usage = () => answer.usage ?? estimated(request, answer.completionEstimate);
-  const relayed = await relay(booked, asked, mouth, () => {
-    const soFar = settlementOf(booked, served(), usage(), 'ok');
-    running.ledger.progress(call.id, soFar).catch((error: unknown) => running.log.error('progress_not_stored', error));
-  });
-  if (relayed === 'whole') asked.stream?.leave();
-  else asked.stream?.abort();
+  const served = servedBy(streaming);
+  if (relayed === 'whole') streaming.stream?.leave();
+  else streaming.stream?.abort();
 
   if (relayed === 'whole') {
+    const usage = usageOf(streaming);
     running.health.observe(candidate.provider, candidate.model.id, { kind: 'answered' });
-    const receipt = await settle(booked, served(), usage(), 'ok');
-    mouth.finish(answer.close({ usage: usage(), cost: usdNumber(receipt.cost) }), receipt.cost, byok ? undefined : receipt.balance);
-    return { receipt, usage: usage(), end: 'ok' };
+    const receipt = await settle(booked, served, usage, 'ok');
+    mouth.finish(answer.close({ usage, cost: usdNumber(receipt.cost) }), receipt.cost, byok ? undefined : receipt.balance);
+    return { receipt, usage, end: 'ok' };
   }
-  if (call.signal.reason === STOPPING) return failInBand(booked, mouth, served(), new Fault('overloaded', { fill: { detail: 'The server is stopping; send the request again.' }, attempts: asked.traces }));
+  if (call.signal.reason === STOPPING) return failInBand(booked, mouth, served, new Fault('overloaded', { fill: { detail: 'The server is stopping; send the request again.' }, attempts: traces }));
   if (relayed === 'gone') {
     mouth.close();
-    const receipt = await settle(booked, served(), usage(), 'aborted');
-    return { receipt, usage: usage(), end: 'aborted' };
+    const usage = usageOf(streaming);
+    return { receipt: await settle(booked, served, usage, 'aborted'), usage, end: 'aborted' };
   }
   // One stream that broke is a failure in a row, never a whole request's worth of retries.
   running.health.observe(candidate.provider, candidate.model.id, { kind: 'failed', class: relayed.class, retryAfterMs: undefined, spent: false });
-  return failInBand(booked, mouth, served(), brokenOff(candidate.provider, relayed, asked.traces));
+  return failInBand(booked, mouth, served, brokenOff(candidate.provider, relayed, traces));
+}
+
+/** Who serves a stream, as the books need it. */
+export function servedBy({ candidate, traces, mouth }: Streaming): Served {
+  return { candidate, attempts: traces.length, firstByteMs: mouth.firstByteMs };
+}
+
+function usageOf({ answer, gist }: Streaming): Usage {
+  return answer.usage ?? estimated(gist, answer.completionEstimate);
 }
 
 /** Releases the hold and tells a stream's client, whose head is out, that it failed. */
@@ -62,40 +97,31 @@ export async function failInBand(booked: Booked, mouth: StreamMouth, served: Ser
 }
 
 /** What an answer probably took, where the provider reported nothing: our own count, marked as such. */
-export function estimated(request: ChatRequest, completion: number): Usage {
+export function estimated(request: Pick<ChatRequest, 'promptEstimate'>, completion: number): Usage {
   return { origin: 'estimated', prompt: request.promptEstimate, cached: 0, completion, reasoning: 0 };
 }
 
-async function relay(booked: Booked, asked: Streaming, mouth: StreamMouth, onProgress: () => void): Promise<Relayed> {
+/** Passes on what one read brought; else how the stream ended. */
+function passOn({ answer, mouth, booked }: Streaming, read: StreamRead): boolean | Promise<boolean> | Relayed {
+  if (booked.call.signal.aborted) return 'gone';
+  if (read.kind === 'events') return mouth.write(read.events.flatMap((event) => answer.take(event)));
+  if (answer.finished) return 'whole';
+  return read.kind === 'failed' ? readTransport(read.failure, true) : TRUNCATED;
+}
+
+/** Makes durable what a running stream has cost so far. */
+function storeProgress(streaming: Streaming): void {
+  const { booked } = streaming;
   const { running, call } = booked;
-  const { stream, answer } = asked;
-  let progressMs = running.clock.monotonicMs();
-  let ready: readonly Outgoing[] = asked.ready.splice(0);
-  for (;;) {
-    const flows = mouth.write(ready);
-    // A stream may be silent for long: what has left is not kept meanwhile.
-    ready = [];
-    if (flows !== true && !(await flows)) return 'gone';
-    if (answer.failure !== undefined) return answer.failure;
-    if (answer.done || stream === undefined) return 'whole';
-    const nowMs = running.clock.monotonicMs();
-    if (nowMs - progressMs >= running.timing.progressMs) {
-      progressMs = nowMs;
-      onProgress();
-    }
-    const read = await (answer.finished ? lastRead(asked, running.timing.finishGraceMs) : stream.read());
-    if (call.signal.aborted) return 'gone';
-    if (read.kind === 'events') ready = read.events.flatMap((event) => answer.take(event));
-    else if (answer.finished) return 'whole';
-    else return read.kind === 'failed' ? readTransport(read.failure, true) : TRUNCATED;
-  }
+  const soFar = settlementOf(booked, servedBy(streaming), usageOf(streaming), 'ok');
+  running.ledger.progress(call.id, soFar).catch((error: unknown) => running.log.error('progress_not_stored', error));
 }
 
 /** After every choice has ended, usage and `[DONE]` may follow, but nobody waits long for them. */
-async function lastRead(asked: Streaming, graceMs: number): Promise<StreamRead> {
-  const timer = setTimeout(() => asked.stream?.abort(), graceMs);
+async function lastRead(stream: EventStream, graceMs: number): Promise<StreamRead> {
+  const timer = setTimeout(() => stream.abort(), graceMs);
   try {
-    return (await asked.stream?.read()) ?? { kind: 'end' };
+    return await stream.read();
   } finally {
     clearTimeout(timer);
   }

@@ -1,4 +1,4 @@
-import type { OutgoingHttpHeaders } from 'node:http';
+import { ServerResponse, type OutgoingHttpHeaders } from 'node:http';
 import { Fault, toEnvelope } from '../faults.ts';
 import { formatUsd } from '../money/index.ts';
 import type { Interruption } from '../upstream/index.ts';
@@ -63,6 +63,26 @@ export function answerFault(call: Pick<Call, 'id'>, cause: unknown, billing?: Bi
     body: toEnvelope(fault, call.id),
     ...(billing === undefined ? {} : { billing: { ...billing, cost: 0n } }),
   };
+}
+
+/**
+ * Begins a stream: its head and its first words (one character a byte), in one write to the system. False when no more should be
+ * written before `drain`.
+ *
+ * Node keeps a head as long as its response, put together of some fifty pieces; handed to the socket by itself it becomes one,
+ * which spares each open stream 2 KiB.
+ */
+export function writeFirst(res: Outlet, status: number, headers: OutgoingHttpHeaders, bytes: string): boolean {
+  if (!(res instanceof ServerResponse)) {
+    res.writeHead(status, headers);
+    return res.write(bytes, 'latin1');
+  }
+  res.cork();
+  res.writeHead(status, headers);
+  res.flushHeaders();
+  const flows = res.write(bytes, 'latin1');
+  res.uncork();
+  return flows;
 }
 
 /** Waits until a full socket takes more; false when the reader stalled or left. */

@@ -66,9 +66,32 @@ interface UnderWay {
 
 const NO_QUERY: Pick<URLSearchParams, 'get' | 'getAll' | 'has'> = new URLSearchParams();
 
-async function serveToEnd({ running, hosts, calls }: { readonly running: Running; readonly hosts: ReadonlySet<string> | undefined; readonly calls: Set<UnderWay> }, req: IncomingMessage, res: ServerResponse, one: UnderWay): Promise<void> {
+interface Site {
+  readonly running: Running;
+  readonly hosts: ReadonlySet<string> | undefined;
+  readonly calls: Set<UnderWay>;
+}
+
+async function serveToEnd({ running, hosts, calls }: Site, req: IncomingMessage, res: ServerResponse, one: UnderWay): Promise<void> {
   try {
-    await serve(running, hosts, req, res, one.interrupter);
+    const call = callOf(running, req, res, one.interrupter);
+    let owner: KeyOwner | undefined;
+    let answer: Answer | Streamed;
+    try {
+      checkHost(req, running.settings, hosts);
+      if (req.rawHeaders.length > 2 * HEADERS_MAX) throw new Fault('headers_too_large', { fill: { limit: `${HEADERS_MAX} headers` } });
+      checkWishes(req);
+      const preflight = preflightAnswer(running, call);
+      const route = preflight === undefined ? findRoute(call.method, call.path) : undefined;
+      if (route?.needsKey === true) running.load.admit();
+      if (route?.needsKey === true) owner = await authenticate(req, running.ledger, route);
+      answer = preflight ?? (route === undefined ? refusedRoute() : await serveRoute(route, running, call, owner));
+    } catch (cause) {
+      answer = refused(running, call, cause, owner);
+    }
+    if (!('streamed' in answer)) deliver(running, call, answer);
+    logAccess(running, call, answer, owner);
+    if (!isFlushed(res)) await flushed(res, running.timing.writeStallMs);
   } catch (error) {
     running.log.error('answer_failed', error);
     res.destroy();
@@ -77,12 +100,14 @@ async function serveToEnd({ running, hosts, calls }: { readonly running: Running
   }
 }
 
-async function serve(running: Running, hosts: ReadonlySet<string> | undefined, req: IncomingMessage, res: ServerResponse, interrupter: Interrupter): Promise<void> {
-  const id = mintId('req', running.clock.nowMs());
+function callOf(running: Running, req: IncomingMessage, res: ServerResponse, interrupter: Interrupter): Call {
   const url = req.url ?? '/';
   const cut = url.indexOf('?');
-  const call: Call = {
-    id,
+  res.on('close', () => {
+    if (!res.writableFinished) interrupter.abort();
+  });
+  return {
+    id: mintId('req', running.clock.nowMs()),
     req,
     res,
     method: req.method ?? 'GET',
@@ -92,30 +117,12 @@ async function serve(running: Running, hosts: ReadonlySet<string> | undefined, r
     signal: interrupter,
     waits: { ms: 0 },
   };
-  res.on('close', () => {
-    if (!res.writableFinished) interrupter.abort();
-  });
-  let owner: KeyOwner | undefined;
-  let answer: Answer | Streamed;
-  try {
-    checkHost(req, running.settings, hosts);
-    if (req.rawHeaders.length > 2 * HEADERS_MAX) throw new Fault('headers_too_large', { fill: { limit: `${HEADERS_MAX} headers` } });
-    checkWishes(req);
-    const preflight = preflightAnswer(running, call);
-    const route = preflight === undefined ? findRoute(call.method, call.path) : undefined;
-    if (route?.needsKey === true) running.load.admit();
-    if (route?.needsKey === true) owner = await authenticate(req, running.ledger, route);
-    answer = preflight ?? (route === undefined ? refusedRoute() : await serveRoute(route, running, call, owner));
-  } catch (cause) {
-    if (cause instanceof ClientGone) answer = { status: 499, body: '' };
-    else {
-      if (!(cause instanceof Fault)) running.log.error('request_failed', cause);
-      answer = answerFault(call, cause, standardBilling(call, owner));
-    }
-  }
-  if (!('streamed' in answer)) deliver(running, call, answer);
-  logAccess(running, call, answer, owner);
-  if (!isFlushed(res)) await flushed(res, running.timing.writeStallMs);
+}
+
+function refused(running: Running, call: Call, cause: unknown, owner: KeyOwner | undefined): Answer {
+  if (cause instanceof ClientGone) return { status: 499, body: '' };
+  if (!(cause instanceof Fault)) running.log.error('request_failed', cause);
+  return answerFault(call, cause, standardBilling(call, owner));
 }
 
 /** Sends an answer whose request may not have been read to its end; then the connection cannot be used again. */

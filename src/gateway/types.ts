@@ -152,8 +152,8 @@ export interface Call {
   readonly startedMs: number;
   /** Aborts when the client is gone before its answer is whole, and when a drain runs out. */
   readonly signal: Interruption;
-  /** The request's body, where it has been read and checked already. */
-  readonly body?: Buffer;
+  /** The request's body, where it has been read and checked already. Let go of once it is parsed. */
+  body?: Buffer | undefined;
   /** What the call has spent waiting for providers, up to the first words of its answer: not our doing. */
   readonly waits: { ms: number };
 }

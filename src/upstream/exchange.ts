@@ -26,6 +26,8 @@ export interface Terms {
 const LEFT_MS = 1_000;
 const LEFT_BYTES = 65_536;
 
+const NO_HEADERS: Readonly<Record<string, string>> = {};
+
 type Head = Parameters<NonNullable<Dispatcher.DispatchHandler['onResponseStart']>>[2];
 
 /**
@@ -40,7 +42,8 @@ type Head = Parameters<NonNullable<Dispatcher.DispatchHandler['onResponseStart']
  */
 export class Exchange implements Dispatcher.DispatchHandler, Flow {
   readonly #terms: Terms;
-  readonly #settle: (reply: Reply) => void;
+  /** Until the reply is told: a stream goes on for long, and its head with all its fields need not. */
+  #settle: ((reply: Reply) => void) | undefined;
   readonly #expired = (): void => this.#fail('timeout');
   readonly #takeRead = (): void => {
     if (this.#stream === undefined || this.#chunks.length === 0) return;
@@ -52,7 +55,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
   #sent = false;
   #over = false;
   #status = 0;
-  #headers: Readonly<Record<string, string>> = {};
+  #headers: Readonly<Record<string, string>> = NO_HEADERS;
+  #canHoldBack = false;
   #chunks: Buffer[] = [];
   #bytes = 0;
   #stream: EventQueue | undefined;
@@ -89,7 +93,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     else this.#sent = true;
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, head: Head): void {
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, head: Head): void {
+    // They are pieces of what the socket's first read brought, and would keep all of that, up to 64 KiB, while the answer lasts.
+    controller.rawHeaders = null;
     if (this.#over || status < 200) return;
     this.#status = status;
     this.#headers = flat(head);
@@ -98,7 +104,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     if (encoding !== '' && encoding !== 'identity') return this.#fail('encoding');
     if (this.#terms.streams && status < 300 && isEventStream(this.#headers)) {
       this.#stream = new EventQueue(this, { maxEventChars: this.#terms.maxEventChars, maxQueuedChars: this.#terms.maxBodyBytes });
-      this.#settle({ kind: 'stream', status, headers: this.#headers, stream: this.#stream });
+      this.#canHoldBack = canHoldBack(this.#headers);
+      this.#tell({ kind: 'stream', status, headers: this.#headers, stream: this.#stream });
+      this.#headers = NO_HEADERS;
     } else if (Number(this.#headers['content-length']) > this.#terms.maxBodyBytes) {
       this.#fail('too_large');
     }
@@ -131,7 +139,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
       return;
     }
     this.#release();
-    this.#settle({ kind: 'whole', status: this.#status, headers: this.#headers, text: this.#joined().toString('utf8') });
+    this.#tell({ kind: 'whole', status: this.#status, headers: this.#headers, text: this.#joined().toString('utf8') });
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
@@ -139,7 +147,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
   }
 
   pause(): boolean {
-    if (this.#over || this.#controller === undefined || !canHoldBack(this.#headers)) return false;
+    if (this.#over || this.#controller === undefined || !this.#canHoldBack) return false;
     clearTimeout(this.#timer);
     this.#controller.pause();
     return true;
@@ -195,6 +203,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     }
   }
 
+  #tell(reply: Reply): void {
+    this.#settle?.(reply);
+    this.#settle = undefined;
+  }
+
   #arm(ms: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(this.#expired, ms);
@@ -213,7 +226,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     if (this.#over) return;
     this.#release();
     this.#chunks = [];
-    if (this.#stream === undefined) this.#settle({ kind: 'failed', failure, sent: this.#sent });
+    if (this.#stream === undefined) this.#tell({ kind: 'failed', failure, sent: this.#sent });
     else this.#stream.fail(failure);
     this.#controller?.abort(new Error(failure));
   }
