@@ -17,6 +17,20 @@ t.test('a call is interrupted once, and each listener hears it once, in order', 
   t.equal(one.reason, 'why', 'the first reason stays');
 });
 
+t.test('whoever goes leaves the others in their order', async (t) => {
+  const heard: string[] = [];
+  const one = new Interrupter();
+  const [first, second, third] = ['first', 'second', 'third'].map((name) => () => heard.push(name));
+  if (first === undefined || second === undefined || third === undefined) throw new Error('three were made');
+  for (const listener of [first, second, third]) one.addEventListener('abort', listener);
+  one.removeEventListener('abort', first);
+  one.removeEventListener('abort', first);
+  one.addEventListener('abort', third);
+  one.addEventListener('abort', first);
+  one.abort();
+  t.strictSame(heard, ['second', 'third', 'first']);
+});
+
 t.test('who listens afterwards hears nothing, as with an AbortSignal', async (t) => {
   const one = new Interrupter();
   one.abort();
