@@ -34,6 +34,21 @@ async function furnished(t: Test, provider: FakeProvider, more: Record<string, u
   return { home, database, key };
 }
 
+/** The daemon under Node with options of its own. */
+async function startNode(home: string, options: readonly string[]): Promise<{ readonly daemon: DaemonProcess; readonly exited: Promise<number | null> }> {
+  const child = spawn(process.execPath, [...options, PROGRAM, 'serve'], { cwd: home, env: { HOME: home, PATH: process.env['PATH'] ?? '', NO_COLOR: '1' }, stdio: ['ignore', 'pipe', 'ignore'] });
+  const exited = new Promise<number | null>((resolve) => child.on('exit', resolve));
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  while (!/is listening on/.test(output)) await pause(10);
+  return { daemon: { child, url: /is listening on (http:\S+)/.exec(output)?.[1] ?? '', output: () => output, end: async () => 0 }, exited };
+}
+
+async function post(daemon: DaemonProcess, key: string, body: unknown): Promise<{ readonly status: number; readonly retryAfter: string; readonly text: string }> {
+  const response = await fetch(`${daemon.url}/v1/chat/completions`, { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body: JSON.stringify(body) });
+  return { status: response.status, retryAfter: response.headers.get('retry-after') ?? '', text: await response.text() };
+}
+
 function stream(daemon: DaemonProcess, key: string): Promise<Response> {
   return fetch(`${daemon.url}/v1/chat/completions`, {
     method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
@@ -162,20 +177,36 @@ t.test('O12: with few file descriptors some are turned away, none is lost', { ti
   t.ok((counts['ok'] ?? 0) >= whole + 1, 'what came whole is in the books');
 });
 
+t.test('O13: with a small heap bodies of many values are turned away, and the process stays', { timeout: 120_000 }, async (t) => {
+  const provider = await startProvider(slowly(20));
+  const { home, database, key } = await furnished(t, provider);
+  const { daemon, exited } = await startNode(home, ['--max-old-space-size=192']);
+  /** A chat request with so many empty objects in a field that is passed on: three bytes each, a hundred on the heap. */
+  const many = (values: number) => post(daemon, key, { model: 'deepseek-chat', stream: true, max_tokens: 20, messages: [{ role: 'user', content: 'Hello!' }], extra: Array.from({ length: values }, () => ({})) });
+  const told = await Promise.all(Array.from({ length: 60 }, (_, at) => many(at % 2 === 0 ? 400_000 : 100_000)));
+  const count = (status: number) => told.filter((one) => one.status === status).length;
+  t.same(told.filter(({ status }) => ![200, 400, 503].includes(status)), [], 'each is answered, or told why not');
+  t.equal(count(400), 30, 'a body that never fits is refused for good');
+  t.ok(count(503) > 0, 'one that does not fit now is told to come again');
+  t.ok(count(200) > 0, 'and those for which there is room are served');
+  t.match(told.find(({ status }) => status === 503), { retryAfter: /^\d+$/, text: /no memory for so large a request/ });
+  t.match(told.find(({ status }) => status === 400), { text: /more values than this server has memory for/ });
+  t.match(await heard(stream(daemon, key)), /\[DONE\]/, 'afterwards it serves as before');
+  t.equal((await many(100_000)).status, 200, 'the room is free again');
+  daemon.child.kill('SIGTERM');
+  t.equal(await exited, 0);
+  t.match(await statuses(database), { openHolds: 0, findings: [] });
+});
+
 t.test('O14: a bug outside any request ends the daemon with 70, and every hold is closed at no cost', { timeout: 60_000 }, async (t) => {
   const provider = await startProvider(slowly(2_000));
   const { home, database, key } = await furnished(t, provider);
   const bug = `process.on('SIGUSR2', () => setImmediate(() => { throw new Error('planted'); }))`;
-  const child = spawn(process.execPath, ['--import', `data:text/javascript,${encodeURIComponent(bug)}`, PROGRAM, 'serve'], { cwd: home, env: { HOME: home, PATH: process.env['PATH'] ?? '', NO_COLOR: '1' }, stdio: ['ignore', 'pipe', 'ignore'] });
-  const exited = new Promise<number | null>((resolve) => child.on('exit', resolve));
-  let output = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
-  while (!/is listening on/.test(output)) await pause(10);
-  const daemon: DaemonProcess = { child, url: /is listening on (http:\S+)/.exec(output)?.[1] ?? '', output: () => output, end: async () => 0 };
+  const { daemon, exited } = await startNode(home, ['--import', `data:text/javascript,${encodeURIComponent(bug)}`]);
   const all = Array.from({ length: 10 }, () => heard(stream(daemon, key)));
   while (provider.requests.length < 10) await pause(5);
   await pause(100);
-  child.kill('SIGUSR2');
+  daemon.child.kill('SIGUSR2');
   t.equal(await exited, 70);
   t.ok((await Promise.all(all)).every((text) => !text.includes('[DONE]')));
   const { counts, openHolds, findings } = await statuses(database);

@@ -4,24 +4,29 @@ import { Fault } from '../faults.ts';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
 const BYTE_ORDER_MARK = 0xfeff;
+/** What a body may come to on the heap while its call runs: its text, parsed, copied and written anew; its objects, twice. */
+const HEAP_A_BYTE = 4;
+const HEAP_A_VALUE = 256;
 /** Bytes of a string that are walked one by one before the next quote is looked for: most strings end sooner. */
 const WALKED = 256;
 
 /**
  * Reads a JSON body: media type, size, UTF-8, depth, then the parse, in this order, so that nothing costly happens to a body
  * that is refused anyway.
+ * @param weigh is told how much of the heap the body may come to, before it is parsed, and refuses what there is no room for
  * @param already the body, where it was read before with `readJsonBytes`
  *
  * @throws Fault 415 (not JSON, or compressed), 413 (over the limit), 400 (`invalid_json`: empty, not UTF-8, too deep, broken).
  */
-export async function readJson(req: IncomingMessage, limits: { readonly bodyBytes: number; readonly jsonDepth: number }, already?: Buffer): Promise<unknown> {
+export async function readJson(req: IncomingMessage, limits: { readonly bodyBytes: number; readonly jsonDepth: number }, weigh: (heapBytes: number) => void, already?: Buffer): Promise<unknown> {
   const bytes = already ?? (await readJsonBytes(req, limits));
   if (bytes.length === 0) throw new Fault('invalid_json', { fill: { detail: ': it is empty' } });
   const text = decodeUtf8(bytes);
-  if (depthOf(bytes, limits.jsonDepth) > limits.jsonDepth) {
-    throw new Fault('invalid_json', { fill: { detail: `: it is nested deeper than ${limits.jsonDepth} levels` } });
-  }
+  const { depth, values } = survey(bytes, limits.jsonDepth);
+  if (depth > limits.jsonDepth) throw new Fault('invalid_json', { fill: { detail: `: it is nested deeper than ${limits.jsonDepth} levels` } });
+  weigh(bytes.length * HEAP_A_BYTE + values * HEAP_A_VALUE);
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -79,22 +84,25 @@ export class ClientGone extends Error {
 }
 
 /**
- * The deepest nesting of objects and arrays, counted on the bytes without parsing; stops counting just past `enough`.
- * Ten megabytes of `[` would hold the parser for seconds. `{"a":[1]}` is 2 deep.
+ * The deepest nesting of objects and arrays and how many values there may be, at most, counted on the bytes without parsing; stops
+ * counting just past `enough` levels. Ten megabytes of `[` would hold the parser for seconds, and a megabyte of `{},` is a
+ * hundred on the heap. `{"a":[1]}` is 2 deep and has 3 values.
  */
-export function depthOf(bytes: Buffer, enough: number): number {
+export function survey(bytes: Buffer, enough: number): { readonly depth: number; readonly values: number } {
   let depth = 0;
   let deepest = 0;
-  for (let at = 0; at < bytes.length; at += 1) {
+  let values = 1;
+  for (let at = 0; at < bytes.length && deepest <= enough; at += 1) {
     const byte = bytes[at];
     if (byte === QUOTE) at = endOfString(bytes, at + 1);
+    else if (byte === COMMA) values += 1;
     else if (byte === 0x5b || byte === 0x7b) {
       depth += 1;
+      values += 1;
       if (depth > deepest) deepest = depth;
-      if (deepest > enough) return deepest;
     } else if (byte === 0x5d || byte === 0x7d) depth -= 1;
   }
-  return deepest;
+  return { depth: deepest, values };
 }
 
 /** Where the quote stands that ends the string whose text begins at `from`; the bytes' length where there is none. */

@@ -23,9 +23,10 @@ import type { Answer, Billing, Call, ChatLine, Credential, Running, Streamed } f
  * A stream may be open for hours. What is needed until its first words alone (the body, the plan) belongs to `open`, which is over by then.
  */
 export async function serveChat(running: Running, call: Call, owner: KeyOwner): Promise<Answer | Streamed> {
-  const stand: Stand = { billing: { mode: 'standard', cost: 0n, balance: owner.balance }, lease: undefined, booked: undefined, mouth: undefined };
+  const stand: Stand = { billing: { mode: 'standard', cost: 0n, balance: owner.balance }, lease: undefined, booked: undefined, mouth: undefined, heapBytes: 0 };
   try {
     const begun = await open(running, call, owner, stand);
+    giveBack(running, stand);
     return 'answer' in begun ? streamed(begun, await relayStream(begun)) : begun;
   } catch (thrown) {
     const cause = stand.booked === undefined ? thrown : await released(stand.booked, stand.mouth, thrown);
@@ -33,6 +34,7 @@ export async function serveChat(running: Running, call: Call, owner: KeyOwner): 
     return chatFault(call, cause, stand.billing, stand.lease);
   } finally {
     if (stand.mouth !== undefined) running.metrics.streams -= 1;
+    giveBack(running, stand);
     stand.lease?.leave();
   }
 }
@@ -43,12 +45,22 @@ interface Stand {
   lease: Lease | undefined;
   booked: Booked | undefined;
   mouth: StreamMouth | undefined;
+  /** What its body may take of the heap; an answer that has begun needs it no more. */
+  heapBytes: number;
+}
+
+function giveBack(running: Running, stand: Stand): void {
+  running.load.give(stand.heapBytes);
+  stand.heapBytes = 0;
 }
 
 /** From the bytes to an answer, or to the first words of a stream. */
 async function open(running: Running, call: Call, owner: KeyOwner, stand: Stand): Promise<Answer | Streamed | Streaming> {
   const { settings } = running;
-  const body = await readJson(call.req, settings.limits, call.body);
+  const body = await readJson(call.req, settings.limits, (heapBytes) => {
+    running.load.take(heapBytes);
+    stand.heapBytes = heapBytes;
+  }, call.body);
   call.body = undefined;
   const request = readChatRequest(body, { pictureTokens: settings.billing.pictureTokens, routingHeader: header(call, 'x-findtoken-routing') });
   const model = requestedModel(running, request);

@@ -1,10 +1,14 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { getHeapStatistics } from 'node:v8';
 import { Fault } from '../faults.ts';
 
 /** How often the event loop is looked at. */
 const RESOLUTION_MS = 20;
 /** Over how long its lag is judged: one long task is not yet too much work. */
 const WINDOW_MS = 1_000;
+
+/** The part of the heap that the bodies of all calls under way may come to; the rest is the daemon's own. */
+const BODIES_PART = 0.5;
 
 export interface LoadRules {
   /** Calls at once, over all accounts. */
@@ -18,6 +22,8 @@ export interface LoadRules {
  */
 export class Load {
   readonly #rules: LoadRules;
+  readonly #roomBytes = getHeapStatistics().heap_size_limit * BODIES_PART;
+  #takenBytes = 0;
   #lagMs = 0;
   #calls: { readonly size: number } = { size: 0 };
   #stop: () => void = () => undefined;
@@ -65,6 +71,28 @@ export class Load {
     // Whoever asks is among them already.
     if (this.inFlight > inFlight) throw overloaded(`The server has ${inFlight} requests running, its limit.`);
     if (this.#lagMs > loopLagMs) throw overloaded('The server has more to do than it can.');
+  }
+
+  /**
+   * Refuses a body for which the heap has no room beside those of the calls under way: a heap that is full ends the process.
+   * @param heapBytes what the body may come to
+   * @throws Fault `invalid_request` (400) where it is too large for the whole of it, `overloaded` (503) where it is for what is left
+   */
+  readonly weigh = (heapBytes: number): void => {
+    if (heapBytes > this.#roomBytes) {
+      throw new Fault('invalid_request', { fill: { detail: 'The request body holds more values than this server has memory for. Send fewer, or start the daemon with a larger heap (NODE_OPTIONS=--max-old-space-size=MEGABYTES).' } });
+    }
+    if (this.#takenBytes + heapBytes > this.#roomBytes) throw overloaded('The server has no memory for so large a request beside those that run.');
+  };
+
+  /** `weigh`, and keeps the room until it is given back. */
+  take(heapBytes: number): void {
+    this.weigh(heapBytes);
+    this.#takenBytes += heapBytes;
+  }
+
+  give(heapBytes: number): void {
+    this.#takenBytes -= heapBytes;
   }
 }
 

@@ -17,7 +17,7 @@ const EVENT_BYTES = 1_048_576;
  * @throws Fault 400 (amount, URLs), 429, 503 (no payments here, or the payment service does not answer).
  */
 export async function startCredits(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
-  const { amount, success_url: successUrl, cancel_url: cancelUrl } = CREDITS_FORM.read(await readJson(call.req, running.settings.limits));
+  const { amount, success_url: successUrl, cancel_url: cancelUrl } = CREDITS_FORM.read(await readJson(call.req, running.settings.limits, running.load.weigh));
   const parts = rechargeParts(running);
   const lease = await running.limits.enterWithoutHold(owner, call.id);
   try {

@@ -19,7 +19,7 @@ export async function signUp(running: Running, call: Call): Promise<Answer> {
   if (!settings.registration.open) {
     throw new Fault('not_found', { fill: { detail: 'Registration is closed here. Ask the operator for an account (`findtoken accounts create EMAIL`), or open it with registration.open: true.' } });
   }
-  const body = await readJson(call.req, { ...settings.limits, bodyBytes: Math.min(REGISTRATION_BYTES, settings.limits.bodyBytes) });
+  const body = await readJson(call.req, { ...settings.limits, bodyBytes: Math.min(REGISTRATION_BYTES, settings.limits.bodyBytes) }, running.load.weigh);
   const email = readEmail(SIGN_UP_FORM.read(body).email);
   await running.signUps.enter({ email, remoteAddress: call.req.socket.remoteAddress });
   await register({ ledger: running.ledger, nowMs: () => running.clock.nowMs(), publicUrl: settings.server.publicUrl }, { email });

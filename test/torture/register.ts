@@ -71,7 +71,7 @@ export const REGISTER: readonly Item[] = [
   told('O8', 'ledger.test.ts', 'the daemon least of all'),
   told('O9', 'vault.test.ts', 'another key in the recorded place is refused while anything is sealed'),
   told('O10', 'vault-keyring.test.ts', 'a Secret Service that never answers is waited for 3 s'),
-  { id: 'O13', file: 'gateway-door.test.ts', says: 'too much at once is turned away, and what runs goes on', not: 'calls at once and the lag of the event loop are bounded, the heap is not: many bodies of many small values at once end a process with a small heap' },
+  ...named('operations.test.ts', 'O', [13]),
 
   ...named('regressions.test.ts', 'R', upTo(14)),
 
