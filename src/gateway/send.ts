@@ -77,11 +77,13 @@ export function writeFirst(res: Outlet, status: number, headers: OutgoingHttpHea
     res.writeHead(status, headers);
     return res.write(bytes, 'latin1');
   }
-  res.cork();
+  const { socket } = res;
+  // The socket, not the response: that one would let go of the head before it writes the rest, in pieces.
+  socket?.cork();
   res.writeHead(status, headers);
   res.flushHeaders();
   const flows = res.write(bytes, 'latin1');
-  res.uncork();
+  socket?.uncork();
   return flows;
 }
 
