@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import OpenAI from 'openai';
 import type { Test } from 'tap';
 import { createAccount, createKey, grantCredits, openByok } from '../../src/accounts/index.ts';
+import { CLOCK } from '../../src/daemon/clock.ts';
 import { createGateway, type AccessLine, type Clock, type Credentials, type Gateway, type Timing } from '../../src/gateway/index.ts';
 import { openLedger, type Ledger } from '../../src/ledger/index.ts';
 import { parseUsd } from '../../src/money/index.ts';
@@ -64,7 +65,7 @@ export async function openHouse(t: Pick<Test, 'teardown'>, options: HouseOptions
   const settings = loadSettings({ file, env: {}, cwd: folder, home: folder, overrides: { sandbox: options.sandbox }, sandboxCatalog: SANDBOX_CATALOG });
   const ledger = await openLedger({ path: settings.database.path, as: options.books ?? 'daemon', ...(options.space === undefined ? {} : { space: options.space }) });
   const upstream = createUpstream({ userAgent: 'findtoken/test' });
-  const clock: Clock = { ...REAL_CLOCK, ...options.clock };
+  const clock: Clock = { ...CLOCK, ...options.clock };
   const lines: AccessLine[] = [];
   const logged: string[] = [];
   const credentials: Credentials = {
@@ -142,21 +143,6 @@ export async function readStream(response: Response): Promise<{ readonly text: s
     .map((data): unknown => (data === '[DONE]' ? data : JSON.parse(data)));
   return { text, events };
 }
-
-const REAL_CLOCK: Clock = {
-  nowMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
-  sleep: (ms, signal) =>
-    new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      signal.addEventListener('abort', done);
-    }),
-};
 
 /** A clock whose sleeps end at once and are noted; the monotonic time moves with them. */
 export function handClock(): Clock & { readonly slept: number[]; advance(ms: number): void } {
