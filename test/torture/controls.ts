@@ -33,7 +33,7 @@ const CONTROLS: readonly Control[] = [
   {
     bug: 'settles after the last byte has left',
     patches: [
-      { file: 'src/gateway/relay.ts', from: "const receipt = await settle(booked, served(), usage(), 'ok');\n    mouth.finish(answer.close({ usage: usage(), cost: usdNumber(receipt.cost) }), receipt.cost, byok ? undefined : receipt.balance);", to: "const soon = settlementOf(booked, served(), usage(), 'ok').charge.total;\n    mouth.finish(answer.close({ usage: usage(), cost: usdNumber(soon) }), soon, byok ? undefined : 0n);\n    const receipt = await settle(booked, served(), usage(), 'ok');" },
+      { file: 'src/gateway/relay.ts', from: "const receipt = await settle(booked, served, usage, 'ok');\n    mouth.finish(answer.close({ usage, cost: usdNumber(receipt.cost) }), receipt.cost, byok ? undefined : receipt.balance);", to: "const soon = settlementOf(booked, served, usage, 'ok').charge.total;\n    mouth.finish(answer.close({ usage, cost: usdNumber(soon) }), soon, byok ? undefined : 0n);\n    const receipt = await settle(booked, served, usage, 'ok');" },
     ],
     part: 'K5', run: (program, verdicts, dice) => runKills(program, { kills: 25, dice, verdicts, only: 'K5' }),
   },

@@ -114,7 +114,10 @@ async function find(image: Image, { main, journal }: { readonly main: Buffer; re
   try {
     if (await isReported(image, path)) return 'reported';
     const now = sayings(path);
-    if (now.money !== image.said.money) return 'unseen';
+    if (now.money !== image.said.money) {
+      console.log(`     ${firstDifference(image.said.money, now.money)}`);
+      return 'unseen';
+    }
     return now.rest === image.said.rest ? 'harmless' : 'unseen, no money in it';
   } finally {
     // A start that was content has noted the head anew.
@@ -146,7 +149,7 @@ function readNotes(folder: string): readonly (readonly [name: string, text: stri
 function sayings(path: string): Sayings {
   const db = new Database(path, { readonly: true });
   try {
-    const all = (table: string, columns = '*') => JSON.stringify(db.prepare(`SELECT ${columns} FROM ${table} ORDER BY 1`).all());
+    const all = (table: string, columns = '*') => JSON.stringify(db.prepare(`SELECT ${columns} FROM ${table} ORDER BY 1`).raw().all());
     const money = [
       all('transfers', 'seq, kind, debit, credit, amount, reference, at_ms'), all('wallets', 'no, name, customer, balance, held, may_overdraw'), all('chain', 'upto, hex(hash)'),
       // What an ended request had held is history.
@@ -159,6 +162,14 @@ function sayings(path: string): Sayings {
   } finally {
     db.close();
   }
+}
+
+/** Where two texts part, with what stands there in each. */
+function firstDifference(before: string, after: string): string {
+  let at = 0;
+  while (at < before.length && before[at] === after[at]) at += 1;
+  const around = (text: string) => text.slice(Math.max(0, at - 60), at + 60);
+  return `${around(before)} became ${around(after)}`;
 }
 
 function flipped(bytes: Buffer, throws: Dice): Buffer {
