@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -35,11 +35,11 @@ async function furnished(t: Test, provider: FakeProvider, more: Record<string, u
 }
 
 /** The daemon under Node with options of its own. */
-async function startNode(home: string, options: readonly string[]): Promise<{ readonly daemon: DaemonProcess; readonly exited: Promise<number | null> }> {
-  const child = spawn(process.execPath, [...options, PROGRAM, 'serve'], { cwd: home, env: { HOME: home, PATH: process.env['PATH'] ?? '', NO_COLOR: '1' }, stdio: ['ignore', 'pipe', 'ignore'] });
+async function startNode(home: string, options: readonly string[], stderr: number | 'ignore' = 'ignore'): Promise<{ readonly daemon: DaemonProcess; readonly exited: Promise<number | null> }> {
+  const child = spawn(process.execPath, [...options, PROGRAM, 'serve'], { cwd: home, env: { HOME: home, PATH: process.env['PATH'] ?? '', NO_COLOR: '1' }, stdio: ['ignore', 'pipe', stderr] });
   const exited = new Promise<number | null>((resolve) => child.on('exit', resolve));
   let output = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => (output += text));
   while (!/is listening on/.test(output)) await pause(10);
   return { daemon: { child, url: /is listening on (http:\S+)/.exec(output)?.[1] ?? '', output: () => output, end: async () => 0 }, exited };
 }
@@ -154,6 +154,32 @@ t.test('O11: where the log goes is gone, and answering goes on', { timeout: 60_0
   for (let at = 0; at < 20; at += 1) t.match(await heard(stream(daemon, key)), /\[DONE\]/);
   t.equal(await daemon.end('SIGTERM'), 0);
   t.same(await statuses(database), { counts: { ok: 20 }, openHolds: 0, findings: [] });
+});
+
+t.test('O11: where the log went and nobody reads any more, a daemon ends all the same', { timeout: 60_000 }, async (t) => {
+  const provider = await startProvider(slowly(1));
+  const { home, database, key } = await furnished(t, provider);
+  const daemon = await startServe(home);
+  daemon.child.stderr?.destroy();
+  // So little that it is still in the buffer when the end comes.
+  t.match(await heard(stream(daemon, key)), /\[DONE\]/);
+  t.equal(await daemon.end('SIGTERM'), 0);
+  t.same(await statuses(database), { counts: { ok: 1 }, openHolds: 0, findings: [] });
+});
+
+t.test('O11: the log\'s disk is full, and answering goes on', { timeout: 60_000, skip: existsSync('/dev/full') ? false : 'there is no /dev/full' }, async (t) => {
+  const provider = await startProvider(slowly(1));
+  const { home, database, key } = await furnished(t, provider);
+  const full = openSync('/dev/full', 'w');
+  t.teardown(() => closeSync(full));
+  const { daemon, exited } = await startNode(home, [], full);
+  t.match(await heard(stream(daemon, key)), /\[DONE\]/);
+  // The daemon's own second, after which it writes what it has, and one more.
+  await pause(2_200);
+  t.match(await heard(stream(daemon, key)), /\[DONE\]/);
+  daemon.child.kill('SIGTERM');
+  t.equal(await exited, 0);
+  t.same(await statuses(database), { counts: { ok: 2 }, openHolds: 0, findings: [] });
 });
 
 t.test('O12: with few file descriptors some are turned away, none is lost', { timeout: 90_000 }, async (t) => {

@@ -333,7 +333,7 @@ async function probe(t: Test): Promise<void> {
       },
       registered: async () => undefined,
     },
-    log: { access: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined, flush: () => undefined },
+    log: { access: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined, flush: () => Promise.resolve() },
     about: { version: 'test', url: house.url, startedMs: 0 },
   };
   await probeProviders(parts);

@@ -8,10 +8,14 @@ const BUFFER_CHARS = 12_288;
 const PIPE_BYTES = 4_096;
 const FLUSH_MS = 1_000;
 
+/** How long the end waits for a reader of the log that does not read. */
+const LAST_FLUSH_MS = 1_000;
+
 /** The daemon's log, and its end: what is buffered is written before the process goes. */
 export interface DaemonLog extends Log {
   info(event: string, detail: Readonly<Record<string, string | number>>): void;
-  flush(): void;
+  /** Writes what is buffered; resolves when it is written, or when nobody takes it: never rejects, and never waits for long. */
+  flush(): Promise<void>;
 }
 
 /**
@@ -23,8 +27,12 @@ export function openLog(settings: Settings['log'], isTerminal: boolean, worker?:
   const isPretty = settings.format === 'pretty' || (settings.format === 'auto' && isTerminal);
   const minLength = isPretty ? 0 : worker === undefined ? BUFFER_CHARS : PIPE_BYTES / 2;
   const destination = pino.destination({ dest: 2, sync: isPretty, minLength, ...(worker === undefined ? {} : { maxWrite: PIPE_BYTES }) });
-  if (!isPretty) setInterval(() => destination.flush(), FLUSH_MS).unref();
   let isGone = false;
+  // What was destroyed throws at whoever goes on to use it.
+  const flushNow = () => {
+    if (!isGone) destination.flush();
+  };
+  if (!isPretty) setInterval(flushNow, FLUSH_MS).unref();
   destination.on('error', () => {
     isGone = true;
     destination.destroy();
@@ -33,7 +41,7 @@ export function openLog(settings: Settings['log'], isTerminal: boolean, worker?:
   const short = isPretty ? (text: string) => void destination.write(worker === undefined ? `${text}\n` : `[${worker}] ${text}\n`) : undefined;
   const mark = worker === undefined ? '' : `,"worker":${worker}`;
   const stamp = createStamp();
-  const tells = (level: 'info' | 'warn' | 'error') => logger.isLevelEnabled(level);
+  const tells = (level: 'info' | 'warn' | 'error') => !isGone && logger.isLevelEnabled(level);
   return {
     access: (line) => {
       if (!tells('info')) return;
@@ -41,26 +49,44 @@ export function openLog(settings: Settings['log'], isTerminal: boolean, worker?:
       else short(shortAccess(line));
     },
     info: (event, detail) => {
+      if (!tells('info')) return;
       if (short === undefined) logger.info(detail, event);
-      else if (tells('info')) short(`${clock()} ${event} ${pairs(detail)}`);
+      else short(`${clock()} ${event} ${pairs(detail)}`);
     },
     warn: (event, detail) => {
+      if (!tells('warn')) return;
       if (short === undefined) {
         logger.warn(detail, event);
-        destination.flush();
-      } else if (tells('warn')) short(`${clock()} warning: ${event} ${pairs(detail)}`);
+        flushNow();
+      } else short(`${clock()} warning: ${event} ${pairs(detail)}`);
     },
     error: (event, error) => {
+      if (!tells('error')) return;
       const { name, stack } = error instanceof Error ? error : { name: 'unknown', stack: String(error) };
       if (short === undefined) {
         logger.error({ error: name, stack }, event);
-        destination.flush();
-      } else if (tells('error')) short(`${clock()} error: ${event} ${stack ?? name}`);
+        flushNow();
+      } else short(`${clock()} error: ${event} ${stack ?? name}`);
     },
-    flush: () => {
-      if (!isGone) destination.flushSync();
-    },
+    flush: () => (isGone ? Promise.resolve() : lastWrite(destination)),
   };
+}
+
+/**
+ * The last lines. Not `flushSync`, which tries for ever where nobody reads or the pipe is closed; and a destination that did not take
+ * them in time is given up, for Node would try once more at its exit.
+ */
+async function lastWrite(destination: ReturnType<typeof pino.destination>): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => {
+      destination.destroy();
+      resolve();
+    }, LAST_FLUSH_MS);
+    destination.flush(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }
 
 /** One line in the form of the logger's own, written directly: it is by far the most frequent, and a general writer of JSON takes twice as long. */

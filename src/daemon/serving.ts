@@ -103,7 +103,7 @@ async function open(link: Link<ToPrimary>, begin: Begin, options: ServeForPrimar
       await upstream.close();
       await sandbox?.close();
       await ledger.close();
-      log.flush();
+      await log.flush();
     },
   };
 }

@@ -78,7 +78,7 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
       await sandbox?.close();
       await stopAnchor?.().catch((error: unknown) => log.error('last_anchor_failed', error));
       await ledger.close();
-      log.flush();
+      await log.flush();
     };
     const ready = settings.sandbox ? await prepareSandbox({ ledger, nowMs: CLOCK.nowMs }) : undefined;
     const providers = [...(await credentials.operatorProviders())].sort();
