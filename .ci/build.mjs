@@ -33,7 +33,19 @@ const WHERE = 'createRequire(import.meta.url).resolve(';
  * tenth of a short command. They belong to their module, so those that are installed are used where they are of another version.
  */
 const SQLITE = 'better-sqlite3';
-const SQLITE_SHELL = `module.exports = __fits(${JSON.stringify(createRequire(import.meta.url)(`${SQLITE}/package.json`).version)}) ? require('${SQLITE}') : __need('${SQLITE}')`;
+const SQLITE_SHELL = isInstalled(SQLITE)
+  ? `module.exports = __fits(${JSON.stringify(createRequire(import.meta.url)(`${SQLITE}/package.json`).version)}) ? require('${SQLITE}') : __need('${SQLITE}')`
+  : `module.exports = __need('${SQLITE}')`;
+
+/** Where there is no compiler npm leaves it out; whatever needs a database then says so. */
+function isInstalled(name) {
+  try {
+    return createRequire(import.meta.url).resolve(`${name}/package.json`) !== '';
+  } catch (error) {
+    if (error.code === 'MODULE_NOT_FOUND') return false;
+    throw error;
+  }
+}
 
 /** Packages that are texts of their own. Each short command does without any of them. */
 const PACKAGES = ['nodemailer', 'pino', 'stripe', 'undici', 'uqr', 'yaml'];
