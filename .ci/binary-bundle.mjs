@@ -3,6 +3,7 @@ import { build } from 'esbuild';
 import { readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { join } from 'node:path';
+import { partOfUndici } from './undici.mjs';
 
 /** The entry calls what bin/findtoken.js calls. */
 const ENTRY = "import { main } from './src/cli/index.ts';\nawait main(process.argv);\n";
@@ -31,7 +32,7 @@ export async function bundleForBinary({ root, outdir }) {
     jsx: 'automatic',
     legalComments: 'none',
     metafile: true,
-    plugins: [selfContained()],
+    plugins: [partOfUndici(root), selfContained()],
     define: { 'import.meta.url': '__url', 'import.meta.resolve': '__resolve', 'process.env.NODE_ENV': '"production"', 'process.env.DEV': '"false"' },
     banner: { js: BANNER },
     footer: { js: FOOTER },

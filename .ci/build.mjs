@@ -9,6 +9,7 @@ import { builtinModules, createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { noticesOf, packagesOf } from './notices.mjs';
+import { partOfUndici } from './undici.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DIST = join(ROOT, 'dist');
@@ -106,7 +107,7 @@ async function buildPackages() {
   const footer = { js: '})' };
   const ofOne = (name) => ({
     ...common, stdin: { contents: `module.exports = require('${name}');`, resolveDir: ROOT, sourcefile: 'entry.js' },
-    entryNames: `${name}-[hash]`, format: 'cjs', define, banner, footer,
+    entryNames: `${name}-[hash]`, format: 'cjs', define, banner, footer, plugins: [partOfUndici(ROOT)],
   });
   const screens = `${Object.entries(SCREENS).map(([path, name]) => `import * as ${name} from '${path}';`).join('\n')}\n__module.exports = { ${Object.values(SCREENS).join(', ')} };\n`;
   return Promise.all([
