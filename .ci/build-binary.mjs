@@ -3,12 +3,13 @@
 // Source of the form: nodejs.org/docs/latest-v24.x/api/single-executable-applications.html
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inject } from 'postject';
 import { bundleForBinary } from './binary-bundle.mjs';
+import { MANIFEST } from './bundle.mjs';
 import { noticesOf, packagesOf } from './notices.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -112,13 +113,24 @@ function keychainModule() {
 function assetsOf({ stage, addons }) {
   const hashes = Object.fromEntries(Object.entries(addons).map(([name, file]) => [name, sha256(readFileSync(file))]));
   writeFileSync(join(stage, 'addons.json'), JSON.stringify(hashes));
+  const { program, vendors } = JSON.parse(readFileSync(join(stage, MANIFEST), 'utf8'));
   const texts = ['package.json', 'config/models.yaml', 'config/providers.yaml', 'findtoken.example.yaml', 'LICENSE'];
   return {
     ...Object.fromEntries(texts.map((name) => [name, join(ROOT, name)])),
     ...addons,
     'addons.json': join(stage, 'addons.json'),
     'ledger-worker.js': join(stage, 'ledger-worker.js'),
+    [MANIFEST]: join(stage, MANIFEST),
+    ...Object.fromEntries([program, ...Object.values(vendors)].map((name) => [`${name}.js`, join(stage, `${name}.js`)])),
   };
+}
+
+/** The code that the embedded Node makes of the program's texts; none other can make it, and none other can use it. */
+function compile({ stage, node, assets }) {
+  const listed = join(stage, 'assets.json');
+  writeFileSync(listed, JSON.stringify(assets));
+  execFileSync(node.program, [fileURLToPath(new URL('code-cache.cjs', import.meta.url)), stage, listed], { stdio: ['ignore', 'ignore', 'pipe'] });
+  return Object.fromEntries(readdirSync(stage).filter((name) => name.endsWith('.cache')).map((name) => [name, join(stage, name)]));
 }
 
 /** The licences of what lies in the file, beside it; Node's own names those of the works that Node carries. */
@@ -133,10 +145,13 @@ async function writeNotices({ stage, metafiles, node, keychain }) {
   renameSync(file, `${TARGET}.NOTICES.txt`);
 }
 
-/** The blob with program and assets, made by the Node that will read it: the compiled code it holds fits no other. */
+/**
+ * The blob with main text and assets. The main text is a page and carries no compiled code: Node prints a warning where that does not
+ * fit (a flag in NODE_OPTIONS is enough), while the program's own is passed over without a word.
+ */
 async function assemble({ stage, node, assets }) {
   // Names without a folder: stack traces and the executable itself do not tell where it was built.
-  writeFileSync(join(stage, 'sea.json'), JSON.stringify({ main: 'findtoken.cjs', output: 'findtoken.blob', disableExperimentalSEAWarning: true, useCodeCache: true, assets }));
+  writeFileSync(join(stage, 'sea.json'), JSON.stringify({ main: 'findtoken.cjs', output: 'findtoken.blob', disableExperimentalSEAWarning: true, assets }));
   execFileSync(node.program, ['--experimental-sea-config', 'sea.json'], { cwd: stage, stdio: ['ignore', 'ignore', 'pipe'] });
   const executable = join(stage, 'findtoken');
   copyFileSync(node.program, executable);
@@ -179,7 +194,8 @@ const stage = mkdtempSync(join(dirname(TARGET), '.stage-binary-'));
 try {
   const metafiles = await bundleForBinary({ root: ROOT, outdir: stage });
   const addons = { 'better_sqlite3.node': sqlite, ...(keychain === undefined ? {} : { 'keytar.node': keychain }) };
-  const executable = await assemble({ stage, node, assets: assetsOf({ stage, addons }) });
+  const assets = assetsOf({ stage, addons });
+  const executable = await assemble({ stage, node, assets: { ...assets, ...compile({ stage, node, assets }) } });
   await writeNotices({ stage, metafiles, node, keychain });
   renameSync(executable, TARGET);
   const seconds = ((Date.now() - startedMs) / 1_000).toFixed(1);

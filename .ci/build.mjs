@@ -1,15 +1,12 @@
-// Bundles the program: src/cli/index.ts → one text of our own code, each package beside it as a text that is loaded when it is asked
-// for, and src/ledger/worker.ts → ledger-worker.js. bin/load.js puts them together.
-// Loading ink, stripe and undici from their many files costs a second; a bundle a third of it, compiled code a third of that.
+// Makes dist/: the texts of the program (.ci/bundle.mjs), src/ledger/worker.ts → ledger-worker.js, and the code that V8 makes of them.
 import { execFileSync } from 'node:child_process';
 import { build } from 'esbuild';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { builtinModules, createRequire } from 'node:module';
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundleProgram, DEFINE, ended, latePackages, MANIFEST, OPTIONS, PROGRAM } from './bundle.mjs';
 import { noticesOf, packagesOf } from './notices.mjs';
-import { partOfUndici } from './undici.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const DIST = join(ROOT, 'dist');
@@ -18,203 +15,30 @@ const STAGE = join(DIST, `.stage-${process.pid}`);
 /** What .ci/build-binary.mjs makes stays; it is no part of this build. */
 const BINARY = /^findtoken(\.NOTICES\.txt)?$/;
 const NOTICES = 'NOTICES.txt';
-const PROGRAM = 'src/cli/index.ts';
 const WORKER = 'src/ledger/worker.ts';
 /** Names that stay the same from build to build, and are moved last. */
-const FIXED = [NOTICES, 'ledger-worker.js', 'ledger-worker.js.map', 'program.json'];
+const FIXED = [NOTICES, 'ledger-worker.js', 'ledger-worker.js.map', MANIFEST];
 /** A process started from the build before may still load one of its packages; a package to be published takes none of them along. */
 const STALE_AFTER_MS = ['pack', 'publish'].includes(process.env.npm_command) ? -1 : 10 * 60_000;
 
-/** How a source file loads a CommonJS package late, and how it asks where one lies. */
-const LATE = 'createRequire(import.meta.url)(';
-const WHERE = 'createRequire(import.meta.url).resolve(';
-
-/**
- * SQLite's module is native and cannot be bundled, but the dozen files of JavaScript around it can: finding and reading them takes a
- * tenth of a short command. They belong to their module, so those that are installed are used where they are of another version.
- */
-const SQLITE = 'better-sqlite3';
-const SQLITE_SHELL = isInstalled(SQLITE)
-  ? `module.exports = __fits(${JSON.stringify(createRequire(import.meta.url)(`${SQLITE}/package.json`).version)}) ? require('${SQLITE}') : __need('${SQLITE}')`
-  : `module.exports = __need('${SQLITE}')`;
-
-/** Where there is no compiler npm leaves it out; whatever needs a database then says so. */
-function isInstalled(name) {
-  try {
-    return createRequire(import.meta.url).resolve(`${name}/package.json`) !== '';
-  } catch (error) {
-    if (error.code === 'MODULE_NOT_FOUND') return false;
-    throw error;
-  }
-}
-
-/** Packages that are texts of their own. Each short command does without any of them. */
-const PACKAGES = ['nodemailer', 'pino', 'stripe', 'undici', 'uqr', 'yaml'];
-/** Ink, React and what JSX becomes belong to each other: one text, one React. */
-const SCREENS = { ink: 'ink', react: 'react', 'react/jsx-runtime': 'jsx' };
-
-/**
- * A built-in module that is loaded when the first of its names is used: Node takes 4 ms for node:child_process, which commander
- * asks for and uses for nothing here, and 2 ms for node:crypto.
- */
-const LAZY = `const __lazy = (path, names) => {
-  const lazy = {};
-  for (const name of names) Object.defineProperty(lazy, name, { enumerable: true, get: () => __need(path)[name] });
-  return lazy;
-};`;
-
-const common = {
-  minifyWhitespace: true,
-  // So that a place in a stack trace is still a place.
-  lineLimit: 200,
-  absWorkingDir: ROOT,
-  outdir: STAGE,
-  bundle: true,
-  platform: 'node',
-  target: 'node20',
-  jsx: 'automatic',
-  charset: 'ascii',
-  sourcemap: 'linked',
-  // The map's paths already lead to the sources, which are not shipped twice.
-  sourcesContent: false,
-  // The licences are gathered in one file; see writeNotices.
-  legalComments: 'none',
-  metafile: true,
-  logLevel: 'warning',
-};
-const define = { 'process.env.NODE_ENV': '"production"', 'process.env.DEV': '"false"' };
-const namesOf = (path) => Object.keys(createRequire(import.meta.url)(path));
-const isBuiltIn = (path) => path.startsWith('node:') || builtinModules.includes(path);
-
-/** Our own code, as the body of an async function, for that of the screens awaits at the top of its modules. */
-async function buildProgram() {
-  const exports = await screenExports();
-  return build({
-    ...common,
-    stdin: { contents: `import { main } from './${PROGRAM}';\n__exports.main = main;\n`, resolveDir: ROOT, sourcefile: 'entry.js' },
-    entryNames: 'program-[hash]',
-    format: 'esm',
-    define: { ...define, 'import.meta.url': '__url' },
-    banner: { js: `(async (require, __vendor, __fits, __url, __exports) => { 'use strict'; const __need = require; ${LAZY}` },
-    footer: { js: '})' },
-    plugins: [outside(exports), latePackages()],
-  });
-}
-
-/** Each package as a function of `require`, `module` and `exports`. */
-async function buildPackages() {
-  const banner = { js: '(function (require, module, exports) {' };
-  const footer = { js: '})' };
-  const ofOne = (name) => ({
-    ...common, stdin: { contents: `module.exports = require('${name}');`, resolveDir: ROOT, sourcefile: 'entry.js' },
-    entryNames: `${name}-[hash]`, format: 'cjs', define, banner, footer, plugins: [partOfUndici(ROOT)],
-  });
-  const screens = `${Object.entries(SCREENS).map(([path, name]) => `import * as ${name} from '${path}';`).join('\n')}\n__module.exports = { ${Object.values(SCREENS).join(', ')} };\n`;
-  return Promise.all([
-    ...PACKAGES.map((name) => build(ofOne(name))),
-    build({
-      ...common,
-      stdin: { contents: screens, resolveDir: ROOT, sourcefile: 'entry.js' },
-      minify: true,
-      entryNames: 'screens-[hash]',
-      format: 'esm',
-      define: { ...define, 'import.meta.url': "'file:///screens.js'" },
-      // Ink's layout engine would fetch its own text, a data: address, and with that load all of Node's HTTP client; without it, it decodes it.
-      banner: { js: "(async (require, __module) => { 'use strict'; const __need = require, fetch = undefined;" },
-      footer: { js: '})' },
-      // Ink asks for it only under DEV=true, and it is not installed.
-      plugins: [emptyModule('react-devtools-core'), builtIns()],
-    }),
-  ]);
-}
-
 async function buildWorker() {
   return build({
-    ...common,
+    ...OPTIONS,
+    outdir: STAGE,
     entryPoints: { 'ledger-worker': WORKER },
     format: 'esm',
     // Native addons are found beside their package, and cannot be bundled.
     external: ['better-sqlite3', 'keytar'],
-    define,
+    define: DEFINE,
     plugins: [latePackages()],
     // CommonJS packages call require() for built-ins, which an ES module lacks.
     banner: { js: "import { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);" },
   });
 }
 
-/** The names that a screen may import, by package: they stand in the text that takes the package's place. */
-async function screenExports() {
-  const named = await Promise.all(Object.keys(SCREENS).map(async (path) => [path, Object.keys(await import(path)).filter((name) => name !== 'default' && name !== 'module.exports')]));
-  return new Map(named);
-}
-
-/** What is no part of the program's own text: built-ins and native addons by `require`, packages by the loader. */
-function outside(screens) {
-  return {
-    name: 'outside',
-    setup(bundle) {
-      bundle.onResolve({ filter: /.*/ }, ({ path, namespace }) => {
-        if (path === SQLITE) return namespace === 'sqlite' ? { path: createRequire(import.meta.url).resolve(SQLITE) } : { path, namespace: 'sqlite' };
-        // What bindings does is done already where better-sqlite3's own files are not used.
-        if (isBuiltIn(path) || path === 'bindings' || path === 'keytar') return { path, namespace: 'needed' };
-        if (PACKAGES.includes(path)) return { path, namespace: 'package' };
-        return screens.has(path) ? { path, namespace: 'screen' } : undefined;
-      });
-      bundle.onLoad({ filter: /.*/, namespace: 'needed' }, ({ path }) => ({ contents: `module.exports = ${isBuiltIn(path) ? `__lazy(${JSON.stringify(path)}, ${JSON.stringify(namesOf(path))})` : `__need(${JSON.stringify(path)})`}` }));
-      bundle.onLoad({ filter: /.*/, namespace: 'sqlite' }, () => ({ contents: SQLITE_SHELL, resolveDir: ROOT }));
-      bundle.onLoad({ filter: /.*/, namespace: 'package' }, ({ path }) => ({ contents: `module.exports = __vendor(${JSON.stringify(path)})` }));
-      bundle.onLoad({ filter: /.*/, namespace: 'screen' }, ({ path }) => ({ contents: `export const { ${screens.get(path).join(', ')} } = (await __vendor('screens')).${SCREENS[path]};` }));
-    },
-  };
-}
-
-function builtIns() {
-  return {
-    name: 'built-ins',
-    setup(bundle) {
-      bundle.onResolve({ filter: /.*/ }, ({ path }) => (isBuiltIn(path) ? { path, namespace: 'needed' } : undefined));
-      bundle.onLoad({ filter: /.*/, namespace: 'needed' }, ({ path }) => ({ contents: `module.exports = __need(${JSON.stringify(path)})` }));
-    },
-  };
-}
-
-/**
- * A package that a file loads late with createRequire is part of the bundle and still runs only when it is asked for: finding
- * and reading its many files took half of the time of a short command.
- */
-function latePackages() {
-  return {
-    name: 'late-packages',
-    setup(bundle) {
-      bundle.onLoad({ filter: /\/src\/.*\.ts$/ }, async ({ path }) => {
-        const text = await readFile(path, 'utf8');
-        return text.includes(LATE) || text.includes(WHERE) ? { contents: text.replaceAll(LATE, 'require(').replaceAll(WHERE, 'require.resolve('), loader: 'ts' } : undefined;
-      });
-    },
-  };
-}
-
-function emptyModule(name) {
-  return {
-    name: `empty:${name}`,
-    setup(bundle) {
-      bundle.onResolve({ filter: new RegExp(`^${name}$`) }, (found) => ({ path: found.path, namespace: 'empty' }));
-      bundle.onLoad({ filter: /.*/, namespace: 'empty' }, () => ({ contents: 'export default {}' }));
-    },
-  };
-}
-
 /** What is bundled is given away with it, and so are its licences. */
 async function writeNotices(built) {
   await writeFile(join(STAGE, NOTICES), await noticesOf(ROOT, packagesOf(built.map(({ metafile }) => metafile))));
-}
-
-/** Lists the files by what they are, for bin/load.js: their names bear a hash of their text. */
-async function writeManifest() {
-  const names = (await readdir(STAGE)).filter((name) => name.endsWith('.js')).map((name) => name.slice(0, -'.js'.length));
-  const find = (prefix) => names.find((name) => name.startsWith(`${prefix}-`) && !name.startsWith('ledger-worker'));
-  const vendors = Object.fromEntries([...PACKAGES, 'screens'].map((name) => [name, find(name)]));
-  await writeFile(join(STAGE, 'program.json'), `${JSON.stringify({ program: find('program'), vendors }, undefined, 2)}\n`);
 }
 
 /**
@@ -242,16 +66,15 @@ if (missing.length > 0) {
 const startedMs = Date.now();
 await mkdir(STAGE, { recursive: true });
 try {
-  const built = await Promise.all([buildProgram(), buildPackages(), buildWorker()]);
+  const built = await ended([bundleProgram(STAGE), buildWorker()]);
   await writeNotices(built.flat());
-  await writeManifest();
   await publish();
   execFileSync(process.execPath, [join(ROOT, '.ci', 'code-cache.cjs')], { stdio: ['ignore', 'ignore', 'pipe'] });
   console.log(`build: the program in dist/ in ${Date.now() - startedMs} ms`);
 } catch (error) {
   // esbuild has already printed its own errors, each with file and line.
   if (!Array.isArray(error?.errors)) throw error;
-  console.error(`build: ${error.errors.length} error(s); dist is as it was.`);
+  console.error('build: failed; dist is as it was.');
   process.exitCode = 1;
 } finally {
   await rm(STAGE, { recursive: true, force: true });

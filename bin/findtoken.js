@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 'use strict';
-const { program } = require('./load.js');
+const { FILES, loaderOf } = require('./load.js');
 
-void program().then((loaded) => {
+void loaderOf(FILES).program().then((loaded) => {
   if (loaded !== undefined) return loaded.main(process.argv);
   process.stderr.write('findtoken: dist/program.json is missing; build it with `npm run build`.\n');
   process.exitCode = 1;

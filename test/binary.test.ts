@@ -210,6 +210,26 @@ t.test('one copy of SQLite serves all threads, for two would release each otherâ
   }
 });
 
+t.test('compiled code is used where it fits, and missed nowhere', { skip }, async (t) => {
+  const home = emptyHome();
+  const spy = join(home, 'spy.cjs');
+  writeFileSync(spy, `const vm = require('node:vm');
+    vm.Script = class extends vm.Script { constructor(source, options) { super(source, options); process.stderr.write(options.filename + ' ' + this.cachedDataRejected + '\\n'); } };`);
+  const told = (args: readonly string[], flag = '') => run(home, args, { NODE_OPTIONS: `--require ${spy} ${flag}` });
+  t.match(told(['--version']), { code: 0, out: `${VERSION}\n`, err: /^program-\w+\.js false\n$/ }, 'a question for the version loads one text, which the embedded Node compiled');
+  t.match(told(['models']).err, /^(?:[a-z]+-\w+\.js false\n)+/, 'each package comes compiled as well');
+  t.match(told(['--version'], '--interpreted-frames-native-stack'), { code: 0, out: `${VERSION}\n`, err: /^program-\w+\.js true\n$/ }, 'under a flag that changes what V8 makes it is passed over, without a word');
+  t.match(told(['models'], '--interpreted-frames-native-stack'), { code: 0, out: /^deepseek-chat\t/m });
+});
+
+t.test('a place in a stack trace is a place in the program', { skip }, async (t) => {
+  const home = emptyHome();
+  const spy = join(home, 'spy.cjs');
+  writeFileSync(spy, "require('node:fs').writeSync = () => { throw new Error('broken'); };");
+  const { err } = run(home, ['--version'], { NODE_OPTIONS: `--require ${spy}` });
+  t.match(err, /\n +at \w.* \(program-\w+\.js:\d+:\d+\)/, 'functions have their names, texts and lines');
+});
+
 t.test('the executable does not tell where it was built', { skip }, async (t) => {
   t.notOk(readFileSync(BUILT).includes(fileURLToPath(new URL('..', import.meta.url))));
 });

@@ -1,0 +1,46 @@
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const place = mkdtempSync(join(tmpdir(), 'findtoken-build-'));
+t.teardown(() => rmSync(place, { recursive: true, force: true }));
+
+/** A checkout after `npm ci`, without the packages that npm left out because nothing could build them. */
+function checkoutWithout(...missing: readonly string[]): string {
+  const folder = mkdtempSync(join(place, 'checkout-'));
+  for (const name of ['.ci', 'bin', 'config', 'src']) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
+  copyFileSync(join(ROOT, 'package.json'), join(folder, 'package.json'));
+  mkdirSync(join(folder, 'node_modules'));
+  const installed = readdirSync(join(ROOT, 'node_modules')).filter((name) => !name.startsWith('.') && !missing.includes(name));
+  for (const name of installed) symlinkSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name));
+  return folder;
+}
+
+function node(folder: string, ...args: string[]): { readonly code: number | null; readonly out: string; readonly err: string } {
+  const done = spawnSync(process.execPath, args, { cwd: folder, env: { HOME: place, PATH: process.env['PATH'] }, encoding: 'utf8' });
+  return { code: done.status, out: done.stdout, err: done.stderr };
+}
+
+t.test('where no compiler built SQLite, the program is built all the same, and says what is missing', async (t) => {
+  const folder = checkoutWithout('better-sqlite3', 'keytar');
+  t.match(node(folder, '.ci/build.mjs'), { code: 0, out: /^build: the program in dist\/ in \d+ ms\n$/, err: '' });
+  t.match(node(folder, 'bin/findtoken.js', 'models'), { code: 0, out: /^deepseek-chat\t/m }, 'what needs no database works');
+  t.match(node(folder, 'bin/findtoken.js', 'accounts', 'create', 'ann@example.com'), {
+    code: 1, out: '', err: /^findtoken: [^\n]*better-sqlite3 was not built[^\n]*compiler[^\n]*single executable[^\n]*\n$/,
+  }, 'what needs one names the mend in one line');
+  t.notOk(existsSync(join(place, '.local', 'share', 'findtoken', 'findtoken.db')), 'and leaves no half of a database');
+});
+
+t.test('a build that fails leaves what was built before', async (t) => {
+  const folder = checkoutWithout();
+  t.equal(node(folder, '.ci/build.mjs').code, 0);
+  const built = readdirSync(join(folder, 'dist')).sort();
+  rmSync(join(folder, 'src', 'faults.ts'));
+  t.match(node(folder, '.ci/build.mjs'), { code: 1, err: /faults\.ts[^]*\nbuild: failed; dist is as it was\.\n$/ });
+  t.same(readdirSync(join(folder, 'dist')).sort(), built);
+  t.match(node(folder, 'bin/findtoken.js', 'models'), { code: 0, out: /^deepseek-chat\t/m });
+});
