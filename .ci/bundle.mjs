@@ -46,7 +46,14 @@ const SCREENS = { ink: 'ink', react: 'react', 'react/jsx-runtime': 'jsx' };
  */
 const LAZY = `const __lazy = (path, names) => {
   const lazy = {};
-  for (const name of names) Object.defineProperty(lazy, name, { enumerable: true, get: () => __need(path)[name] });
+  for (const name of names) {
+    const get = () => {
+      const value = __need(path)[name];
+      Object.defineProperty(lazy, name, { enumerable: true, value });
+      return value;
+    };
+    Object.defineProperty(lazy, name, { enumerable: true, configurable: true, get });
+  }
   return lazy;
 };`;
 

@@ -27,15 +27,14 @@ const BUILT_IN = new Set(['routing.health_interval', 'limits.connections', 'limi
 /** Settings behind which newer ones can be put. A call under way may see the old ones in one step and the new ones in the next. */
 export function liveSettings(first: Settings): LiveSettings {
   let current = first;
-  const section = <K extends 'billing' | 'limits' | 'routing' | 'registration'>(name: K): Settings[K] =>
-    new Proxy({ ...first[name] }, { get: (_, field) => Reflect.get(current[name], field) });
   const { file, server, database, secrets, stripe, email, sandbox, log } = first;
+  // Plain objects that are written over: every request reads a dozen of their fields, and through a proxy each would be a call.
+  const billing = { ...first.billing };
+  const limits = { ...first.limits };
+  const routing = { ...first.routing };
+  const registration = { ...first.registration };
   const settings: Settings = {
-    file, server, database, secrets, stripe, email, sandbox, log,
-    billing: section('billing'),
-    limits: section('limits'),
-    routing: section('routing'),
-    registration: section('registration'),
+    file, server, database, secrets, stripe, email, sandbox, log, billing, limits, routing, registration,
     get catalog() {
       return current.catalog;
     },
@@ -49,11 +48,12 @@ export function liveSettings(first: Settings): LiveSettings {
   return {
     settings,
     inForce: () => {
-      const { billing, limits, routing, registration, catalog, providerKeys } = current;
+      const { catalog, providerKeys } = current;
       const { connections, connectionsPerAddress } = first.limits;
       const { healthIntervalMs } = first.routing;
       return {
-        file, server, database, secrets, stripe, email, sandbox, log, billing, registration, catalog, providerKeys,
+        file, server, database, secrets, stripe, email, sandbox, log, catalog, providerKeys,
+        billing: { ...billing }, registration: { ...registration },
         limits: { ...limits, connections, connectionsPerAddress },
         routing: { ...routing, healthIntervalMs },
       };
@@ -64,6 +64,10 @@ export function liveSettings(first: Settings): LiveSettings {
       const isLive = (path: string) => LIVE.test(path) && !BUILT_IN.has(path);
       const catalog = catalogText(current) === catalogText(next) ? [] : ['models'];
       current = next;
+      Object.assign(billing, next.billing);
+      Object.assign(limits, next.limits);
+      Object.assign(routing, next.routing);
+      Object.assign(registration, next.registration);
       return { applied: [...changed.filter(isLive), ...catalog], waiting: changed.filter((path) => !isLive(path)) };
     },
   };

@@ -12,7 +12,7 @@ import type { Lease } from './limits.ts';
 import { StreamMouth, servingHeaders } from './mouth.ts';
 import { refusalOf, unavailable } from './refusals.ts';
 import { estimated, failInBand, relayStream, servedBy, type Ended, type Gist, type Streaming } from './relay.ts';
-import { answerFault, billingHeaders, STOPPING } from './send.ts';
+import { answerFault, STOPPING } from './send.ts';
 import { release, settle, type Booked, type Served } from './settle.ts';
 import type { Answer, Billing, Call, ChatLine, Credential, Running, Streamed } from './types.ts';
 
@@ -210,9 +210,10 @@ function credentialFor(running: Running, owner: KeyOwner, choice: ModeChoice, pr
   return running.credentials.operator(provider);
 }
 
-function headHeaders(billing: Billing, balance: bigint, lease: Lease): Record<string, string> {
-  const { 'x-findtoken-cost': _, ...known } = billingHeaders(billing);
-  return { ...known, ...(billing.mode === 'byok' ? {} : { 'x-findtoken-balance': formatUsd(balance) }), ...lease.headers };
+/** What the head of a stream can say: the cost is not known yet. */
+function headHeaders({ mode }: Billing, balance: bigint, lease: Lease): Record<string, string> {
+  const headers: Record<string, string> = mode === 'byok' ? { 'x-findtoken-mode': mode } : { 'x-findtoken-mode': mode, 'x-findtoken-balance': formatUsd(balance) };
+  return Object.assign(headers, lease.headers);
 }
 
 /** Errors of chat calls bear their attempts, even where there were none. */

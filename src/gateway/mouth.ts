@@ -1,8 +1,9 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { Candidate } from '../routing/index.ts';
 import { formatUsd, type UsdE8 } from '../money/index.ts';
 import type { Envelope } from '../faults.ts';
 import type { Outgoing } from '../wire/index.ts';
-import { commonHeaders, drained, writeFirst } from './send.ts';
+import { commonHeaders, drained, setHeaders, writeFirst } from './send.ts';
 import type { Call, Clock, Timing } from './types.ts';
 
 const NO_HEADERS: Readonly<Record<string, string>> = {};
@@ -89,15 +90,12 @@ export class StreamMouth {
   #send(bytes: string): boolean {
     const { res } = this.#call;
     if (this.isOpen) return res.write(bytes, 'latin1');
-    const headers = {
-      'content-type': 'text/event-stream; charset=utf-8',
-      'x-accel-buffering': 'no',
-      ...commonHeaders(this.#call),
-      ...this.#headers,
-      ...this.#servingHeaders,
-      // HTTP/1.0 has no chunks, so nothing can trail them.
-      ...(this.#call.req.httpVersion === '1.0' ? {} : { trailer: 'X-FindToken-Cost, X-FindToken-Balance' }),
-    };
+    const headers: OutgoingHttpHeaders = { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' };
+    setHeaders(headers, commonHeaders(this.#call));
+    setHeaders(headers, this.#headers);
+    setHeaders(headers, this.#servingHeaders);
+    // HTTP/1.0 has no chunks, so nothing can trail them.
+    if (this.#call.req.httpVersion !== '1.0') headers['trailer'] = 'X-FindToken-Cost, X-FindToken-Balance';
     this.#headers = NO_HEADERS;
     this.#servingHeaders = NO_HEADERS;
     return writeFirst(res, 200, headers, bytes);

@@ -7,13 +7,6 @@ import type { Answer, Billing, Call, Outlet } from './types.ts';
 /** Why a call's signal aborts when it was not the client who left: the daemon stops, and nobody pays for that. */
 export const STOPPING = 'the server is stopping';
 
-/** The billing headers. Source: CONTRACT section 2. A cost of 42_000n is `X-FindToken-Cost: 0.00042`. */
-export function billingHeaders(billing: Billing): Record<string, string> {
-  const headers: Record<string, string> = { 'x-findtoken-mode': billing.mode, 'x-findtoken-cost': formatUsd(billing.cost) };
-  if (billing.balance !== undefined) headers['x-findtoken-balance'] = formatUsd(billing.balance);
-  return headers;
-}
-
 /** The headers that every answer bears. */
 export function commonHeaders(call: Pick<Call, 'id'>): Record<string, string> {
   return { 'x-request-id': call.id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
@@ -35,6 +28,7 @@ export function sendAnswer(call: Call, answer: Answer): void {
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
   };
+  // Source: CONTRACT section 2. A cost of 42_000n is `X-FindToken-Cost: 0.00042`.
   if (billing !== undefined) {
     headers['x-findtoken-mode'] = billing.mode;
     headers['x-findtoken-cost'] = formatUsd(billing.cost);
@@ -47,7 +41,7 @@ export function sendAnswer(call: Call, answer: Answer): void {
 }
 
 /** One by one: joining objects of so many names with spreads takes several times as long. */
-function setHeaders(all: OutgoingHttpHeaders, headers: Readonly<Record<string, string>>): void {
+export function setHeaders(all: OutgoingHttpHeaders, headers: Readonly<Record<string, string>>): void {
   for (const name in headers) {
     const value = headers[name];
     if (value !== undefined) all[name] = value;
