@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -37,10 +37,23 @@ t.test('where no compiler built SQLite, the program is built all the same, and s
 
 t.test('a build that fails leaves what was built before', async (t) => {
   const folder = checkoutWithout();
+  mkdirSync(join(folder, 'dist'));
+  for (const name of ['program-OLDHASH.js', 'program-OLDHASH.js.map', 'program-OLDHASH.v20.0.0-linux-x64.cache']) writeFileSync(join(folder, 'dist', name), '');
   t.equal(node(folder, '.ci/build.mjs').code, 0);
   const built = readdirSync(join(folder, 'dist')).sort();
-  rmSync(join(folder, 'src', 'faults.ts'));
+  t.ok(built.includes('program-OLDHASH.js'), 'a process that was started from an earlier build may still need it');
+  const source = join(folder, 'src', 'faults.ts');
+  rmSync(source);
   t.match(node(folder, '.ci/build.mjs'), { code: 1, err: /faults\.ts[^]*\nbuild: failed; dist is as it was\.\n$/ });
-  t.same(readdirSync(join(folder, 'dist')).sort(), built);
+  t.same(readdirSync(join(folder, 'dist')).sort(), built, 'nothing is gone, and nothing half made is left');
   t.match(node(folder, 'bin/findtoken.js', 'models'), { code: 0, out: /^deepseek-chat\t/m });
+
+  copyFileSync(join(ROOT, 'src', 'faults.ts'), source);
+  const env = { HOME: place, PATH: process.env['PATH'], npm_config_update_notifier: 'false' };
+  const packed = spawnSync('npm', ['pack'], { cwd: folder, env, encoding: 'utf8' });
+  t.equal(packed.status, 0, 'npm packs it', { diagnostic: packed.status !== 0, err: packed.stderr });
+  const [tarball = ''] = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
+  const { stdout: files } = spawnSync('tar', ['-tzf', tarball], { cwd: folder, encoding: 'utf8' });
+  t.match(files, /^package\/dist\/program-\w+\.js$/m);
+  t.notMatch(files, 'OLDHASH', 'a package to be published takes nothing of an earlier build along');
 });

@@ -30,6 +30,8 @@ interface Reader {
   readonly providerUrl: string;
   daemon: DaemonProcess | undefined;
   key: string;
+  /** What the last command printed. */
+  told: string;
 }
 
 t.test('what is written as a block is known, whatever it is', async (t) => {
@@ -41,7 +43,7 @@ t.test('what is written as a block is known, whatever it is', async (t) => {
 for (const page of PAGES) {
   t.test(`${page} does what it says`, async (t) => {
     const provider = await startProvider();
-    const reader: Reader = { home: t.testdir({ bin: {} }), providerUrl: provider.url, daemon: undefined, key: '' };
+    const reader: Reader = { home: t.testdir({ bin: {} }), providerUrl: provider.url, daemon: undefined, key: '', told: '' };
     settle(reader.home);
     t.teardown(async () => {
       await reader.daemon?.end('SIGKILL');
@@ -78,6 +80,7 @@ async function follow(t: Test, reader: Reader, block: Block, where: string): Pro
       return obey(t, reader, `findtoken --config ${file} config check`, where);
     }
     case 'text':
+      for (const line of block.text.split('\n')) t.ok(reader.told.toLowerCase().includes(line.toLowerCase()), `${where}: ${line}`, { told: reader.told });
       return;
     default:
       t.fail(`${where}: a block of ${JSON.stringify(block.language)}: nobody runs it; mark what a program prints as text`);
@@ -91,6 +94,7 @@ async function obey(t: Test, reader: Reader, command: string, where: string): Pr
   else {
     const { code, out, err } = await run(reader, 'bash', ['-o', 'pipefail', '-c', real(reader, command)], command.includes('--from-env DEEPSEEK_API_KEY') ? { DEEPSEEK_API_KEY: 'good-key' } : {});
     t.equal(code, 0, `${where}: ${command}`, { diagnostic: code !== 0, out, err });
+    reader.told = out;
     if (command.startsWith('curl -i ')) t.match(out, /^HTTP\/1\.1 200 [\s\S]*^x-findtoken-cost: 0\.0/im, `${where}: a billed answer`);
     if (command.startsWith('curl -N ')) t.match(out, /^: x-findtoken-cost 0\.0[\s\S]*data: \[DONE\]/m, `${where}: a billed stream`);
     if (/findtoken(\.js)? logs$/.test(command)) t.match(out, /deepseek-chat/, `${where}: the books have it`);
