@@ -53,8 +53,8 @@ function fetchNode() {
 function buildSqlite(node) {
   const source = join(ROOT, 'node_modules', 'better-sqlite3');
   const { version } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8'));
-  // Another recipe, another file: this script is part of what makes it.
-  const recipe = sha256(readFileSync(fileURLToPath(import.meta.url))).slice(0, 8);
+  // Another recipe, another file: these two functions are the recipe.
+  const recipe = sha256(`${buildSqlite}${mendObjectWrap}`).slice(0, 8);
   const built = join(CACHE, `better-sqlite3-${version}-node-${NODE.version}-${PLATFORM}-${recipe}.node`);
   if (existsSync(built)) return built;
   console.log(`binary: building better-sqlite3 ${version} for Node ${NODE.version}; minutes without ccache`);
