@@ -87,7 +87,7 @@ t.test('on a terminal', { skip: noScript }, async (t) => {
   const onTerminal = (args: readonly string[], answer?: { readonly when: RegExp; readonly text: string }, then: (seen: string) => Promise<void> = async () => undefined): Promise<{ readonly code: number | null; readonly seen: string }> => {
     const program = programOf(args);
     const line = [program.file, ...program.args].map((word) => `'${word}'`).join(' ');
-    const child = spawn('script', ['-qefc', `stty cols 100 rows 40; ${line}`, '/dev/null'], { cwd: desk.home, env: { HOME: desk.home, PATH: process.env['PATH'], TERM: 'xterm-256color', NO_COLOR: '1' } });
+    const child = spawn('script', ['-qefc', `stty cols 100 rows 40; sh -c 'echo $$ > pid; exec ${line.replaceAll("'", '"')}'; code=$?; stty -a; exit $code`, '/dev/null'], { cwd: desk.home, env: { HOME: desk.home, PATH: process.env['PATH'], TERM: 'xterm-256color', NO_COLOR: '1' } });
     let seen = '';
     let isTyped = answer === undefined;
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -120,6 +120,14 @@ t.test('on a terminal', { skip: noScript }, async (t) => {
     t.equal(code, 130, seen);
     t.match(seen, /interrupted; nothing was changed/);
     t.notMatch(await desk.run(['byok', 'list', '--account', 'me@localhost']), { out: /qwen/ });
+  });
+
+  await t.test('a signal ends it like Ctrl-C: the terminal is as it was', async (t) => {
+    for (const signal of ['SIGTERM', 'SIGHUP'] as const) {
+      const { code, seen } = await onTerminal(['byok', 'register', 'qwen', '--name', 'no', '--account', 'me@localhost'], { when: ASKED, text: '' }, async () => void process.kill(Number(readFileSync(join(desk.home, 'pid'), 'utf8')), signal));
+      t.equal(code, 130, `${signal}: ${seen}`);
+      t.match(seen, /findtoken: interrupted\.[^]*[ ;]icanon[^]*[ ;\n]echo /, `${signal}: lines are lines, and typing is seen`);
+    }
   });
 
   await t.test('a question before something is destroyed: Ctrl-C, no and yes', async (t) => {

@@ -51,7 +51,8 @@ export function openStage(terminal: Terminal, first: StageState): Stage {
     },
   };
   const watching = held.typed;
-  for (const signal of SIGNALS) process.once(signal, stop);
+  // Not `once`: Ink's own watch over signals ends the process where it finds itself the only one left that listens.
+  for (const signal of SIGNALS) process.on(signal, stop);
   const app = render(<StageApp held={held} colour={terminal.colour} size={terminal.stderr} />, { stdout: terminal.stderr, stdin: terminal.stdin, exitOnCtrlC: false, patchConsole: false });
   const show = (change: Partial<StageState>): void => {
     held.state = { ...held.state, ...change };
