@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
@@ -100,6 +100,16 @@ t.test('on a terminal', { skip: noScript }, async (t) => {
     return new Promise((resolve) => child.once('close', (code) => resolve({ code, seen: stripVTControlCharacters(seen) })));
   };
 
+  await t.test('a wrong word is told before there is a screen, and nothing is made', async (t) => {
+    for (const [args, why] of [[['--port', 'x'], /--port is a whole number/], [['--provider', 'nope'], /no provider "nope"/], [['--key-name', ''], /A name has/], [['--email', 'nope'], /not an e-mail address/], [['--provider', 'qwen', '--from-env', 'NOPE'], /"NOPE" of --from-env/]] as const) {
+      const { code, seen } = await onTerminal(['init', ...args]);
+      t.match(seen, why);
+      t.equal(code, 2, seen);
+      t.notMatch(seen, /first run/);
+    }
+    t.notOk(existsSync(join(desk.home, 'findtoken.yaml')));
+  });
+
   await t.test('init tells its steps, and the key below them', async (t) => {
     const { code, seen } = await onTerminal(['init']);
     t.equal(code, 0, seen);
@@ -113,6 +123,15 @@ t.test('on a terminal', { skip: noScript }, async (t) => {
     t.equal(code, 0, seen);
     t.match(seen, /✓ keep it, encrypted {2}sk-…cdef/);
     t.notMatch(seen, secret, 'the key is nowhere on the screen');
+  });
+
+  await t.test('byok register refuses a wrong word without a screen', async (t) => {
+    for (const [args, why] of [[['--name', 'x', '--from-env', 'NOPE'], /"NOPE" of --from-env/], [['--name', ''], /A name has/]] as const) {
+      const { code, seen } = await onTerminal(['byok', 'register', 'qwen', ...args, '--account', 'me@localhost']);
+      t.match(seen, why);
+      t.equal(code, 2, seen);
+      t.notMatch(seen, /Register a key/);
+    }
   });
 
   await t.test('Ctrl-C at the question ends it at once, and nothing is kept', async (t) => {

@@ -14,7 +14,7 @@ export { modelView } from './model-view.ts';
 export type { ModeChoice } from './mode.ts';
 export { chooseMode } from './mode.ts';
 export { baseUrlOf, readProvider, readSecret, SECRET_PATTERN } from './provider-secrets.ts';
-export { NAME_PATTERN } from './names.ts';
+export { NAME_PATTERN, readName } from './names.ts';
 export { openByok } from './open-byok.ts';
 export { rotateMasterKey } from './rotate.ts';
 export type { RechargeParts, RechargePreview, Synced } from './recharges.ts';

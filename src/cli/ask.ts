@@ -42,6 +42,11 @@ export interface SecretWish {
 
 const SECRET_BYTES_MAX = 65_536;
 
+/** Whether a person is asked for it, which waits for the command's screen; what comes from elsewhere is read before there is one. */
+export function isAsked(context: Context, wish: SecretWish): boolean {
+  return !wish.fromStdin && wish.fromEnv === undefined && context.terminal.asks;
+}
+
 /**
  * Reads a secret from a hidden prompt, standard input or an environment variable; never from an argument.
  * @param ask how a person is asked, where the command has a screen of its own

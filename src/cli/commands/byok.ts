@@ -1,5 +1,5 @@
 import type { ByokView, KeyCheck, KeyProbe } from '../../accounts/index.ts';
-import { confirm, readSecretFrom } from '../ask.ts';
+import { confirm, isAsked, readSecretFrom } from '../ask.ts';
 import { argument } from '../command.ts';
 import type { Call, Noun } from '../command.ts';
 import { Refusal } from '../failure.ts';
@@ -46,17 +46,17 @@ async function register(call: Call): Promise<void> {
   const provider = argument(call, 0);
   const region = given.text('region');
   const settings = await context.settings();
-  const { baseUrlOf, checkKey, readProvider, readSecret, registerByok, resolveAccount } = await import('../../accounts/index.ts');
-  // A wrong word is told before a secret is asked for.
+  const { baseUrlOf, checkKey, readName, readProvider, readSecret, registerByok, resolveAccount } = await import('../../accounts/index.ts');
+  // A wrong word is told before a secret is asked for, and before there is a screen.
   const found = readProvider(settings.catalog, provider);
   const { name } = found;
   baseUrlOf(found, region);
   await context.read((books) => resolveAccount(books, context.account));
   const source = { fromStdin: given.flag('from-stdin'), fromEnv: given.text('from-env'), what: `API key of ${name}` };
-  const keyName = given.needed('name');
+  const keyName = readName(given.needed('name'));
+  const sent = isAsked(context, source) ? undefined : readSecret(await readSecretFrom(context, source), found);
   const view = await onStage(context, firstOf(name, keyName, given.flag('test')), async (stage, quiet) => {
-    const written = await readSecretFrom(quiet, source, stage?.ask);
-    const apiKey = readSecret(written, found);
+    const apiKey = sent ?? readSecret(await readSecretFrom(quiet, source, stage?.ask), found);
     if (given.flag('test')) {
       stage?.step(TESTING, { state: 'running' });
       const check = await withProbe((probe) => checkKey({ catalog: settings.catalog, probe }, { provider, region, apiKey }));

@@ -1,11 +1,12 @@
 import { parseUsd, usdNumber } from '../../money/index.ts';
-import { readSecretFrom } from '../ask.ts';
+import { isAsked, readSecretFrom } from '../ask.ts';
+import type { SecretWish } from '../ask.ts';
 import type { Call, Verb } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
 import { dollars } from '../format.ts';
 import { printable } from '../printable.ts';
 import { SECRET_OPTIONS } from '../secrets.ts';
-import type { Setup, SetupStep, SetupWish } from '../setup/run.ts';
+import type { PlainWish, Setup, SetupStep, SetupWish } from '../setup/run.ts';
 import { onStage, type StageState } from '../stage.ts';
 import { renderRecord } from '../table.ts';
 
@@ -34,10 +35,15 @@ export const INIT: Verb = {
 
 async function init(call: Call): Promise<void> {
   const { context } = call;
-  const { setUp } = await import('../setup/run.ts');
+  const { checkWish, setUp } = await import('../setup/run.ts');
+  // A wrong word is told before there is a screen, and before anything is made.
+  const [plain, source] = readWish(call);
+  await checkWish(context, plain);
+  const sent = source === undefined || isAsked(context, source) ? undefined : await readSecretFrom(context, source);
   const first: StageState = { title: 'findtoken: first run', facts: [], steps: STEPS.map((name) => ({ name, state: 'waiting' })) };
   const { setup, wish, isTold } = await onStage(call.context, first, async (stage, context) => {
-    const wish = await readWish(call, stage?.ask);
+    const apiKey = sent ?? (source === undefined ? undefined : await readSecretFrom(context, source, stage?.ask));
+    const wish: SetupWish = { ...plain, provider: plain.provider === undefined || apiKey === undefined ? undefined : { id: plain.provider, apiKey } };
     const setup = await setUp(context, wish, (step) => stage?.step(step, { state: 'running' }));
     for (const [name, note] of linesOf(setup, wish, stage !== undefined)) stage?.step(name, { state: 'done', note });
     return { setup, wish, isTold: stage !== undefined };
@@ -50,12 +56,13 @@ async function init(call: Call): Promise<void> {
 /** What is told of, in this order. */
 const STEPS: readonly SetupStep[] = ['settings', 'database', 'master key', 'account', 'providers', 'key'];
 
-async function readWish({ context, given }: Call, ask: ((what: string) => Promise<string>) | undefined): Promise<SetupWish> {
+/** The wish but for the provider's key, and where that comes from. */
+function readWish({ context, given }: Call): readonly [PlainWish, SecretWish | undefined] {
   const provider = given.text('provider');
   const [fromStdin, fromEnv] = [given.flag('from-stdin'), given.text('from-env')];
   if (provider === undefined && (fromStdin || fromEnv !== undefined)) throw wrongUsage('--from-stdin and --from-env bring the key of --provider NAME; name it.');
   const keyFile = given.text('key-file');
-  return {
+  const plain: PlainWish = {
     email: given.text('email'),
     host: given.text('host') ?? DEFAULTS.host,
     port: given.whole('port', { least: 1, most: 65_535 }) ?? DEFAULTS.port,
@@ -66,8 +73,9 @@ async function readWish({ context, given }: Call, ask: ((what: string) => Promis
     makesKey: !context.json || keyFile !== undefined,
     keyFile,
     inUserFolder: given.flag('user'),
-    provider: provider === undefined ? undefined : { id: provider, apiKey: await readSecretFrom(context, { fromStdin, fromEnv, what: `API key of ${provider}` }, ask) },
+    provider,
   };
+  return [plain, provider === undefined ? undefined : { fromStdin, fromEnv, what: `API key of ${provider}` }];
 }
 
 function readCredits(written: string): bigint {

@@ -28,6 +28,9 @@ export interface SetupWish {
   readonly provider: { readonly id: string; readonly apiKey: string } | undefined;
 }
 
+/** The same as the command line has it: the provider is named, and its key is still to come. */
+export type PlainWish = Omit<SetupWish, 'provider'> & { readonly provider: string | undefined };
+
 /** What a first run sees to. */
 export type SetupStep = 'settings' | 'database' | 'master key' | 'account' | 'providers' | 'key';
 
@@ -44,6 +47,25 @@ export interface Setup {
   readonly providers: readonly string[];
   /** A model that will be answered. */
   readonly model: string;
+}
+
+/**
+ * Looks at the words of a wish before anything is made.
+ * @throws Fault on a name, an address or a provider that is none
+ */
+export async function checkWish(context: Context, { email, keyName, provider, ...wish }: PlainWish): Promise<void> {
+  const { readEmail, readName, readProvider } = await import('../../accounts/index.ts');
+  readName(keyName);
+  if (email !== undefined) readEmail(email);
+  if (provider === undefined) return;
+  const { catalog } = settingsPlace(context, wish).isThere ? await context.settings({}) : await builtIn();
+  readProvider(catalog, provider);
+}
+
+/** The catalogue as a file that is yet to be written leaves it; no other file has a say in it. */
+async function builtIn(): Promise<Settings> {
+  const { loadSettings } = await import('../../settings/index.ts');
+  return loadSettings({ env: {}, cwd: '/', home: '/' });
 }
 
 /**
