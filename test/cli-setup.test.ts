@@ -209,9 +209,12 @@ t.test('completions, the manual and docs/cli.md are made from the command tree',
   t.match(complete('keys', 'create', '--na'), ['--name']);
   t.match(complete('--json', 'connect', 'op'), ['openwebui']);
   t.match(complete('explain', 'x', '--routing', 'c'), ['cheapest']);
-  const man = manPage(COMMANDS, { version: '1.2.3', summary: ABOUT });
-  t.match(man, /^\.TH FINDTOKEN 1 "" "findtoken 1\.2\.3"/);
+  const man = manPage(COMMANDS, { version: '1.2.3', summary: ABOUT, day: '2026-11-27' });
+  t.match(man, /^\.TH FINDTOKEN 1 "2026\\-11\\-27" "findtoken 1\.2\.3"/);
   t.notMatch(man, /(?<![\\])--/, 'dashes of options are dashes, no hyphens');
+  const desk = openDesk(t);
+  t.match(await desk.run(['man'], { env: { SOURCE_DATE_EPOCH: '86400' } }), { code: 0, out: /^\.TH FINDTOKEN 1 "1970\\-01\\-02"/ }, 'a packager says the day');
+  t.match(await desk.run(['man'], { env: { SOURCE_DATE_EPOCH: 'x' } }), { code: 0, out: /^\.TH FINDTOKEN 1 "20\d\d\\-/ });
   const page = new URL('../docs/cli.md', import.meta.url);
   const text = markdownPage(COMMANDS, { summary: ABOUT, json: JSON.parse(readFileSync(new URL('fixtures/json-shapes.json', import.meta.url), 'utf8')) });
   if (process.env['DOCS'] === 'write') writeFileSync(page, text);

@@ -1,9 +1,9 @@
 import Database from 'better-sqlite3';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { COMMANDS } from '../src/cli/program.ts';
-import { readSince, spanText } from '../src/cli/format.ts';
+import { readSince, sizeText, spanText } from '../src/cli/format.ts';
 import { displayWidth, fitted, jsonText, printable, printableLines } from '../src/cli/printable.ts';
 import { renderRecord, renderTable } from '../src/cli/table.ts';
 import type { Column } from '../src/cli/table.ts';
@@ -28,7 +28,7 @@ t.test('help, versions and wrong words', async (t) => {
     }
   }
   t.match(await desk.run(['logs', '--help']), { code: 0, err: '', out: /Examples:\n(?: {2}\$ findtoken [^\n]+\n)+\n?$/ }, 'the help of a command ends with examples');
-  t.match(await desk.run(['help', 'keys']), { code: 0, err: '', out: /Usage: findtoken keys/ });
+  t.match(await desk.run(['help', 'keys']), { code: 0, err: '', out: /Usage: findtoken keys[^]*\n\nAPI keys of an account\.\n[^]*\n {2}create +make a key;/ }, 'a sentence alone is one');
   t.match(await desk.run(['help', 'keys', 'create']), { code: 0, err: '', out: /Usage: findtoken keys create/ }, 'of a verb, too');
   t.match(await desk.run(['keys', 'create', '--help']), { code: 0, out: /--account[^]*Examples:\n {2}\$ findtoken keys create --name laptop/ }, 'the help of a verb shows the global options, too');
 
@@ -63,7 +63,12 @@ t.test('before there is a database, commands say how to get one', async (t) => {
   }
   t.match(await desk.run(['status']), { code: 0, out: /^daemon\tnever started\ndatabase\t.*findtoken\.db \(not made yet\)\n$/, err: /findtoken init/ }, 'its status is nothing to fail at');
   t.match(await desk.json('status'), { running: false, daemon: null, database: { bytes: null }, today: { requests: 0, cost_exact: '0.00000000' } });
-  t.match(await desk.run(['credits', 'grant', '5', '--note', 'x']), { code: 3, err: /findtoken accounts create EMAIL/ }, 'a database without accounts');
+  for (const args of [['credits', 'grant', '5', '--note', 'x'], ['keys', 'create', '--name', 'x'], ['accounts', 'deactivate', 'ann@example.com', '--yes']]) {
+    t.match(await desk.run(args), { code: 1, err: /there is no database/ }, args.join(' '));
+  }
+  t.notOk(existsSync(desk.database), 'and what changes something makes none');
+  await (await desk.ledger()).close();
+  t.match(await desk.run(['credits', 'grant', '5', '--note', 'x']), { code: 3, err: /^findtoken: there is no account yet.*findtoken accounts create EMAIL/ }, 'a database without accounts');
   t.match(await desk.run(['balance', '--config', 'none.yaml']), { code: 1, err: /none\.yaml/ }, 'a file that is not there');
 });
 
@@ -77,7 +82,7 @@ t.test('the story of an account: opened, credited, keyed, called, looked at, clo
   t.match(await desk.json('credits', 'grant', '20', '--note', 'welcome'), { object: 'grant', account_id: ann['id'], amount: 20, balance: 20, currency: 'usd' });
   t.match(await desk.json('credits', 'grant', '--note', 'taken back', '--', '-5.5'), { amount: -5.5, balance: 14.5 }, 'a negative amount after --');
   t.match(await desk.json('credits', 'grant', '-0.00000001', '--note', 'x'), { balance: 14.5 }, 'the smallest step, without --');
-  t.match(await desk.run(['credits', 'grant', '--note', 'x', '-99']), { code: 1, err: /Only \$14\.50 are available/ }, 'more than there is');
+  t.match(await desk.run(['credits', 'grant', '--note', 'x', '-99']), { code: 1, err: /only \$14\.50 are available/ }, 'more than there is');
   t.match(await desk.run(['credits', 'grant', 'ten', '--note', 'x']), { code: 2, err: /such as 20 or 9\.45/ });
 
   const made = await desk.run(['keys', 'create', '--name', 'laptop']);
@@ -165,9 +170,12 @@ t.test('a daemon runs beside the commands: served, chatted with, looked at, stop
   const answer = await desk.json('chat', 'deepseek-chat', '-m', 'Say hello');
   t.match(answer, { object: 'chat', model: 'deepseek-chat', provider: 'sandbox', content: /Say hello/, prompt_tokens: 3, cost: Number });
   t.match(await desk.json('logs', '--limit', '1'), { data: [{ id: answer['request_id'], model: 'deepseek-chat', provider: 'sandbox', status: 'ok' }] }, 'the row bears the id of the answer');
-  t.match(await desk.json('keys', 'list'), { data: [{ name: 'findtoken chat', revoked: Number }, { revoked: Number }, { name: 'sandbox', revoked: null }] }, 'the key of a call ends with it');
+  t.match(await desk.json('keys', 'list', '--all'), { data: [{ name: 'findtoken chat', revoked: Number }, { revoked: Number }, { name: 'sandbox', revoked: null }] }, 'the key of a call ends with it');
+  const { data: listed } = await desk.json('keys', 'list');
+  t.match(listed, [{ name: 'sandbox', revoked: null }], 'and stands in no list then');
+  t.equal(Array.isArray(listed) && listed.length, 1);
   t.match(await desk.run(['chat', 'deepseek-chta', '-m', 'x']), { code: 3, out: '', err: /[Dd]id you mean "?deepseek-chat/ });
-  t.match(await desk.run(['chat', '-m', 'x'], { env: { FINDTOKEN_API_KEY: 'sk-ft_bad' } }), { code: 1, err: /^findtoken: Incorrect, missing or revoked API key/ });
+  t.match(await desk.run(['chat', '-m', 'x'], { env: { FINDTOKEN_API_KEY: 'sk-ft_bad' } }), { code: 1, err: /^findtoken: incorrect, missing or revoked API key/ });
   t.match(await desk.run(['chat', 'sandbox-cut', '-m', 'x']), { code: 1, out: /^You asked[^\n]*\n$/, err: /^findtoken: sandbox failed in the middle/ }, 'half an answer ends its line');
   t.match(await desk.json('status'), { running: true, daemon: { url, version: String, pid: Number, in_flight: Number }, today: { requests: 3 } });
   t.match(await desk.run(['audit']), { code: 0, out: /^sound: / });
@@ -284,6 +292,8 @@ t.test('a table fits its terminal: columns go by their rank, then the widest is 
     'a\\x1b[31mb\\u202ec\\n  12.34',
   ].join('\n'), 'a column is dropped');
   t.equal(renderTable(rows, columns, at(18)), ['name          cost', '笔记本         0.1', 'a\\x1b[31mb…  12.34'].join('\n'), 'the widest is cut');
+  const yielding = columns.map((column) => (column.title === 'name' ? { ...column, yieldsTo: 6 } : column));
+  t.equal(renderTable(rows, yielding, at(29)), ['name       note          cost', '笔记本     a long note    0.1', 'a\\x1b[31…               12.34'].join('\n'), 'or a column yields for another');
   t.ok(renderTable(rows, columns, at(18)).split('\n').every((line) => displayWidth(line) <= 18));
   t.equal(renderTable(rows, columns, at(undefined)), 'name\tnote\tcost\n笔记本\ta long note\t0.1\na\\x1b[31mb\\u202ec\\n\t\t12.34', 'in a pipe nothing is cut');
   t.match(renderTable(rows, columns, at(60, true)), /^\x1b\[2mname.*\x1b\[22m\n笔/, 'titles are dim where colour is wanted');
@@ -308,6 +318,8 @@ t.test('small readers and writers', async (t) => {
   for (const written of ['', '30', 'd', '-3d', '3y', '2026-13-01', '2026-11-24', '1e3s', '999999w']) t.throws(() => readSince(written, NOW_MS), /--since is a span/, written);
   const spans = [[0, '0s'], [61_000, '1m 1s'], [3_600_000, '1h'], [90_061_000, '1d 1h']] as const;
   for (const [ms, text] of spans) t.equal(spanText(ms), text);
+  const sizes = [[0, '0 KiB'], [1, '1 KiB'], [258_048, '252 KiB'], [1_048_576, '1.0 MiB'], [300 * 1_048_576, '300 MiB'], [1_500_000_000, '1.4 GiB'], [78_159 * 1_048_576, '77 GiB'], [2 ** 52, '4096 TiB']] as const;
+  for (const [bytes, text] of sizes) t.equal(sizeText(bytes), text);
 });
 
 t.test('a long value is wrapped beside its name, and what may be copied stays whole', async (t) => {

@@ -326,7 +326,7 @@ t.test('a password crosses the network inside TLS or not at all', async (t) => {
 t.test('the command line lists the mails and hands the operator a link', async (t) => {
   const desk = openDesk(t);
   const none = await desk.run(['accounts', 'create', 'ann@example.com', '--pending']);
-  t.match(none, { code: 0, out: /activation_link\thttp:\/\/127\.0\.0\.1:8787\/activate\?token=[0-9a-f]{64}/, err: /give ann@example\.com the link/ });
+  t.match(none, { code: 0, out: /activation link\thttp:\/\/127\.0\.0\.1:8787\/activate\?token=[0-9a-f]{64}/, err: /give ann@example\.com the link/ });
   t.match(await desk.run(['accounts', 'create', 'ANN@example.com', '--pending']), { code: 1, err: /has an account already/ });
   const bob = await desk.json('accounts', 'create', 'bob@example.com', '--pending');
   t.match(bob, { status: 'pending' });

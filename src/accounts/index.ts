@@ -2,7 +2,7 @@
 export type { AccountParts } from './account.ts';
 export { activateAccount, createAccount, deactivateAccount, EMAIL_PATTERN, readEmail, resolveAccount, SANDBOX_EMAIL, setAccountLimit } from './account.ts';
 export type { NewKey } from './keys.ts';
-export { createKey, listKeys, revokeKey } from './keys.ts';
+export { createKey, isSpent, listKeys, OWN_KEYS, revokeKey } from './keys.ts';
 export { balanceOf, grantCredits, utcMonth } from './credits.ts';
 export type { ByokParts, KeyCheck, KeyProbe, Registration } from './byok.ts';
 export { checkKey, listByok, registerByok, removeByok, testByok } from './byok.ts';

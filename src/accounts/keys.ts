@@ -4,6 +4,9 @@ import { mintId, mintKey } from '../vault/index.ts';
 import type { AccountParts } from './account.ts';
 import { readName } from './names.ts';
 
+/** Names of the keys that the program makes for itself: one for a call of `chat`, one for a start of the sandbox. */
+export const OWN_KEYS = { chat: 'findtoken chat', sandbox: 'sandbox' } as const;
+
 /** A key just made. `key` is shown this once; the books keep its SHA-256 alone. */
 export interface NewKey {
   readonly id: string;
@@ -27,6 +30,11 @@ export async function createKey(parts: AccountParts, wanted: { readonly accountI
 /** The account's keys, newest first, revoked ones too. */
 export async function listKeys(parts: Pick<AccountParts, 'ledger'>, accountId: string): Promise<readonly ApiKey[]> {
   return parts.ledger.listKeys(accountId);
+}
+
+/** True for a key that the program made for itself and has ended: nobody looks for it in a list. */
+export function isSpent({ name, revokedMs }: Pick<ApiKey, 'name' | 'revokedMs'>): boolean {
+  return revokedMs !== undefined && Object.values(OWN_KEYS).some((own) => own === name);
 }
 
 /**

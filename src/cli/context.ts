@@ -32,8 +32,10 @@ export interface Context {
   read<T>(work: (books: Books) => Promise<T>): Promise<T>;
   /** As `read`, but hands over undefined where there are no books yet, for what can be told without them. */
   readOrNone<T>(work: (books: Books | undefined) => Promise<T>): Promise<T>;
-  /** Opens the books to write, making them where they are missing, and closes them after the work. */
+  /** Opens the books to write, and closes them after the work. @throws Refusal where there are none yet. */
   write<T>(work: (books: Books) => Promise<T>): Promise<T>;
+  /** As `write`, but makes the books where they are missing, for what a first run begins with. */
+  make<T>(work: (books: Books) => Promise<T>): Promise<T>;
   /** Prints one JSON document with `--json`, else what people read; nothing where that is nothing. */
   show(document: unknown, forPeople: () => string): void;
   /** Leaves SIGINT and SIGTERM to whoever works next (the daemon). */
@@ -62,14 +64,15 @@ export function openContext(parts: { readonly process: NodeJS.Process; readonly 
   };
   let loaded: Promise<Settings> | undefined;
   const settings: Context['settings'] = (overrides) => (overrides === undefined ? (loaded ??= load()) : load(overrides));
-  const withBooks = async <T>(as: 'read' | 'cli', work: (books: Books) => Promise<T>): Promise<T> => {
+  const withBooks = async <T>(as: 'read' | 'write' | 'make', work: (books: Books) => Promise<T>): Promise<T> => {
     const known = await settings();
     const { path } = known.database;
-    if (as === 'read' && !existsSync(path)) {
+    // A slip in --config or --account must not leave a database behind.
+    if (as !== 'make' && !existsSync(path)) {
       throw new Refusal(`there is no database at ${path} yet; make one with \`findtoken init\`, or try \`findtoken serve --sandbox\`.`);
     }
     const { openLedger } = await import('../ledger/index.ts');
-    const ledger = await openLedger({ path, as });
+    const ledger = await openLedger({ path, as: as === 'read' ? 'read' : 'cli' });
     try {
       return await work({ ledger, settings: known, nowMs: () => Date.now() });
     } finally {
@@ -87,7 +90,8 @@ export function openContext(parts: { readonly process: NodeJS.Process; readonly 
     settings,
     readOrNone: async (work) => (existsSync((await settings()).database.path) ? withBooks('read', work) : work(undefined)),
     read: (work) => withBooks('read', work),
-    write: (work) => withBooks('cli', work),
+    write: (work) => withBooks('write', work),
+    make: (work) => withBooks('make', work),
     show: (document, forPeople) => {
       const text = wishes.json ? jsonText(document, terminal.width === undefined ? undefined : 2) : forPeople();
       if (text !== '') terminal.print(text);

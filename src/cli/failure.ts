@@ -31,11 +31,14 @@ export function exitCodeOf(failure: unknown): number {
   return failure.code === 'invalid_request' && failure.param !== null ? EXIT.usage : EXIT.failed;
 }
 
+/** Words that begin a sentence of ours and are no names: after `findtoken:` they go on in small letters. */
+const BEGINNINGS = /^(?:An?|Another|Incorrect|Insufficient|No|Only|Requests|Something|That|The|There|This|Your)(?=[ ,])/;
+
 /** The one line that a failure leaves on stderr, whatever it is; never more than one, never a control character. */
 export function failureLine(failure: unknown): string {
   const message = sqliteMissing(failure) ?? (failure instanceof Error ? failure.message : String(failure));
   const line = message.split(/\s*\n\s*/).filter((part) => part !== '').join(' ');
-  return `findtoken: ${printable(line === '' ? 'it failed without a word; this is a bug.' : line)}`;
+  return `findtoken: ${printable(line === '' ? 'it failed without a word; this is a bug.' : line.replace(BEGINNINGS, (word) => word.toLowerCase()))}`;
 }
 
 /**

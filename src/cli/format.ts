@@ -19,6 +19,16 @@ export function counted(count: number, thing: string): string {
   return `${count} ${thing}${count === 1 ? '' : 's'}`;
 }
 
+const SIZE_UNITS = ['KiB', 'MiB', 'GiB', 'TiB'] as const;
+
+/** How much room something takes, in KiB at least: 258_048 is `252 KiB`, 1_500_000_000 is `1.4 GiB`. */
+export function sizeText(bytes: number): string {
+  let size = bytes / 1024;
+  let unit = 0;
+  for (; size >= 1024 && unit < SIZE_UNITS.length - 1; unit += 1) size /= 1024;
+  return `${unit > 0 && size < 10 ? size.toFixed(1) : Math.ceil(size)} ${SIZE_UNITS[unit]}`;
+}
+
 /** An amount with its sign of currency, to 6 decimals at most: `$9.45`, `-$0.50`. */
 export function dollars(amount: UsdE8): string {
   return amount < 0n ? `-$${formatUsd(-amount)}` : `$${formatUsd(amount)}`;

@@ -34,7 +34,7 @@ import { EXPORT } from './commands/export.ts';
 import { USAGE } from './commands/usage.ts';
 import { wrongUsage } from './failure.ts';
 import { STDOUT, writeAll } from './terminal.ts';
-import { GLOBAL_OPTIONS } from './tree/tree.ts';
+import { GLOBAL_OPTIONS, sentence } from './tree/tree.ts';
 import { packageVersion } from './version.ts';
 
 /** What the program is, in a sentence. */
@@ -109,7 +109,7 @@ function buildProgram(run: Runner, tree: readonly (Noun | Verb)[]): Command {
       addVerb(program, one, run).helpGroup(heading);
       continue;
     }
-    const noun = program.command(one.name).description(one.about).helpGroup(heading).usage('<command> [options]');
+    const noun = program.command(one.name).description(sentence(one.about)).summary(one.about).helpGroup(heading).usage('<command> [options]');
     noun.helpCommand('help [command]', 'print the help of a command');
     noun.addHelpText('after', examplesText(one.verbs.flatMap(({ examples }) => examples.slice(0, 1)).slice(0, 3)));
     for (const verb of one.verbs) addVerb(noun, verb, run);
@@ -118,7 +118,7 @@ function buildProgram(run: Runner, tree: readonly (Noun | Verb)[]): Command {
 }
 
 function addVerb(parent: Command, verb: Verb, run: Runner): Command {
-  const command = parent.command(verb.usage).description(verb.about).summary(verb.brief ?? '').addHelpText('after', examplesText(verb.examples));
+  const command = parent.command(verb.usage).description(sentence(verb.about)).summary(verb.brief ?? verb.about).addHelpText('after', examplesText(verb.examples));
   for (const { flags, about, required, choices } of verb.options ?? []) {
     const option = new Option(flags, about);
     if (choices !== undefined) option.choices(choices);

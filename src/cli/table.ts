@@ -11,6 +11,8 @@ export interface Column<Row> {
   readonly right?: boolean;
   /** Where the terminal is too narrow, the highest goes first; 0 (the default) stays and is cut instead. */
   readonly dropAt?: number;
+  /** Long text that is rather cut to this many columns than another column is dropped for it. */
+  readonly yieldsTo?: number;
   /** The least width in columns, for rows that are yet to come. */
   readonly least?: number;
   /** Said shorter where the whole table does not fit, before any column is dropped. */
@@ -46,7 +48,7 @@ export function layOut<Row>(rows: readonly Row[], columns: readonly Column<Row>[
   const { width } = terminal;
   if (width === undefined) return { columns: kept, terminal };
   if (totalOf(kept) > width) kept = measured(columns.map((column) => (column.brief === undefined ? column : { ...column, ...column.brief })));
-  while (totalOf(kept) > width) {
+  while (totalOf(kept.map(yielded)) > width) {
     const first = Math.max(...kept.map(({ column }) => column.dropAt ?? 0));
     if (first === 0) break;
     kept = kept.filter(({ column }) => (column.dropAt ?? 0) !== first);
@@ -83,10 +85,18 @@ export function renderRecord(fields: readonly (readonly [name: string, value: st
     .join('\n');
 }
 
-/** Takes what is too much from the widest column, one by one, but leaves each something to be recognised by. */
+function yielded<Row>({ column, width }: Layout<Row>['columns'][number]): Layout<Row>['columns'][number] {
+  return { column, width: Math.min(width, Math.max(column.yieldsTo ?? width, displayWidth(column.title))) };
+}
+
+/** Takes what is too much from a column that yields, then from the widest one, one by one, but leaves each something to be recognised by. */
 function narrowed<Row>(columns: Layout<Row>['columns'], width: number): Layout<Row>['columns'] {
-  let kept = columns;
-  let over = totalOf(kept) - width;
+  let over = totalOf(columns) - width;
+  let kept = columns.map((one) => {
+    const cut = Math.min(Math.max(0, over), one.width - yielded(one).width);
+    over -= cut;
+    return { ...one, width: one.width - cut };
+  });
   while (over > 0) {
     const widest = Math.max(...kept.map((one) => one.width));
     if (widest <= CUT_TO_LEAST) return kept;

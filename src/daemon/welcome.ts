@@ -1,4 +1,4 @@
-import { createAccount, createKey, grantCredits, SANDBOX_EMAIL } from '../accounts/index.ts';
+import { createAccount, createKey, grantCredits, OWN_KEYS, SANDBOX_EMAIL } from '../accounts/index.ts';
 import type { Account, Ledger } from '../ledger/index.ts';
 import { USD } from '../money/index.ts';
 import type { Settings } from '../settings/index.ts';
@@ -27,9 +27,9 @@ export async function prepareSandbox(parts: { readonly ledger: Ledger; readonly 
     await grantCredits(parts, { accountId: account.id, amount: WELCOME_CREDIT, note: 'play money of the sandbox' });
   }
   for (const { id, name, lastUsedMs, revokedMs } of await ledger.listKeys(account.id)) {
-    if (name === 'sandbox' && lastUsedMs === undefined && revokedMs === undefined) await ledger.revokeKey(account.id, id, nowMs());
+    if (name === OWN_KEYS.sandbox && lastUsedMs === undefined && revokedMs === undefined) await ledger.revokeKey(account.id, id, nowMs());
   }
-  const { key } = await createKey(parts, { accountId: account.id, name: 'sandbox' });
+  const { key } = await createKey(parts, { accountId: account.id, name: OWN_KEYS.sandbox });
   return { key, email: account.email, isOnly: (await ledger.listAccounts()).length === 1 };
 }
 

@@ -61,32 +61,32 @@ export const ACCOUNTS: Noun = {
 
 type Door = typeof import('../../accounts/index.ts');
 
-async function changed(call: Call, work: (door: Door, books: Books) => Promise<Account>): Promise<void> {
+async function changed({ context }: Call, work: (door: Door, books: Books) => Promise<Account>, opened: 'write' | 'make' = 'write'): Promise<void> {
   const door = await import('../../accounts/index.ts');
-  const view = door.accountView(await call.context.write((books) => work(door, books)));
-  showAccount(call.context, view);
+  const view = door.accountView(await context[opened]((books) => work(door, books)));
+  await showAccount(context, view);
 }
 
 async function create(call: Call): Promise<void> {
   const email = argument(call, 0);
   if (call.given.flag('pending')) return createPending(call.context, email);
-  await changed(call, ({ createAccount }, books) => createAccount(books, { email, pending: false }));
+  await changed(call, ({ createAccount }, books) => createAccount(books, { email, pending: false }), 'make');
   call.context.terminal.note('Next: `findtoken credits grant AMOUNT --note TEXT` and `findtoken keys create --name NAME`.');
 }
 
 /** The link is a secret of the account's owner: it is shown only where no SMTP server would bring it. */
 async function createPending(context: Context, email: string): Promise<void> {
   const { accountView, createPendingAccount } = await import('../../accounts/index.ts');
-  const { account, link, settings } = await context.write(async (books) => (
+  const { account, link, settings } = await context.make(async (books) => (
     { settings: books.settings, ...(await createPendingAccount({ ...books, publicUrl: books.settings.server.publicUrl }, { email })) }));
   const view = accountView(account);
   if (settings.email.smtp !== '') {
-    showAccount(context, view);
+    await showAccount(context, view);
     context.terminal.note('Its activation mail is queued; the daemon sends it. `findtoken mail list` shows how it stands.');
     return;
   }
   // A document goes into logs and pipelines: it never bears what opens something.
-  showAccount(context, context.json ? view : { ...view, activation_link: link });
+  await showAccount(context, context.json ? view : { ...view, activation_link: link });
   const where = context.json ? 'that `findtoken mail list --text` shows' : 'above';
   context.terminal.note(`No email.smtp is set: give ${email} the link ${where}. It works once, within 24 hours, while the daemon runs.`);
 }
@@ -100,7 +100,7 @@ async function list({ context }: Call): Promise<void> {
 
 async function show(call: Call): Promise<void> {
   const { accountView, resolveAccount } = await import('../../accounts/index.ts');
-  showAccount(call.context, accountView(await call.context.read((books) => resolveAccount(books, named(call)))));
+  await showAccount(call.context, accountView(await call.context.read((books) => resolveAccount(books, named(call)))));
 }
 
 async function set(call: Call): Promise<void> {
@@ -117,7 +117,8 @@ function named(call: Call): string | undefined {
   return email ?? account;
 }
 
-function showAccount(context: Context, account: AccountView & { readonly activation_link?: string }): void {
+async function showAccount(context: Context, account: AccountView & { readonly activation_link?: string }): Promise<void> {
+  const usual = (await context.settings()).limits.requestsPerMinute;
   context.show(account, () =>
     renderRecord(
       [
@@ -127,10 +128,10 @@ function showAccount(context: Context, account: AccountView & { readonly activat
         ['balance', dollars(parseUsd(account.balance))],
         ['held', dollars(parseUsd(account.held))],
         ['available', dollars(parseUsd(account.available))],
-        ['requests_per_minute', account.requests_per_minute === null ? 'default' : String(account.requests_per_minute)],
+        ['requests per minute', account.requests_per_minute === null ? `${usual} (default)` : String(account.requests_per_minute)],
         ['created', timeText(account.created)],
-        ['last_activity', timeText(account.last_activity)],
-        ...(account.activation_link === undefined ? [] : [['activation_link', account.activation_link] as const]),
+        ['last activity', timeText(account.last_activity)],
+        ...(account.activation_link === undefined ? [] : [['activation link', account.activation_link] as const]),
       ],
       context.terminal,
     ),

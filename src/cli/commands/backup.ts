@@ -4,6 +4,7 @@ import { confirm } from '../ask.ts';
 import { argument } from '../command.ts';
 import type { Call, Verb } from '../command.ts';
 import { Refusal } from '../failure.ts';
+import { sizeText } from '../format.ts';
 import { printable } from '../printable.ts';
 
 export const BACKUP: Verb = {
@@ -32,7 +33,7 @@ async function backup(call: Call): Promise<void> {
   const { bytes } = await backupLedger({ path, to });
   const document = { object: 'backup', file: to, database: path, bytes };
   context.show(document, () => printable(to));
-  context.terminal.note(`${bytes} bytes. What is sealed in it opens only with the master key; keep that in another place (\`findtoken doctor\` says where it is).`);
+  context.terminal.note(`${sizeText(bytes)}. What is sealed in it opens only with the master key; keep that in another place (\`findtoken doctor\` says where it is).`);
 }
 
 async function restore(call: Call): Promise<void> {

@@ -59,9 +59,9 @@ async function prepare(context: Context, books: Books): Promise<Prepared> {
   const { url } = news.state;
   const ready = context.env[KEY_VARIABLE] ?? '';
   if (ready !== '') return { url, key: ready, revoke: async () => undefined };
-  const { createKey, resolveAccount, revokeKey } = await import('../../accounts/index.ts');
+  const { createKey, OWN_KEYS, resolveAccount, revokeKey } = await import('../../accounts/index.ts');
   const { id: accountId } = await resolveAccount(books, context.account);
-  const { id: keyId, key } = await createKey(books, { accountId, name: 'findtoken chat' });
+  const { id: keyId, key } = await createKey(books, { accountId, name: OWN_KEYS.chat });
   return { url, key, revoke: () => context.write((again) => revokeKey(again, { accountId, keyId })) };
 }
 

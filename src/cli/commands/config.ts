@@ -3,11 +3,15 @@ import type { Call, Noun } from '../command.ts';
 import { renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
 
-const COLUMNS: readonly Column<SettingOrigin>[] = [
-  { title: 'setting', text: ({ path }) => path },
-  { title: 'value', text: ({ value }) => value },
-  { title: 'origin', text: ({ origin }) => origin, dropAt: 1 },
-];
+/** Where there is little room a path under the home stands with its ~, and of a place in the file its line alone. */
+function columnsFor(home: string): readonly Column<SettingOrigin>[] {
+  const short = (value: string): string => (value.startsWith(`${home}/`) ? `~${value.slice(home.length)}` : value);
+  return [
+    { title: 'setting', text: ({ path }) => path },
+    { title: 'value', text: ({ value }) => value, yieldsTo: 24, brief: { text: ({ value }) => short(value), least: 0 } },
+    { title: 'origin', text: ({ origin }) => origin, dropAt: 1, brief: { text: ({ origin }) => origin.replace(/^.*:(\d+):\d+$/, 'line $1'), least: 0 } },
+  ];
+}
 
 export const CONFIG: Noun = {
   name: 'config',
@@ -30,5 +34,5 @@ async function show({ context }: Call): Promise<void> {
   const settings = await context.settings();
   const [{ maskedSettings }, { listView }] = await Promise.all([import('../../settings/index.ts'), import('../../accounts/index.ts')]);
   const rows = maskedSettings(settings);
-  context.show(listView(rows, undefined), () => renderTable(rows, COLUMNS, context.terminal));
+  context.show(listView(rows, undefined), () => renderTable(rows, columnsFor(context.home), context.terminal));
 }

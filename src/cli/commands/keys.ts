@@ -26,7 +26,13 @@ export const KEYS: Noun = {
       examples: ['findtoken keys create --name laptop', 'findtoken keys create --name ci > key.txt'],
       run: create,
     },
-    { usage: 'list', about: 'list the keys, newest first', examples: ['findtoken keys list'], run: list },
+    {
+      usage: 'list',
+      about: 'list the keys, newest first',
+      options: [{ flags: '--all', about: 'also the ended keys that findtoken made for itself, one for each `chat` and each start of the sandbox' }],
+      examples: ['findtoken keys list'],
+      run: list,
+    },
     { usage: 'revoke <id>', about: 'end a key; its next request is refused', examples: ['findtoken keys revoke key_06f8k2m1q0 --yes'], run: revoke },
   ],
 };
@@ -41,9 +47,10 @@ async function create({ context, given }: Call): Promise<void> {
   context.terminal.note(`Key ${JSON.stringify(created.name)} (${created.id}) of ${email}. It is shown this once: keep it now.`);
 }
 
-async function list({ context }: Call): Promise<void> {
-  const { keyView, listKeys, listView, resolveAccount } = await import('../../accounts/index.ts');
-  const keys = await context.read(async (books) => (await listKeys(books, (await resolveAccount(books, context.account)).id)).map(keyView));
+async function list({ context, given }: Call): Promise<void> {
+  const { isSpent, keyView, listKeys, listView, resolveAccount } = await import('../../accounts/index.ts');
+  const all = await context.read(async (books) => listKeys(books, (await resolveAccount(books, context.account)).id));
+  const keys = all.filter((key) => given.flag('all') || !isSpent(key)).map(keyView);
   if (keys.length === 0) context.terminal.note('No keys yet; make one with `findtoken keys create --name NAME`.');
   context.show(listView(keys, undefined), () => renderTable(keys, COLUMNS, context.terminal));
 }

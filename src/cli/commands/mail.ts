@@ -1,6 +1,6 @@
 import type { MailView } from '../../accounts/index.ts';
 import type { Call, Noun } from '../command.ts';
-import { timeText } from '../format.ts';
+import { shortTime, timeText } from '../format.ts';
 import { printable } from '../printable.ts';
 import { renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
@@ -8,9 +8,9 @@ import type { Column } from '../table.ts';
 const LIMIT = { usual: 20, most: 1_000 };
 
 const COLUMNS: readonly Column<MailView>[] = [
-  { title: 'created', text: ({ created }) => timeText(created), dropAt: 3 },
+  { title: 'created', text: ({ created }) => timeText(created), dropAt: 3, brief: { text: ({ created }) => shortTime(created), least: 15 } },
   { title: 'state', text: ({ state }) => state },
-  { title: 'to', text: ({ recipient }) => recipient },
+  { title: 'to', text: ({ recipient }) => recipient, yieldsTo: 22 },
   { title: 'subject', text: ({ subject }) => subject, dropAt: 1 },
   { title: 'sent', text: ({ sent }) => timeText(sent), dropAt: 4 },
   { title: 'attempts', text: ({ attempts }) => String(attempts), right: true, dropAt: 6 },

@@ -27,9 +27,15 @@ export function pageVerbs(tree: () => Tree, summary: string): readonly Verb[] {
       examples: ['findtoken man | man -l -', 'findtoken man > ~/.local/share/man/man1/findtoken.1'],
       async run({ context }) {
         const { manPage } = await import('../tree/pages.ts');
-        const page = manPage(tree(), { version: packageVersion(), summary });
+        const page = manPage(tree(), { version: packageVersion(), summary, day: dayOfPrint(context.env, Date.now()) });
         context.show({ object: 'manual', roff: page }, () => page.trimEnd());
       },
     },
   ];
+}
+
+/** The day of the print in UTC. Packagers set SOURCE_DATE_EPOCH (seconds), so that two builds of one source are the same. */
+function dayOfPrint(env: Readonly<Record<string, string | undefined>>, nowMs: number): string {
+  const epoch = env['SOURCE_DATE_EPOCH'] ?? '';
+  return new Date(/^\d{1,11}$/.test(epoch) ? Number(epoch) * 1000 : nowMs).toISOString().slice(0, 10);
 }

@@ -89,7 +89,7 @@ function rowOf(provider: Provider, known: { readonly shown: ReadonlyMap<string, 
 
 async function test(call: Call): Promise<void> {
   const { context } = call;
-  const checks = await context.write(async (books) => {
+  const checks = await context.make(async (books) => {
     const keys = await operatorKeys(context, books);
     const { catalog } = books.settings;
     const [name] = call.args;
@@ -122,6 +122,6 @@ async function setKey(call: Call): Promise<void> {
   const provider = readProvider(catalog, name);
   const written = await readSecretFrom(context, { fromStdin: given.flag('from-stdin'), fromEnv: given.text('from-env'), what: `API key of ${provider.name}` });
   const apiKey = readSecret(written, provider);
-  const view = await context.write(async (books) => setProviderKey({ ...books, vault: await openVaultOf(context, books), catalog }, { provider: provider.id, apiKey }));
+  const view = await context.make(async (books) => setProviderKey({ ...books, vault: await openVaultOf(context, books), catalog }, { provider: provider.id, apiKey }));
   context.show(view, () => renderRecord([['provider', view.provider], ['key', view.key]], context.terminal));
 }

@@ -66,7 +66,7 @@ async function list({ context, given }: Call): Promise<void> {
     return books.ledger.listRecharges({ ...whose, ...(status === undefined ? {} : { status }) }, { limit: given.whole('limit', { least: 1, most: LIMIT.most }) ?? LIMIT.usual });
   });
   const views = page.rows.map(rechargeView);
-  if (views.length === 0) context.terminal.note('No recharges; `findtoken recharge AMOUNT` opens one.');
+  if (views.length === 0) context.terminal.note(status !== undefined ? 'No recharges match.' : 'No recharges; `findtoken recharge AMOUNT` opens one.');
   context.show(listView(views, page.next), () => renderTable(views, COLUMNS, context.terminal));
 }
 

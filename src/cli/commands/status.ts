@@ -5,7 +5,7 @@ import type { Call, Verb } from '../command.ts';
 import type { Books } from '../context.ts';
 import { readNews } from '../daemon-news.ts';
 import type { DaemonNews } from '../daemon-news.ts';
-import { counted, dollars, spanText } from '../format.ts';
+import { counted, dollars, sizeText, spanText } from '../format.ts';
 import { renderRecord } from '../table.ts';
 
 const DAY_MS = 86_400_000;
@@ -59,7 +59,7 @@ function linesOf({ news, lastBeatMs, nowMs, path, bytes, accounts, today }: Stat
   const silent = lastBeatMs === undefined ? 'never started' : `not running, last seen ${spanText(nowMs - lastBeatMs)} ago`;
   return [
     ...(news === undefined ? [['daemon', silent] as const] : newsLines(news, nowMs)),
-    ['database', `${path} (${Math.ceil(bytes / 1024)} KiB)`],
+    ['database', `${path} (${sizeText(bytes)})`],
     ['accounts', String(accounts)],
     ['today', `${counted(today?.requests ?? 0, 'request')}, ${counted(today?.errors ?? 0, 'error')}, ${dollars(today?.cost ?? 0n)}`],
   ];

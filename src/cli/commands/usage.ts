@@ -18,7 +18,7 @@ interface Row {
 
 const COLUMNS: readonly Column<Row>[] = [
   { title: 'group', text: ({ view }) => view.group },
-  { title: 'name', text: ({ view }) => view.name ?? '', dropAt: 3 },
+  { title: 'name', text: ({ view }) => view.name ?? view.group, yieldsTo: 30 },
   { title: 'requests', text: ({ view }) => String(view.requests), right: true },
   { title: 'errors', text: ({ view }) => String(view.errors), right: true, dropAt: 4 },
   { title: 'in', text: ({ view }) => String(view.prompt_tokens), right: true, dropAt: 1 },
@@ -83,8 +83,12 @@ async function accountOf(books: Books, account: string | undefined): Promise<{ r
   return { accountId: (await resolveAccount(books, account)).id };
 }
 
+/** Of a key its name says more than its id, which goes first where there is little room. */
 function columnsOf(by: UsageGrouping): readonly Column<Row>[] {
-  return COLUMNS.flatMap((column) => (column.title === 'group' ? [{ ...column, title: by }] : column.title === 'name' && by !== 'key' ? [] : [column]));
+  return COLUMNS.flatMap((column) => {
+    if (column.title === 'group') return [{ ...column, title: by, ...(by === 'key' ? { dropAt: 3 } : {}) }];
+    return column.title === 'name' && by !== 'key' ? [] : [column];
+  });
 }
 
 function readGroupings(written: string): readonly UsageGrouping[] {

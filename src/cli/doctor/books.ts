@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import type { Ledger } from '../../ledger/index.ts';
 import type { Settings } from '../../settings/index.ts';
 import type { Context } from '../context.ts';
+import { sizeText } from '../format.ts';
 import { fail, ok, warn } from './check.ts';
 import type { Check } from './check.ts';
 
@@ -19,14 +20,14 @@ export async function checkDatabase({ database }: Settings, wish: { readonly dee
   const found = inspectLedger({ path, folder: dirname(path), deep: wish.deep });
   const mode = (bits: number) => bits.toString(8).padStart(4, '0');
   return [
-    ok('database', `${path}, ${Math.ceil(found.bytes / 1024)} KiB, SQLite ${found.sqlite}`),
+    ok('database', `${sizeText(found.bytes)}, SQLite ${found.sqlite}, in ${path}`),
     found.integrity === 'ok' && found.foreignKeys !== 'broken'
       ? ok('database.integrity', wish.deep ? 'every row, index and reference is sound' : 'pages are sound; --deep reads every index too')
       : fail('database.integrity', found.integrity === 'ok' ? 'a row refers to one that is not there' : found.integrity, 'findtoken restore FILE'),
     schemaCheck(found.schema, found.schemaKnown),
     found.walBytes > WAL_WARN_BYTES
-      ? warn('database.wal', `${Math.ceil(found.walBytes / MIB)} MiB are not folded in`, 'start the daemon again, and end what reads the file for long')
-      : ok('database.wal', `${Math.ceil(found.walBytes / 1024)} KiB are not folded in`),
+      ? warn('database.wal', `${sizeText(found.walBytes)} are not folded in`, 'start the daemon again, and end what reads the file for long')
+      : ok('database.wal', `${sizeText(found.walBytes)} are not folded in`),
     ok('database.pragmas', 'WAL, fsync at every commit, foreign keys: read back'),
     (found.fileMode & 0o077) === 0 && (found.folderMode & 0o022) === 0
       ? ok('database.permissions', `${mode(found.fileMode)}, folder ${mode(found.folderMode)}`)

@@ -3,6 +3,7 @@ import { existsSync, statfsSync } from 'node:fs';
 import { createServer, connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { Settings } from '../../settings/index.ts';
+import { sizeText } from '../format.ts';
 import { fail, guarded, ok, saidBy, warn } from './check.ts';
 import type { Check } from './check.ts';
 
@@ -54,7 +55,7 @@ export async function checkPort({ host, port }: Settings['server'], daemonUrl: s
 export function checkDisk(databasePath: string, freeOn: (folder: string) => number = freeBytesOn): Check {
   const folder = nearestFolder(dirname(databasePath));
   const freeBytes = freeOn(folder);
-  const detail = `${Math.floor(freeBytes / MIB)} MiB free at ${folder}`;
+  const detail = `${sizeText(freeBytes)} free at ${folder}`;
   if (freeBytes < DISK.failBytes) return fail('disk', detail, 'make room: without it no request can be booked');
   return freeBytes < DISK.warnBytes ? warn('disk', detail, 'make room soon') : ok('disk', detail);
 }

@@ -79,7 +79,7 @@ export async function setUp(context: Context, wish: SetupWish, begun: (step: Set
   const fileMade = place.isThere ? false : writeOnce(place.file, firstYaml({ ...wish, sandbox }));
   const settings = await context.settings();
   begun('database');
-  const made = await context.write(async (books) => {
+  const made = await context.make(async (books) => {
     begun('account');
     const filled = await fillBooks(context, books, wish);
     // A keychain may want its owner's word, or take its time.
@@ -95,7 +95,7 @@ export async function setUp(context: Context, wish: SetupWish, begun: (step: Set
 }
 
 /** The file that the daemon will find, in the order in which it looks. */
-function settingsPlace(context: Context, wish: SetupWish): { readonly file: string; readonly isThere: boolean } {
+function settingsPlace(context: Context, wish: Pick<SetupWish, 'inUserFolder'>): { readonly file: string; readonly isThere: boolean } {
   const named = context.configFile ?? context.env['FINDTOKEN_CONFIG'] ?? '';
   if (named !== '') return placed(resolve(named.startsWith('~/') ? join(context.home, named.slice(2)) : named));
   const xdg = context.env['XDG_CONFIG_HOME'] ?? '';

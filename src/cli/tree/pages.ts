@@ -1,5 +1,5 @@
 import type { OptionSpec } from '../command.ts';
-import { entriesOf, GLOBAL_OPTIONS } from './tree.ts';
+import { entriesOf, GLOBAL_OPTIONS, sentence } from './tree.ts';
 import type { Entry, Tree } from './tree.ts';
 
 const EXIT_CODES = [
@@ -17,8 +17,11 @@ const VARIABLES = [
   ['NO_COLOR', 'no colours'],
 ] as const;
 
-/** The manual page in roff: `findtoken man | man -l -`. */
-export function manPage(tree: Tree, about: { readonly version: string; readonly summary: string }): string {
+/**
+ * The manual page in roff: `findtoken man | man -l -`.
+ * @param about `day` is what stands in its foot, such as 2026-11-27
+ */
+export function manPage(tree: Tree, about: { readonly version: string; readonly summary: string; readonly day: string }): string {
   const option = ({ flags, about: text }: OptionSpec) => `.TP\n.B ${roff(flags)}\n${roff(text)}`;
   const command = (entry: Entry) => [
     `.SS ${roff(`findtoken ${entry.usage}`)}`,
@@ -28,7 +31,7 @@ export function manPage(tree: Tree, about: { readonly version: string; readonly 
     ...entry.examples.flatMap((example) => ['.nf', `.RS 4\n$ ${roff(example)}\n.RE`, '.fi']),
   ].join('\n');
   return [
-    `.TH FINDTOKEN 1 "" "findtoken ${roff(about.version)}" "User Commands"`,
+    `.TH FINDTOKEN 1 "${roff(about.day)}" "findtoken ${roff(about.version)}" "User Commands"`,
     '.SH NAME',
     `findtoken \\- ${roff(about.summary)}`,
     '.SH SYNOPSIS',
@@ -73,11 +76,6 @@ export function markdownPage(tree: Tree, about: { readonly summary: string; read
     '## Commands',
     ...entriesOf(tree).map(command),
   ].join('\n\n')}\n`;
-}
-
-function sentence(text: string): string {
-  const first = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(first) ? first : `${first}.`;
 }
 
 function cell(text: string): string {

@@ -22,6 +22,12 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   { flags: '--no-color', about: 'no colours (NO_COLOR is honoured too)' },
 ];
 
+/** What a command does as a sentence, where it stands alone: `list the keys` is `List the keys.` */
+export function sentence(text: string): string {
+  const first = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(first) ? first : `${first}.`;
+}
+
 /** Every command, in the order of the help. */
 export function entriesOf(tree: Tree): readonly Entry[] {
   return tree.flatMap((one) => ('run' in one ? [entryOf(one, '')] : one.verbs.map((verb) => entryOf(verb, `${one.name} `))));
