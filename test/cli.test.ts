@@ -179,6 +179,12 @@ t.test('a daemon runs beside the commands: served, chatted with, looked at, stop
   t.match(await desk.run(['chat', 'sandbox-cut', '-m', 'x']), { code: 1, out: /^You asked[^\n]*\n$/, err: /^findtoken: sandbox failed in the middle/ }, 'half an answer ends its line');
   t.match(await desk.json('status'), { running: true, daemon: { url, version: String, pid: Number, in_flight: Number }, today: { requests: 3 } });
   t.match(await desk.run(['audit']), { code: 0, out: /^sound: / });
+  const live = async () => (await desk.json('keys', 'list', '--all'))['data'];
+  const slow = desk.start(['chat', 'sandbox-slow', '-m', 'x']);
+  for (let tries = 0; tries < 40 && !/"findtoken chat"[^}]*"revoked":null/.test(JSON.stringify(await live())); tries += 1);
+  slow.interrupt('SIGTERM');
+  t.match(await slow.ended, { code: 130, err: /^findtoken: interrupted\.\n$/ }, 'a signal ends a call');
+  t.notMatch(JSON.stringify(await live()), /"findtoken chat"[^}]*"revoked":null/, 'and the key of the call with it');
   const away = { env: { XDG_DATA_HOME: join(desk.home, 'away') } };
   t.match(await desk.run(['serve', '--port', new URL(url).port], away), { code: 1, out: '', err: /is in use; stop who uses it, or choose another with --port\.\n$/ });
   daemon.interrupt();

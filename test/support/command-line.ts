@@ -31,7 +31,7 @@ export interface Desk {
   /** Runs a command that must succeed with `--json`, and reads what it printed. */
   json(...args: string[]): Promise<Record<string, unknown>>;
   /** Starts a command that goes on; `line` waits for the next line of its stdout. */
-  start(args: readonly string[]): { line(): Promise<string>; interrupt(): void; readonly ended: Promise<Ran> };
+  start(args: readonly string[]): { line(): Promise<string>; interrupt(signal?: NodeJS.Signals): void; readonly ended: Promise<Ran> };
   /** Packages out of which a command loads anything, by the bundle's own source maps. */
   packagesOf(args: readonly string[]): Promise<ReadonlySet<string>>;
   ledger(): Promise<Ledger>;
@@ -78,7 +78,7 @@ export function openDesk(t: Test): Desk {
         const [ready] = lines.splice(0, 1);
         return ready === undefined ? new Promise<string>((resolve) => waiting.push(resolve)) : Promise.resolve(ready);
       };
-      return { line, interrupt: () => void child.kill('SIGINT'), ended };
+      return { line, interrupt: (signal = 'SIGINT') => void child.kill(signal), ended };
     },
     async packagesOf(args) {
       const trace = join(home, 'loads.txt');

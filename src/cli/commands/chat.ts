@@ -24,7 +24,7 @@ async function chat({ context, args, given }: Call): Promise<void> {
   const left = new AbortController();
   // The key of this call must be revoked even where a person has had enough of waiting.
   context.leaveSignals();
-  process.once('SIGINT', () => left.abort());
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => left.abort());
   const { url, key, revoke } = await context.write((books) => prepare(context, books));
   let isMidLine = false;
   const onText = (text: string): void => {

@@ -5,7 +5,7 @@ import type { Column } from '../table.ts';
 
 /** Where there is little room a path under the home stands with its ~, and of a place in the file its line alone. */
 function columnsFor(home: string): readonly Column<SettingOrigin>[] {
-  const short = (value: string): string => (value.startsWith(`${home}/`) ? `~${value.slice(home.length)}` : value);
+  const short = (value: string): string => (home.length > 1 ? value.replaceAll(`${home}/`, '~/') : value);
   return [
     { title: 'setting', text: ({ path }) => path },
     { title: 'value', text: ({ value }) => value, yieldsTo: 24, brief: { text: ({ value }) => short(value), least: 0 } },

@@ -30,7 +30,7 @@ async function doctor({ context, given }: Call): Promise<void> {
   const count = (state: Check['state']) => checks.filter((check) => check.state === state).length;
   const [fails, warnings] = [count('fail'), count('warn')];
   const data = checks.map(({ name, state, detail, mend }) => ({ name, state, detail, mend: mend ?? null }));
-  context.show({ object: 'doctor', ok: fails === 0, fail: fails, warn: warnings, checks: data }, () => (context.terminal.width === undefined ? renderTable(checks, COLUMNS, context.terminal) : forPeople(checks, context.terminal)));
+  context.show({ object: 'doctor', ok: fails === 0, fail: fails, warn: warnings, checks: data }, () => (context.terminal.width === undefined ? renderTable(checks, COLUMNS, context.terminal) : doctorText(checks, context.terminal)));
   context.terminal.note(fails + warnings === 0 ? 'Nothing to mend.' : `${fails} to mend, ${warnings} to look at, ${count('ok')} ok.`);
   if (fails > 0) process.exitCode = EXIT.failed;
 }
@@ -40,7 +40,7 @@ const HEAD_COLUMNS = 8;
 const SIGN = { ok: ['✓', '32'], warn: ['!', '33'], fail: ['✗', '31'] } as const;
 
 /** A check and its mend below it, wrapped beside the names: a table would cut both. */
-function forPeople(checks: readonly Check[], { colour, width: columns = 80 }: Paper): string {
+export function doctorText(checks: readonly Check[], { colour, width: columns = 80 }: Paper): string {
   const width = Math.max(...checks.map(({ name }) => name.length));
   const indent = HEAD_COLUMNS + width + 2;
   const beside = (text: string) => wrapped(printable(text), Math.max(20, columns - indent)).join(`\n${' '.repeat(indent)}`);

@@ -12,7 +12,7 @@ const COLUMNS: readonly Column<MailView>[] = [
   { title: 'state', text: ({ state }) => state },
   { title: 'to', text: ({ recipient }) => recipient, yieldsTo: 22 },
   { title: 'subject', text: ({ subject }) => subject, dropAt: 1 },
-  { title: 'sent', text: ({ sent }) => timeText(sent), dropAt: 4 },
+  { title: 'sent', text: ({ sent }) => timeText(sent), dropAt: 4, brief: { text: ({ sent }) => (sent === null ? '' : shortTime(sent)), least: 0 } },
   { title: 'attempts', text: ({ attempts }) => String(attempts), right: true, dropAt: 6 },
   { title: 'problem', text: ({ problem }) => problem ?? '', dropAt: 5 },
   { title: 'id', text: ({ id }) => id, dropAt: 7 },
