@@ -101,7 +101,7 @@ t.test('on a terminal', { skip: noScript }, async (t) => {
   };
 
   await t.test('a wrong word is told before there is a screen, and nothing is made', async (t) => {
-    for (const [args, why] of [[['--port', 'x'], /--port is a whole number/], [['--provider', 'nope'], /no provider "nope"/], [['--key-name', ''], /A name has/], [['--email', 'nope'], /not an e-mail address/], [['--provider', 'qwen', '--from-env', 'NOPE'], /"NOPE" of --from-env/]] as const) {
+    for (const [args, why] of [[['--port', 'x'], /--port is a whole number/], [['--provider', 'nope'], /no provider "nope"/], [['--key-name', ''], /a name has/], [['--email', 'nope'], /not an e-mail address/], [['--provider', 'qwen', '--from-env', 'NOPE'], /"NOPE" of --from-env/]] as const) {
       const { code, seen } = await onTerminal(['init', ...args]);
       t.match(seen, why);
       t.equal(code, 2, seen);
@@ -126,7 +126,7 @@ t.test('on a terminal', { skip: noScript }, async (t) => {
   });
 
   await t.test('byok register refuses a wrong word without a screen', async (t) => {
-    for (const [args, why] of [[['--name', 'x', '--from-env', 'NOPE'], /"NOPE" of --from-env/], [['--name', ''], /A name has/]] as const) {
+    for (const [args, why] of [[['--name', 'x', '--from-env', 'NOPE'], /"NOPE" of --from-env/], [['--name', ''], /a name has/]] as const) {
       const { code, seen } = await onTerminal(['byok', 'register', 'qwen', ...args, '--account', 'me@localhost']);
       t.match(seen, why);
       t.equal(code, 2, seen);
