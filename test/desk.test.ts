@@ -97,7 +97,7 @@ async function furnished(limits: Readonly<Record<string, number>> = {}): Promise
       const metrics = new Metrics();
       link.serve<Omit<ToMember, 'passed' | 'lost'>>(shared.handlers);
       link.serve<Pick<ToMember, 'lost'>>({ lost: () => undefined });
-      const stop = shared.begin(() => metrics.record({ inFlight: 1, loopLagMs: no }));
+      const stop = shared.begin(() => metrics.record({ inFlight: 1, loopLagMs: no, unsentBytes: 0 }));
       t.teardown(stop);
       return { shared, metrics, leave: () => desk.clear(no) };
     },
@@ -184,7 +184,7 @@ t.test('figures are the sum of all, and what a dead process counted stays in it'
   two.metrics.added(3, true);
   one.metrics.added(700, true);
   one.shared.health.observe('deepseek', 'm', DOWN);
-  const text = async () => Metrics.text(await one.shared.measure(() => one.metrics.record({ inFlight: 0, loopLagMs: 0 })), { version: '1', journalBytes: 0, health: [] });
+  const text = async () => Metrics.text(await one.shared.measure(() => one.metrics.record({ inFlight: 0, loopLagMs: 0, unsentBytes: 0 })), { version: '1', journalBytes: 0, health: [] });
   const both = await text();
   t.match(both, /^findtoken_cost_usd_total\{mode="standard",provider="deepseek",model="m"\} 0\.00000123$/m);
   t.match(both, /^findtoken_overhead_seconds_bucket\{stream="true",le="0\.005"\} 1$/m);

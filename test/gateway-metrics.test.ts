@@ -122,7 +122,7 @@ t.test('a write that another process kept waiting until it was refused is counte
   const wish: Parameters<typeof house.ledger.hold>[0] = { id: 'req_1', accountId: house.accountId, keyId: 'k', mode: 'standard', model: 'm', requestedModel: 'm', provider: 'p', stream: false, ceiling: 1n, byok: undefined, nowMs: 0 };
   await t.rejects(timedLedger({ ...house.ledger, hold }, metrics, () => 0).hold(wish), { code: 'storage_unavailable' });
   await t.rejects(timedLedger({ ...house.ledger, hold: full }, metrics, () => 0).hold(wish), { code: 'storage_unavailable' });
-  const found = read(Metrics.text(metrics.record({ inFlight: 0, loopLagMs: 0 }), { version: '0', journalBytes: 0, health: [] }));
+  const found = read(Metrics.text(metrics.record({ inFlight: 0, loopLagMs: 0, unsentBytes: 0 }), { version: '0', journalBytes: 0, health: [] }));
   t.equal(found.get('findtoken_db_busy_total'), 1, 'a full disk is another matter');
 });
 

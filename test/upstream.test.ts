@@ -328,6 +328,30 @@ t.test('a reader that stops holds the provider back, and loses nothing', async (
   t.equal(read, written / event.length);
 });
 
+t.test('who holds a stream back has one read of the connection waiting at most, and loses nothing', async (t) => {
+  const event = `data: ${'x'.repeat(1_000)}\n\n`;
+  const events = 2_000;
+  const provider = await fakeProvider(t, (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    for (let count = 0; count < events; count += 1) response.write(event);
+    response.end();
+  });
+  const reply = await sendTo(provider.url, { idleMs: 100 });
+  if (reply.kind !== 'stream') return t.fail(reply.kind);
+  let read = 0;
+  let most = 0;
+  for (let got = await reply.stream.read(); got.kind === 'events'; got = await reply.stream.read()) {
+    read += singly(got.events).length;
+    reply.stream.holdBack();
+    // Longer than the deadline at times: a provider that is held back is not silent.
+    await pause(read < 300 ? 120 : 1);
+    most = Math.max(most, upstream.unread ?? Number.NaN);
+  }
+  t.equal(read, events);
+  t.ok(most <= 65_536 + event.length, `${most} characters waited at most`);
+  t.equal(upstream.unread, 0, 'and what has been read is not counted any more');
+});
+
 t.test('a provider that falls silent after it was held back still runs into its deadline', async (t) => {
   const provider = await fakeProvider(t, (_request, response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });

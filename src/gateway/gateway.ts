@@ -41,7 +41,7 @@ export function createGateway(parts: GatewayParts): Gateway {
   const load = new Load(parts.settings.limits);
   const atDesk = desk === undefined ? undefined : shareAtDesk(desk, clock);
   const shared = atDesk ?? shareWithNobody(parts, metrics);
-  const own = () => metrics.record({ inFlight: load.inFlight, loopLagMs: load.lagMs });
+  const own = () => metrics.record({ inFlight: load.inFlight, loopLagMs: load.lagMs, unsentBytes: load.unsentBytes + (parts.upstream.unread ?? 0) });
   const hearing = desk === undefined ? undefined : openNeighbours(desk, () => running);
   const keyed = new KeyedRuns(undefined, hearing?.neighbours.forgotten);
   const running: Running = {

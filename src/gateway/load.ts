@@ -16,6 +16,11 @@ export interface LoadRules {
   readonly loopLagMs: number;
 }
 
+/** A call under way, as far as it is looked at here. */
+interface Writing {
+  readonly res: { readonly writableLength: number };
+}
+
 /**
  * How much the process has to do. Beyond the bounds new work is turned away, so that what runs is not slowed.
  * The lag is the median of a second's looks at the event loop: a loop that is late at every turn is overloaded, one long task is not.
@@ -25,7 +30,7 @@ export class Load {
   readonly #roomBytes = getHeapStatistics().heap_size_limit * BODIES_PART;
   #takenBytes = 0;
   #lagMs = 0;
-  #calls: { readonly size: number } = { size: 0 };
+  #calls: ReadonlySet<Writing> = new Set();
   #stop: () => void = () => undefined;
 
   constructor(rules: LoadRules) {
@@ -36,12 +41,19 @@ export class Load {
     return this.#calls.size;
   }
 
+  /** Bytes of answers that their clients have not taken; counted at the asking. */
+  get unsentBytes(): number {
+    let bytes = 0;
+    for (const { res } of this.#calls) bytes += res.writableLength;
+    return bytes;
+  }
+
   get lagMs(): number {
     return this.#lagMs;
   }
 
   /** Begins to look. @param calls the calls under way */
-  watch(calls: { readonly size: number }): void {
+  watch(calls: ReadonlySet<Writing>): void {
     this.#calls = calls;
     const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
     delay.enable();

@@ -18,6 +18,8 @@ const CHAT_PATH = '/v1/chat/completions';
 export interface Load {
   readonly inFlight: number;
   readonly loopLagMs: number;
+  /** Of streams and answers: what has come from providers and no client has taken yet. */
+  readonly unsentBytes: number;
 }
 
 /** What one process has counted, or several together, as data. */
@@ -158,6 +160,7 @@ export class Metrics {
       gauge('findtoken_provider_state', 'A provider by the worst of its models: 0 asked, 1 tried again, 2 passed over.', [...states].map(([provider, state]) => [{ provider }, state])),
       gauge('findtoken_inflight_requests', 'Calls under way.', [[{}, record.inFlight]]),
       gauge('findtoken_inflight_streams', 'Streams under way.', [[{}, record.streams]]),
+      gauge('findtoken_unsent_bytes', 'What has come from providers and waits for clients that read more slowly.', [[{}, record.unsentBytes]]),
       gauge('findtoken_event_loop_lag_seconds', 'How late the process is with its own work; of several the latest.', [[{}, record.loopLagMs / 1_000]]),
       gauge('findtoken_db_journal_bytes', 'The journal beside the database; beyond 64 MiB some process keeps a read transaction open.', [[{}, journalBytes]]),
       gauge('process_resident_memory_bytes', 'Memory held by the process, or by all that serve and their primary.', [[{}, record.rssBytes]]),
@@ -181,12 +184,12 @@ function isFaultCode(code: string): code is FaultCode {
 /** The sum of what several have counted; the latest of them tells how late they are. */
 export function sumOf(records: readonly MetricsRecord[]): MetricsRecord {
   const all = new Metrics();
-  let load: Load = { inFlight: 0, loopLagMs: 0 };
+  let load: Load = { inFlight: 0, loopLagMs: 0, unsentBytes: 0 };
   let rssBytes = 0;
   let workers = 0;
   for (const record of records) {
     all.addRecord(record);
-    load = { inFlight: load.inFlight + record.inFlight, loopLagMs: Math.max(load.loopLagMs, record.loopLagMs) };
+    load = { inFlight: load.inFlight + record.inFlight, loopLagMs: Math.max(load.loopLagMs, record.loopLagMs), unsentBytes: load.unsentBytes + record.unsentBytes };
     rssBytes += record.rssBytes;
     workers += record.workers;
   }

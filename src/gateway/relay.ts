@@ -41,6 +41,7 @@ export async function relayStream(streaming: Streaming): Promise<Ended> {
   let progressMs = running.clock.monotonicMs();
   let flows = streaming.mouth.write(streaming.ready.splice(0));
   for (;;) {
+    if (typeof flows === 'object') stream?.holdBack();
     if (flows !== true && !(await flows)) return closeStream(streaming, 'gone');
     if (answer.failure !== undefined) return closeStream(streaming, answer.failure);
     if (answer.done || stream === undefined) return closeStream(streaming, 'whole');

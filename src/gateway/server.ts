@@ -15,8 +15,11 @@ import type { AccessLine, Answer, Billing, Call, Running, Streamed } from './typ
 const HEADERS_MAX = 100;
 const HEADERS_MS = 10_000;
 const KEEP_ALIVE_MS = 75_000;
-/** What a slow reader may leave unread before we wait for it. */
-const BUFFER_BYTES = 65_536;
+/**
+ * What a slow reader may leave unread before we wait for it. One write more may follow upon less than this, and one is as much as a read of the
+ * provider's connection brings: 64 KiB, and what is left of its last event.
+ */
+const BUFFER_BYTES = 16_384;
 
 /** The HTTP side: connections, limits at the door, and one answer for every request whatever it is. */
 export interface HttpSide {
@@ -35,7 +38,7 @@ export function createHttpSide(running: Running): HttpSide {
   const hosts = knownHosts(running.settings);
   const awaitTurn = watchTurns();
   const take = (req: IncomingMessage, res: ServerResponse) => {
-    const one: UnderWay = { interrupter: new Interrupter(), done: undefined };
+    const one: UnderWay = { interrupter: new Interrupter(), res, done: undefined };
     calls.add(one);
     awaitTurn(req, res);
     one.done = serveToEnd({ running, hosts, calls }, req, res, one);
@@ -60,6 +63,7 @@ export function createHttpSide(running: Running): HttpSide {
 /** A call being answered. */
 interface UnderWay {
   readonly interrupter: Interrupter;
+  readonly res: ServerResponse;
   /** Resolves when its answer has left and its books are closed; never rejects. */
   done: Promise<void> | undefined;
 }

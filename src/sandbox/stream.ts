@@ -61,6 +61,9 @@ export class ScriptedStream implements EventStream {
     return { kind: 'events', events: step.events };
   }
 
+  /** The next step is played when it is read for. */
+  holdBack(): void {}
+
   abort(): void {
     this.#finish({ kind: 'failed', failure: 'aborted' });
     this.#hangUp.abort();

@@ -5,6 +5,11 @@ import type { EventStream, StreamRead } from './types.ts';
 /** Undelivered event text beyond which the provider is held back, in characters. */
 const HIGH_WATER_CHARS = 65_536;
 
+/** What all streams of a process have brought and nobody has read yet, in characters. */
+export interface Unread {
+  chars: number;
+}
+
 /** What the queue may do to the connection behind it. */
 export interface Flow {
   /** False where this connection cannot be held back. */
@@ -22,6 +27,7 @@ export class EventQueue implements EventStream {
   readonly #flow: Flow;
   readonly #intake: Intake;
   readonly #maxQueuedChars: number;
+  readonly #unread: Unread;
   #events: (SseEvent | EventBlock)[] = [];
   #queuedChars = 0;
   #paused = false;
@@ -36,10 +42,12 @@ export class EventQueue implements EventStream {
     wake(this.#next());
   };
 
-  constructor(flow: Flow, caps: { readonly maxEventChars: number; readonly maxQueuedChars: number }) {
+  /** @param unread counts what waits here, as long as it waits */
+  constructor(flow: Flow, caps: { readonly maxEventChars: number; readonly maxQueuedChars: number }, unread: Unread) {
     this.#flow = flow;
     this.#intake = new Intake(caps.maxEventChars);
     this.#maxQueuedChars = caps.maxQueuedChars;
+    this.#unread = unread;
   }
 
   /** The provider is held back, so its silence proves nothing. */
@@ -74,8 +82,7 @@ export class EventQueue implements EventStream {
 
   /** Nothing of it is wanted any more: what was not delivered is dropped. */
   discard(): void {
-    this.#events = [];
-    this.#queuedChars = 0;
+    this.#empty();
     this.#ending = { kind: 'failed', failure: 'aborted' };
     this.#wakeSoon();
   }
@@ -83,7 +90,15 @@ export class EventQueue implements EventStream {
   read(): Promise<StreamRead> {
     if (this.#wake !== undefined) return Promise.reject(new Error('a read of this stream is already under way'));
     if (this.#events.length > 0 || this.#ending !== undefined) return Promise.resolve(this.#next());
-    return new Promise((resolve) => { this.#wake = resolve; });
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      // Not before somebody waits: what comes of it would wait here in addition to what the reader has not got rid of yet.
+      this.#goOn();
+    });
+  }
+
+  holdBack(): void {
+    if (!this.#paused && this.#wake === undefined && this.#ending === undefined) this.#paused = this.#flow.pause();
   }
 
   abort(): void {
@@ -97,10 +112,13 @@ export class EventQueue implements EventStream {
   }
 
   #enqueue(events: readonly (SseEvent | EventBlock)[]): void {
+    let chars = 0;
     for (const event of events) {
       this.#events.push(event);
-      this.#queuedChars += 'bytes' in event ? event.bytes.length : event.data.length + event.name.length;
+      chars += 'bytes' in event ? event.bytes.length : event.data.length + event.name.length;
     }
+    this.#queuedChars += chars;
+    this.#unread.chars += chars;
     if (this.#queuedChars > HIGH_WATER_CHARS && !this.#paused && this.#wake === undefined) {
       this.#paused = this.#flow.pause();
     }
@@ -122,12 +140,19 @@ export class EventQueue implements EventStream {
   #next(): StreamRead {
     if (this.#events.length === 0) return this.#ending ?? { kind: 'events', events: [] };
     const events = this.#events;
-    this.#events = [];
-    this.#queuedChars = 0;
-    if (this.#paused) {
-      this.#paused = false;
-      this.#flow.resume();
-    }
+    this.#empty();
     return { kind: 'events', events };
+  }
+
+  #empty(): void {
+    this.#events = [];
+    this.#unread.chars -= this.#queuedChars;
+    this.#queuedChars = 0;
+  }
+
+  #goOn(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#flow.resume();
   }
 }

@@ -2,7 +2,7 @@ import type { Dispatcher } from 'undici';
 
 import type { TransportFailure } from '../wire/index.ts';
 import { EventQueue } from './events.ts';
-import type { Flow } from './events.ts';
+import type { Flow, Unread } from './events.ts';
 import { failureOf } from './failure.ts';
 import type { Scratch } from './scratch.ts';
 import { canHoldBack } from './sockets.ts';
@@ -20,7 +20,14 @@ export interface Terms {
   readonly streams: boolean;
   readonly signal: Interruption | undefined;
   readonly scratch: Scratch;
+  readonly unread: Unread;
 }
+
+/**
+ * As much as one read of a socket brings. A connection that was held back has two of them waiting; they are taken up one by one, so
+ * that no reader is given more at once than the provider's connection brings when nothing waits.
+ */
+const TURN_BYTES = 65_536;
 
 /** What a stream that was left may still take, in milliseconds and bytes, before its connection is not worth waiting for. */
 const LEFT_MS = 1_000;
@@ -103,7 +110,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     const encoding = (this.#headers['content-encoding'] ?? '').trim().toLowerCase();
     if (encoding !== '' && encoding !== 'identity') return this.#fail('encoding');
     if (this.#terms.streams && status < 300 && isEventStream(this.#headers)) {
-      this.#stream = new EventQueue(this, { maxEventChars: this.#terms.maxEventChars, maxQueuedChars: this.#terms.maxBodyBytes });
+      this.#stream = new EventQueue(this, { maxEventChars: this.#terms.maxEventChars, maxQueuedChars: this.#terms.maxBodyBytes }, this.#terms.unread);
       this.#canHoldBack = canHoldBack(this.#headers);
       this.#tell({ kind: 'stream', status, headers: this.#headers, stream: this.#stream });
       this.#headers = NO_HEADERS;
@@ -112,12 +119,20 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     }
   }
 
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#over) return;
     if (this.#stream !== undefined && !this.#left) {
       // One socket read brings many chunks: they are joined and decoded at once, after the last of them.
-      if (this.#chunks.length === 0) queueMicrotask(this.#takeRead);
+      if (this.#chunks.length === 0) {
+        queueMicrotask(this.#takeRead);
+        this.#bytes = 0;
+      }
       this.#chunks.push(chunk);
+      this.#bytes += chunk.length;
+      if (this.#bytes > TURN_BYTES && this.#canHoldBack && !controller.paused) {
+        controller.pause();
+        setImmediate(nextTurn, this);
+      }
       return;
     }
     this.#bytes += chunk.length;
@@ -146,6 +161,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     this.#fail(failureOf(error, this.#sent));
   }
 
+  /** Goes on with what is left of a large piece, unless its reader has had enough meanwhile. */
+  takeTurn(): void {
+    if (!this.#over && this.#stream?.heldBack === false) this.#controller?.resume();
+  }
+
   pause(): boolean {
     if (this.#over || this.#controller === undefined || !this.#canHoldBack) return false;
     clearTimeout(this.#timer);
@@ -168,6 +188,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     if (this.#over || this.#left) return;
     this.#left = true;
     this.#chunks = [];
+    this.#bytes = 0;
     this.#arm(LEFT_MS);
     this.#controller?.resume();
   }
@@ -230,6 +251,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Flow {
     else this.#stream.fail(failure);
     this.#controller?.abort(new Error(failure));
   }
+}
+
+function nextTurn(exchange: Exchange): void {
+  exchange.takeTurn();
 }
 
 function isEventStream(headers: Readonly<Record<string, string>>): boolean {

@@ -47,6 +47,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   const pools = new Map<string, Pool>();
   const places = new Map<string, Place>();
   const scratch = new Scratch();
+  const unread = { chars: 0 };
   let isClosed = false;
 
   const placeOf = (baseUrl: string): Place => {
@@ -71,14 +72,17 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   };
 
   return {
+    get unread() {
+      return unread.chars;
+    },
     send: (attempt, signal) => run(
       { method: 'POST', baseUrl: attempt.baseUrl, path: '/chat/completions', headers: chatHeaders(attempt, userAgent), body: attempt.body },
-      { timeoutMs: attempt.timeoutMs, idleMs: attempt.idleMs, maxBodyBytes, maxEventChars, streams: true, signal, scratch },
+      { timeoutMs: attempt.timeoutMs, idleMs: attempt.idleMs, maxBodyBytes, maxEventChars, streams: true, signal, scratch, unread },
     ),
     listModels: async ({ baseUrl, apiKey, timeoutMs }) => {
       const reply = await run(
         { method: 'GET', baseUrl, path: '/models', headers: [...commonHeaders(apiKey, userAgent), 'accept', 'application/json'], body: null },
-        { timeoutMs, idleMs: timeoutMs, maxBodyBytes, maxEventChars, streams: false, signal: undefined, scratch },
+        { timeoutMs, idleMs: timeoutMs, maxBodyBytes, maxEventChars, streams: false, signal: undefined, scratch, unread },
       );
       if (reply.kind === 'stream') throw new Error('a list of models was taken for a stream');
       return reply;

@@ -43,6 +43,8 @@ export type StreamRead =
 export interface EventStream {
   /** All events that have come since the last read, joined; waits for at least one. One read at a time. */
   read(): Promise<StreamRead>;
+  /** Nothing more is wanted until the next read: at most one event, or one piece of a long one, still comes of the connection. Not while a read waits. */
+  holdBack(): void;
   /** Drops the connection. Reads after it end as `aborted`. Safe to call twice. */
   abort(): void;
   /**
@@ -61,6 +63,8 @@ export type Reply =
 
 /** The only door through which a request leaves for a provider. */
 export interface Upstream {
+  /** What its streams have brought and nobody has read yet, in characters; left out where nothing ever waits. */
+  readonly unread?: number;
   /** Sends one attempt. Never throws for what a network or provider does; such ends are values. */
   send(attempt: Attempt, signal: Interruption): Promise<Reply>;
   /**

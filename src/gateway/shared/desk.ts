@@ -82,7 +82,7 @@ export function openDesk({ settings, clock }: { readonly settings: Pick<Settings
         },
         beat: (record) => void (seat.last = record),
         measureAll: async () => {
-          const own: MetricsRecord = { ...counted.record({ inFlight: 0, loopLagMs: 0 }), workers: 0 };
+          const own: MetricsRecord = { ...counted.record({ inFlight: 0, loopLagMs: 0, unsentBytes: 0 }), workers: 0 };
           const told = await Promise.all([...seats.values()].map(measured));
           return sumOf([own, ...(departed === undefined ? [] : [departed]), ...told.flatMap((record) => record ?? [])]);
         },
@@ -97,7 +97,7 @@ export function openDesk({ settings, clock }: { readonly settings: Pick<Settings
       for (const part of seat.connections.values()) part();
       for (const [name, owner] of runs) if (owner === no) runs.delete(name);
       // Counters only rise: what it had counted stays in the sum.
-      if (seat.last !== undefined) departed = { ...sumOf([seat.last, ...(departed === undefined ? [] : [departed])]), inFlight: 0, loopLagMs: 0, streams: 0, rssBytes: 0, workers: 0 };
+      if (seat.last !== undefined) departed = { ...sumOf([seat.last, ...(departed === undefined ? [] : [departed])]), inFlight: 0, loopLagMs: 0, unsentBytes: 0, streams: 0, rssBytes: 0, workers: 0 };
       for (const { link } of seats.values()) link.tell('lost', no);
       tellCount();
     },
