@@ -1,4 +1,4 @@
-import cluster from 'node:cluster';
+import cluster, { type Worker } from 'node:cluster';
 import { Socket } from 'node:net';
 import { isEmbedded } from '../embedded/index.ts';
 import { openLink } from './link.ts';
@@ -45,15 +45,41 @@ export function forkMember<Theirs extends Topics<Theirs>>(env: Readonly<Record<s
   const stream = worker.process.stdio[LINK_FD];
   if (pid === undefined || !(stream instanceof Socket)) throw new Error('a process to serve could not be started');
   const link = openLink<Theirs>(stream);
+  const closeHanded = watchHanded(worker.process);
   const exited = new Promise<Ended>((resolve) => worker.once('exit', (code, signal) => resolve({ code: code ?? undefined, signal: signal ?? undefined })));
   // A channel to a process that is dying breaks; its exit tells the rest.
   worker.on('error', () => worker.process.kill('SIGKILL'));
   const ended = (async () => {
     const end = await exited;
+    closeHanded();
     await link.gone;
     return end;
   })();
   return { pid, link, ended, kill: () => void worker.process.kill('SIGKILL') };
+}
+
+/**
+ * Node hands a process one connection at a time, and waits for its word that it has come. Where the process dies before that, Node keeps the
+ * connection open for ever, and its client waits for ever; one that has arrived is closed on this side already, and closing it again does nothing.
+ * @returns closes the one that was handed over last
+ */
+function watchHanded(process: Worker['process']): () => void {
+  let last: Closing | undefined;
+  const send = process.send.bind(process) as (...sent: readonly unknown[]) => boolean;
+  process.send = (...sent: readonly unknown[]) => {
+    const [, handle] = sent;
+    if (isClosing(handle)) last = handle;
+    return send(...sent);
+  };
+  return () => last?.close();
+}
+
+interface Closing {
+  close(): void;
+}
+
+function isClosing(handle: unknown): handle is Closing {
+  return typeof handle === 'object' && handle !== null && 'close' in handle && typeof handle.close === 'function';
 }
 
 /** A member's end of the talk. When the primary is gone there is nobody to write the books: the process ends at once. */
