@@ -1,6 +1,6 @@
 /** The program under test as users run it: built, in a folder of its own, a process of its own. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -167,8 +167,7 @@ function vitalsOf(pid: number): { readonly rssKib: number; readonly peakKib: num
 }
 
 function countFiles(pid: number): number {
-  const listed = spawnSync('ls', [`/proc/${pid}/fd`], { encoding: 'utf8' });
-  return listed.stdout.split('\n').length - 1;
+  return readdirSync(`/proc/${pid}/fd`).length;
 }
 
 function recordOf(value: unknown): Readonly<Record<string, unknown>> {
