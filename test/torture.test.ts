@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
+import { SEEDED, tryAgain, type FailedSeed } from './torture/again.ts';
 import { runAttacks } from './torture/attacks.ts';
 import { runClientFaults } from './torture/client-faults.ts';
 import { zones } from './torture/clock.ts';
@@ -16,6 +17,7 @@ import { buildProgram } from './torture/machine.ts';
 import { runStorage } from './torture/storage.ts';
 import { runUpstreamFaults } from './torture/upstream-faults.ts';
 import { Verdicts } from './torture/verdict.ts';
+import { runWorkerKills } from './torture/workers.ts';
 
 // Against a hang; it takes two minutes where nothing else runs.
 t.setTimeout(600_000);
@@ -37,11 +39,19 @@ t.test('K: killed at any moment, nothing that came whole is lost, doubled or wro
   await runFsyncs(program, told(t));
 });
 
-t.test('K: seeds that once broke something', async (t) => {
-  const seeds = JSON.parse(readFileSync(new URL('./torture/failed-seeds.json', import.meta.url), 'utf8')) as readonly { readonly part: string; readonly seed: number }[];
-  for (const { part, seed: failed } of seeds) if (part === 'K') await runKills(program, { kills: 5, dice: throwDice(failed).fork('K'), verdicts: told(t) });
+t.test('K: the same with two workers, of which one dies, or with them their primary', async (t) => {
+  t.comment(JSON.stringify(await runWorkerKills(program, { kills: 4, dice: throwDice(seed).fork('workers'), verdicts: told(t) })));
+});
+
+t.test('seeds that once broke something, of every part that takes one', async (t) => {
+  const seeds = JSON.parse(readFileSync(new URL('./torture/failed-seeds.json', import.meta.url), 'utf8')) as readonly FailedSeed[];
+  for (const failed of seeds) await tryAgain(program, told(t), failed);
   t.comment(`${seeds.length} seeds`);
-  t.ok(Array.isArray(seeds));
+  t.same(seeds.filter(({ part }) => !SEEDED.includes(part)), [], 'none is kept of a part that takes none');
+  const run = readFileSync(new URL('./torture/run.ts', import.meta.url), 'utf8');
+  const given = [...run.matchAll(/^ {2}(\w+): (?:async )?\(program, verdicts, dice/gm)].map(([, part]) => part);
+  t.same(new Set(given), new Set(SEEDED), 'each part that the long form gives dice can be tried again');
+  await t.rejects(tryAgain(program, told(t), { part: 'U', seed: 1, commit: '' }), /takes no seed/);
 });
 
 t.test('U: every fault of a provider has its end and its price', async (t) => {

@@ -4,11 +4,12 @@ import { BODY_LIMIT, ODD_REQUESTS } from './client-table.ts';
 import { furnish, startDaemon, type Daemon, type Home, type Program } from './machine.ts';
 import { readBooks, type BookedRow } from './oracle.ts';
 import { costOf, frame, scriptYaml, startScript, tokensFor, usageBody, type Script } from './script.ts';
+import { slowReaders } from './slow-readers.ts';
 import { answersIn, openSilent, sendRaw } from './sockets.ts';
 import { pause } from '../support/provider.ts';
 import type { Verdicts } from './verdict.ts';
 
-interface Scene {
+export interface Scene {
   readonly daemon: Daemon;
   readonly home: Home;
   readonly script: Script;
@@ -30,7 +31,7 @@ export async function runClientFaults(program: Program, verdicts: Verdicts, isPa
     await leavers(scene);
     await pipelined(scene);
     await old(scene);
-    await slowReaders(scene);
+    await slowReaders(scene, isPatient);
     await slowSenders(scene, isPatient);
     const exit = await daemon.end('SIGTERM');
     // The provider of E6 says far more than it was asked for.
@@ -131,36 +132,6 @@ async function old({ daemon, verdicts, key }: Scene): Promise<void> {
   const body = JSON.stringify({ model: 'torture-chat', messages: [{ role: 'user', content: 'tag:E21 x' }] });
   const told = await sendRaw({ port: daemon.port, enough: () => false, bytes: `POST /v1/chat/completions HTTP/1.0\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${key}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}` });
   verdicts.that('E21', 'HTTP/1.0 is answered without chunks, and closed', told.status === 200 && told.closed && !/transfer-encoding/i.test(told.text), `${told.status}, ${told.closed ? 'closed' : 'left open'}`);
-}
-
-/** E6: two hundred readers that take nothing of a stream of 2 MB: memory stays, others are served, all of them end in the books. */
-async function slowReaders(scene: Scene): Promise<void> {
-  const { daemon, script, verdicts, key } = scene;
-  const readers = 200;
-  const piece = frame({ choices: [{ index: 0, delta: { content: 'x'.repeat(8_000) }, finish_reason: null }] });
-  script.provider.next(...Array.from({ length: readers }, () => async (_request: unknown, response: Parameters<Parameters<typeof script.provider.always>[0]>[1]) => {
-    response.writeHead(200, { 'content-type': 'text/event-stream' });
-    for (let count = 0; count < 250 && !response.destroyed; count += 1) {
-      response.write(piece);
-      while (response.writableNeedDrain && !response.destroyed) await pause(20);
-    }
-  }));
-  const body = JSON.stringify({ model: 'torture-chat', stream: true, messages: [{ role: 'user', content: 'tag:E6 x' }] });
-  const before = daemon.vitals().rssKib;
-  const idle = openSilent(daemon.port, readers, `POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${key}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
-  for (const socket of idle.sockets) socket.pause();
-  await until(() => script.provider.requests.filter((request) => JSON.stringify(request.body).includes('tag:E6 ')).length >= readers, 10_000);
-  await pause(1_500);
-  const grownMib = Math.round((daemon.vitals().rssKib - before) / 1024);
-  const startedMs = performance.now();
-  const other = await call({ url: daemon.url, key, model: 'torture-chat', stream: true, tag: 'beside-E6' });
-  const otherMs = Math.round(performance.now() - startedMs);
-  idle.close();
-  await until(() => readBooks(scene.home.database).openHolds === 0, 10_000);
-  // Without a bound it would be 400 MiB; what a busy collector has not fetched yet may come to more than a hundred.
-  verdicts.that('E6', `${readers} readers that take nothing cost a bounded buffer each`, grownMib < 250, `${grownMib} MiB more`);
-  verdicts.that('E6', 'and disturb nobody', other.whole && otherMs < ANSWER_LIMIT_MS, `a stream beside them took ${otherMs} ms`);
-  verdicts.equal('E6', 'and leave no hold behind', readBooks(scene.home.database).openHolds, 0);
 }
 
 /** E7, E8: a thousand heads that never end, a hundred bodies that never end. */

@@ -55,7 +55,8 @@ export const REGISTER: readonly Item[] = [
   told('SSE8', 'wire-scanner.test.ts', 'a long event and many short ones cost what they weigh'),
   told('SSE9', 'wire-scanner.test.ts', 'no space after the colon'),
 
-  ...named('torture/client-faults.ts', 'E', [...upTo(8), 20, 21]),
+  ...named('torture/client-faults.ts', 'E', [...upTo(8, 6), 20, 21]),
+  ...named('torture/slow-readers.ts', 'E', [6]),
   ...named('torture/client-table.ts', 'E', upTo(26, 1, 2, 3, 4, 5, 6, 7, 8, 20, 21)),
 
   ...named('webhooks.test.ts', 'W', upTo(16)),

@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { SEEDED, type FailedSeed } from './again.ts';
 import { runAttacks } from './attacks.ts';
 import { runClientFaults } from './client-faults.ts';
 import { runClock } from './clock.ts';
@@ -19,6 +20,7 @@ import { runSoak } from './soak.ts';
 import { runStorage } from './storage.ts';
 import { runUpstreamFaults } from './upstream-faults.ts';
 import { Verdicts, type Verdict } from './verdict.ts';
+import { runWorkerKills } from './workers.ts';
 
 /** What a part came to, as it is kept beside this file. */
 export interface PartRecord {
@@ -46,7 +48,7 @@ interface Wish {
   readonly isResumed: boolean;
 }
 
-const USUAL_PARTS = 'K,U,E,N,C,S,H,A';
+const USUAL_PARTS = 'K,workers,U,E,N,C,S,H,A';
 
 const FAILED_SEEDS = fileURLToPath(new URL('./failed-seeds.json', import.meta.url));
 const LAST_RUN = fileURLToPath(new URL('./last-run.json', import.meta.url));
@@ -59,6 +61,7 @@ const PARTS: Readonly<Record<string, (program: Program, verdicts: Verdicts, dice
     verdicts.skip('K9', 'killed inside the webhook’s transaction', 'test/webhooks.test.ts tells it, as W16');
     return figures;
   },
+  workers: (program, verdicts, dice, { kills }) => runWorkerKills(program, { kills: Math.max(4, Math.round(kills / 10)), dice, verdicts }),
   U: (program, verdicts) => runUpstreamFaults(program, verdicts),
   E: (program, verdicts, _dice, { isPatient }) => runClientFaults(program, verdicts, isPatient),
   N: (program, verdicts, _dice, { isPatient }) => runConcurrency(program, verdicts, { parallel: 1_000, revocations: isPatient ? 1_001 : 101, openHolds: 1_000 }),
@@ -113,7 +116,7 @@ async function torture(seed: number, only: readonly string[], wish: Wish): Promi
       const seconds = Math.round((performance.now() - startedMs) / 1000);
       console.log(`${name}: seed ${seed}, ${seconds} s, ${verdicts.all.length - verdicts.broken.length} of ${verdicts.all.length} held or skipped ${figures === undefined ? '' : JSON.stringify(figures)}\n`);
       keep({ ...readFigures(), parts: { ...readFigures().parts, [name]: { seed, commit: built, isPatient: wish.isPatient, node: process.version, cores: cpus().length, seconds, figures: recordOf(figures), verdicts: verdicts.all } } });
-      if (verdicts.broken.length > 0) keepSeed({ part: name, seed, commit: built });
+      if (verdicts.broken.length > 0 && SEEDED.includes(name)) keepSeed({ part: name, seed, commit: built });
       isBroken ||= verdicts.broken.length > 0;
     }
   } finally {
@@ -127,13 +130,14 @@ function hasHeld(record: PartRecord | undefined, name: string, built: string, { 
   if (record === undefined || record.commit !== built || built.endsWith('+') || record.verdicts.some(({ outcome }) => outcome === 'broken')) return false;
   const size = (figure: string) => Number(record.figures[figure] ?? 0);
   if (name === 'K') return size('kills') >= kills;
+  if (name === 'workers') return size('kills') >= Math.round(kills / 10);
   if (name === 'soak') return size('requests') >= requests;
   return record.isPatient === true || !isPatient;
 }
 
 /** A seed that broke something is tried again by the short form, for ever. */
-function keepSeed(failed: { readonly part: string; readonly seed: number; readonly commit: string }): void {
-  const known = JSON.parse(readFileSync(FAILED_SEEDS, 'utf8')) as unknown[];
+function keepSeed(failed: FailedSeed): void {
+  const known = JSON.parse(readFileSync(FAILED_SEEDS, 'utf8')) as FailedSeed[];
   writeFileSync(FAILED_SEEDS, `${JSON.stringify([...known, failed], undefined, 1)}\n`);
   console.log(`seed ${failed.seed} of ${failed.part} is kept in test/torture/failed-seeds.json`);
 }
