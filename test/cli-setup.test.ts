@@ -195,6 +195,8 @@ t.test('completions, the manual and docs/cli.md are made from the command tree',
     const script = completionScript(shell, COMMANDS, known);
     for (const { path } of entriesOf(COMMANDS)) t.match(script, path.split(' ').at(-1), `${shell} knows ${path}`);
     t.match(script, 'librechat', `${shell} knows the tools`);
+    if (shell !== 'bash') t.match(script, /make settings, database, an account and a key/, `${shell} says of a command what the help lists`);
+    t.notMatch(script, /asks nothing, and leaves what is there/, 'and no more');
     // Whichever of the shells is here reads it without running it.
     const file = join(folder, `completion.${shell}`);
     writeFileSync(file, script);

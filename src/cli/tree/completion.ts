@@ -99,7 +99,7 @@ compdef _findtoken findtoken
 function fish(tree: Tree, known: KnownValues): string {
   const entries = entriesOf(tree);
   const nouns = tree.flatMap((one) => ('run' in one ? [] : [one]));
-  const firsts = tree.map((one) => ('run' in one ? ([wordOf(one.usage), one.about] as const) : ([one.name, one.about] as const)));
+  const firsts = tree.map((one) => ('run' in one ? ([wordOf(one.usage), one.brief ?? one.about] as const) : ([one.name, one.about] as const)));
   const line = (condition: string, rest: string) => `complete -c findtoken ${condition === '' ? '' : `-n ${fishQuoted(condition)} `}${rest}`;
   const seen = (path: string) => path.split(' ').map((word) => `__fish_seen_subcommand_from ${word}`).join('; and ');
   const option = (condition: string, one: OptionSpec) => {
@@ -111,8 +111,8 @@ function fish(tree: Tree, known: KnownValues): string {
     '# fish completion for findtoken: findtoken completion fish > ~/.config/fish/completions/findtoken.fish',
     'complete -c findtoken -f',
     ...firsts.map(([word, about]) => line('__fish_use_subcommand', `-a ${word} -d ${fishQuoted(about)}`)),
-    ...nouns.flatMap(({ name, verbs }) => verbs.map(({ usage, about }) =>
-      line(`__fish_seen_subcommand_from ${name}; and not __fish_seen_subcommand_from ${verbs.map((verb) => wordOf(verb.usage)).join(' ')}`, `-a ${wordOf(usage)} -d ${fishQuoted(about)}`))),
+    ...nouns.flatMap(({ name, verbs }) => verbs.map(({ usage, about, brief }) =>
+      line(`__fish_seen_subcommand_from ${name}; and not __fish_seen_subcommand_from ${verbs.map((verb) => wordOf(verb.usage)).join(' ')}`, `-a ${wordOf(usage)} -d ${fishQuoted(brief ?? about)}`))),
     ...entries.flatMap((entry) => [
       ...argumentsOf(entry, known).map((word) => line(seen(entry.path), `-a ${word}`)),
       ...(/<file>/.test(entry.usage) ? [line(seen(entry.path), '-F')] : []),
@@ -154,7 +154,7 @@ function isFile(option: OptionSpec): boolean {
 }
 
 function aboutOf(tree: Tree): readonly (readonly [string, string])[] {
-  return [...tree.flatMap((one) => ('run' in one ? [] : [[one.name, one.about] as const])), ...entriesOf(tree).map(({ path, about }) => [path, about] as const)];
+  return [...tree.flatMap((one) => ('run' in one ? [] : [[one.name, one.about] as const])), ...entriesOf(tree).map(({ path, brief }) => [path, brief] as const)];
 }
 
 function zshQuoted(text: string): string {

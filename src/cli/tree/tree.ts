@@ -7,6 +7,8 @@ export interface Entry {
   /** `keys create <name>` with its arguments. */
   readonly usage: string;
   readonly about: string;
+  /** For one line of a list. */
+  readonly brief: string;
   readonly options: readonly OptionSpec[];
   readonly examples: readonly string[];
 }
@@ -49,5 +51,5 @@ export function valueOf({ flags }: OptionSpec): string | undefined {
 
 function entryOf(verb: Verb, prefix: string): Entry {
   const usage = `${prefix}${verb.usage}`;
-  return { path: usage.replace(/ [<[].*$/, ''), usage, about: verb.about, options: verb.options ?? [], examples: verb.examples };
+  return { path: usage.replace(/ [<[].*$/, ''), usage, about: verb.about, brief: verb.brief ?? verb.about, options: verb.options ?? [], examples: verb.examples };
 }
