@@ -1,10 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { EventEmitter } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
 import t from 'tap';
 import { displayWidth } from '../src/cli/printable.ts';
+import { openBelow } from '../src/cli/screens/below.ts';
 import { stageText, typedSecret } from '../src/cli/screens/stage.tsx';
 import type { StageState } from '../src/cli/stage.ts';
 import { openDesk } from './support/command-line.ts';
@@ -57,6 +59,27 @@ t.test('a picture that does not fit is left out, and what to open stays', async 
   }
 });
 
+t.test('what stood there before a screen stays, and its last line is ended', async (t) => {
+  const written: string[] = [];
+  const terminal = Object.assign(new EventEmitter(), { columns: 40, rows: 5, write: (text: string | Uint8Array) => written.push(String(text)) > 0 });
+  const below = openBelow(terminal);
+  below.stdout.write('\x1b[2J\x1b[3J\x1b[Hone\ntwo\x1b[?25h');
+  t.same(written.splice(0), ['\x1b[2J\x1b[Hone\ntwo\x1b[?25h'], 'what scrolled away is not erased');
+  terminal.columns = 20;
+  let resizes = 0;
+  below.stdout.on('resize', () => (resizes += 1));
+  terminal.emit('resize');
+  t.same([below.stdout.columns, below.stdout.rows, resizes], [20, 5, 1], 'Ink learns of another size');
+  below.leave();
+  below.leave();
+  t.same(written.splice(0), ['\n'], 'once');
+  t.equal(terminal.listenerCount('resize'), 0);
+  const whole = openBelow(terminal);
+  whole.stdout.write('one\n\x1b[?25h');
+  whole.leave();
+  t.same(written, ['one\n\x1b[?25h'], 'a line that is ended is left as it is');
+});
+
 t.test('without colour none is asked for, and signs say what colour would', async (t) => {
   t.notMatch(stageText(init, { columns: 80, rows: 24, colour: false }), /\x1b\[(3[0-7]|9[0-7]|2)m/);
   t.match(stripVTControlCharacters(stageText(init, { columns: 80, rows: 24, colour: true })), /✓ settings[^]*✗ database[^]*· key/);
@@ -84,10 +107,10 @@ const ASKED = /\(not shown\):/;
 t.test('on a terminal', { skip: noScript }, async (t) => {
   const desk = openDesk(t);
   /** Types `answer.text`, once, when the screen shows `answer.when`. */
-  const onTerminal = (args: readonly string[], answer?: { readonly when: RegExp; readonly text: string }, then: (seen: string) => Promise<void> = async () => undefined): Promise<{ readonly code: number | null; readonly seen: string }> => {
+  const onTerminal = (args: readonly string[], answer?: { readonly when: RegExp; readonly text: string }, then: (seen: string) => Promise<void> = async () => undefined, size = 'cols 100 rows 40'): Promise<{ readonly code: number | null; readonly seen: string }> => {
     const program = programOf(args);
     const line = [program.file, ...program.args].map((word) => `'${word}'`).join(' ');
-    const child = spawn('script', ['-qefc', `stty cols 100 rows 40; sh -c 'echo $$ > pid; exec ${line.replaceAll("'", '"')}'; code=$?; stty -a; exit $code`, '/dev/null'], { cwd: desk.home, env: { HOME: desk.home, PATH: process.env['PATH'], TERM: 'xterm-256color', NO_COLOR: '1' } });
+    const child = spawn('script', ['-qefc', `stty ${size}; sh -c 'echo $$ > pid; exec ${line.replaceAll("'", '"')}'; code=$?; stty -a; exit $code`, '/dev/null'], { cwd: desk.home, env: { HOME: desk.home, PATH: process.env['PATH'], TERM: 'xterm-256color', NO_COLOR: '1' } });
     let seen = '';
     let isTyped = answer === undefined;
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -139,6 +162,14 @@ t.test('on a terminal', { skip: noScript }, async (t) => {
     t.equal(code, 130, seen);
     t.match(seen, /interrupted; nothing was changed/);
     t.notMatch(await desk.run(['byok', 'list', '--account', 'me@localhost']), { out: /qwen/ });
+  });
+
+  await t.test('on a terminal that it fills, what is said afterwards has a line of its own', async (t) => {
+    for (const size of ['cols 40 rows 4', 'cols 40 rows 5', 'cols 40 rows 6', 'cols 40 rows 7']) {
+      const { code, seen } = await onTerminal(['byok', 'register', 'qwen', '--name', 'no', '--account', 'me@localhost'], { when: ASKED, text: '\x03' }, undefined, size);
+      t.equal(code, 130, seen);
+      t.match(seen, /(^|\n)findtoken: interrupted; nothing was changed/, size);
+    }
   });
 
   await t.test('a signal ends it like Ctrl-C: the terminal is as it was', async (t) => {

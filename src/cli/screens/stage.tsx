@@ -4,6 +4,7 @@ import type { ReactNode } from 'react';
 import { EXIT, Refusal } from '../failure.ts';
 import type { Stage, StageState, Step } from '../stage.ts';
 import type { Terminal } from '../terminal.ts';
+import { openBelow } from './below.ts';
 import { StageView } from './stage-view.tsx';
 
 const TURN_MS = 100;
@@ -53,7 +54,8 @@ export function openStage(terminal: Terminal, first: StageState): Stage {
   const watching = held.typed;
   // Not `once`: Ink's own watch over signals ends the process where it finds itself the only one left that listens.
   for (const signal of SIGNALS) process.on(signal, stop);
-  const app = render(<StageApp held={held} colour={terminal.colour} size={terminal.stderr} />, { stdout: terminal.stderr, stdin: terminal.stdin, exitOnCtrlC: false, patchConsole: false });
+  const below = openBelow(terminal.stderr);
+  const app = render(<StageApp held={held} colour={terminal.colour} size={terminal.stderr} />, { stdout: below.stdout, stdin: terminal.stdin, exitOnCtrlC: false, patchConsole: false });
   const show = (change: Partial<StageState>): void => {
     held.state = { ...held.state, ...change };
     held.changed();
@@ -85,6 +87,7 @@ export function openStage(terminal: Terminal, first: StageState): Stage {
     app.rerender(<StageView state={held.state} {...sizeOf(terminal.stderr)} colour={terminal.colour} turn={0} />);
     app.unmount();
     await app.waitUntilExit();
+    below.leave();
   }
 }
 
