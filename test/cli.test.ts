@@ -140,6 +140,15 @@ t.test('the story of an account: opened, credited, keyed, called, looked at, clo
   t.strictSame((await desk.json('logs', '--account', 'bob@example.com'))['data'], [], 'unless one is named');
 });
 
+t.test('a key that has leaked is ended by its id, whoever has it', async (t) => {
+  const desk = openDesk(t);
+  for (const email of ['ann@example.com', 'bob@example.com']) await desk.run(['accounts', 'create', email]);
+  const { id } = await desk.json('keys', 'create', '--name', 'ci', '--account', 'bob@example.com');
+  t.match(await desk.run(['keys', 'revoke', String(id), '--account', 'ann@example.com', '--yes']), { code: 3, err: /no API key/ }, 'but not as that of another account');
+  t.match(await desk.run(['keys', 'revoke', 'key_none', '--yes']), { code: 2, err: /several accounts/ });
+  t.strictSame(await desk.json('keys', 'revoke', String(id), '--yes'), { id, object: 'api_key', deleted: true });
+});
+
 t.test('the log is followed: what was, then what comes, one JSON document a line', async (t) => {
   const desk = openDesk(t);
   const { id: accountId } = await desk.json('accounts', 'create', 'ann@example.com');

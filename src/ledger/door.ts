@@ -32,6 +32,7 @@ export function createDoor({ read, write, storage, close, failed, forward }: Acc
 
     createKey: (key) => write('createKey', key),
     listKeys: (accountId) => read((books) => books.listKeys(accountId)),
+    keyById: (keyId) => read((books) => books.keyById(keyId)),
     revokeKey: (accountId, keyId, nowMs) => write('revokeKey', accountId, keyId, nowMs),
     findKey: (hash) => read((books) => books.findKey(hash)),
 

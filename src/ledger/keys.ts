@@ -1,19 +1,21 @@
 import { STATUSES } from './accounts.ts';
 import type { Sync } from './books.ts';
 import type { Connection } from './connection.ts';
-import { int, rowsOf, text, unless, whole, type Row } from './rows.ts';
+import { int, rowOf, rowsOf, text, unless, whole, type Row } from './rows.ts';
 import type { ApiKey, KeyOwner, Ledger } from './types.ts';
 
-export type KeyBooks = Sync<Pick<Ledger, 'createKey' | 'listKeys' | 'revokeKey' | 'findKey'>>;
+export type KeyBooks = Sync<Pick<Ledger, 'createKey' | 'listKeys' | 'keyById' | 'revokeKey' | 'findKey'>>;
 
+const KEY = `SELECT k.id, a.id AS account_id, k.name, k.last4, k.created_ms, k.last_used_ms, k.revoked_ms
+  FROM accounts a JOIN api_keys k ON k.account = a.no`;
 const NO_PROVIDERS: readonly string[] = [];
 
 /** API keys by the SHA-256 of them; the keys themselves are nowhere. */
 export function createKeyBooks(db: Connection): KeyBooks {
   const add = db.prepare(`INSERT INTO api_keys (id, account, name, hash, last4, created_ms)
     SELECT @id, no, @name, @hash, @last4, @now FROM accounts WHERE id = @account`);
-  const list = db.prepare(`SELECT k.id, a.id AS account_id, k.name, k.last4, k.created_ms, k.last_used_ms, k.revoked_ms
-    FROM accounts a JOIN api_keys k ON k.account = a.no WHERE a.id = ? ORDER BY k.no DESC`);
+  const list = db.prepare(`${KEY} WHERE a.id = ? ORDER BY k.no DESC`);
+  const one = db.prepare(`${KEY} WHERE k.id = ?`);
   const revoke = db.prepare(`UPDATE api_keys SET revoked_ms = CASE revoked_ms WHEN 0 THEN @now ELSE revoked_ms END
     WHERE id = @id AND account = (SELECT no FROM accounts WHERE id = @account)`);
   const find = db.prepare(`SELECT k.id AS key_id, a.id AS account_id, a.status, a.requests_per_minute, w.may_overdraw, w.balance, w.held,
@@ -26,6 +28,10 @@ export function createKeyBooks(db: Connection): KeyBooks {
       if (changes === 0) throw new Error(`no account ${accountId}`);
     },
     listKeys: (accountId) => rowsOf(list.all(accountId)).map(keyIn),
+    keyById(keyId) {
+      const row = rowOf(one.get(keyId));
+      return row === undefined ? undefined : keyIn(row);
+    },
     revokeKey: (account, id, nowMs) => revoke.run({ account, id, now: whole(nowMs) }).changes === 1,
     findKey(hash) {
       const found = find.get(hash);

@@ -30,6 +30,8 @@ export interface Ledger extends RechargeLedger, LifeLedger {
   createKey(key: { readonly id: string; readonly accountId: string; readonly name: string; readonly hash: Uint8Array; readonly last4: string; readonly nowMs: number }): Promise<void>;
   /** Newest first, revoked ones too. */
   listKeys(accountId: string): Promise<readonly ApiKey[]>;
+  /** A key by its id, whoever has it; undefined where there is none. */
+  keyById(keyId: string): Promise<ApiKey | undefined>;
   /** False where the account has no such key. Revoking twice keeps the first time. */
   revokeKey(accountId: string, keyId: string, nowMs: number): Promise<boolean>;
   /** The owner of a live key by the SHA-256 of it; read afresh at every call. Undefined: unknown or revoked. */

@@ -60,9 +60,10 @@ async function revoke(call: Call): Promise<void> {
   const keyId = argument(call, 0);
   const { deletedView, resolveAccount, revokeKey } = await import('../../accounts/index.ts');
   await context.write(async (books) => {
-    const { id: accountId } = await resolveAccount(books, context.account);
-    const key = (await books.ledger.listKeys(accountId)).find(({ id }) => id === keyId);
-    if (key !== undefined) await confirm(context, `Revoke the key ${JSON.stringify(key.name)} (${keyId})? Its next request is refused.`);
+    const key = await books.ledger.keyById(keyId);
+    // Who has to end a key that has leaked knows its id from the log, and need not look for whose it is.
+    const accountId = context.account === undefined && key !== undefined ? key.accountId : (await resolveAccount(books, context.account)).id;
+    if (key?.accountId === accountId) await confirm(context, `Revoke the key ${JSON.stringify(key.name)} (${keyId})? Its next request is refused.`);
     await revokeKey(books, { accountId, keyId });
   });
   if (context.json) context.show(deletedView('api_key', keyId), () => '');
