@@ -324,3 +324,24 @@ t.test('books of every schema there was are brought up to date, and add up', asy
     await ledger.close();
   }
 });
+
+t.test('books whose old rows had been removed before requests were numbered: every transfer is there once, and adds up', async (t) => {
+  const path = join(t.testdir({}), 'removed.db');
+  const old = new Database(path);
+  old.exec(readFileSync(new URL('./fixtures/removed-before-schema-7.sql', import.meta.url), 'utf8'));
+  old.close();
+  const ledger = await openLedger({ path, as: 'cli' });
+  t.teardown(() => ledger.close());
+  t.match(await ledger.audit(), { transfers: 7, requests: 2, openHolds: 1, findings: [] }, 'nothing differs from what was removed');
+  const { rows } = await ledger.listTransfers({ accountId: 'acct_ann', limit: 100 });
+  t.same(rows.map(({ kind, reference }) => `${kind} ${reference}`).toSorted(), [
+    'fee req_1', 'fee req_2', 'fee req_3', 'grant start', 'usage req_1', 'usage req_2', 'usage req_3',
+  ], 'those of removed requests are told beside those of the rest');
+  t.match(await ledger.findAccount('acct_ann'), { balance: 999_967n, held: 100n });
+
+  t.match(await ledger.settle(settlementOf('req_open')), { first: true, cost: 11n }, 'what ran is settled');
+  await serve(ledger, 'req_new');
+  t.match(await ledger.audit(), { transfers: 11, requests: 3, openHolds: 0, findings: [] }, 'the numbers go on behind those that are gone');
+  t.match(await ledger.removeRequests({ beforeMs: NOW_MS, most: 100 }), { removed: 1 }, 'and rows are removed as before');
+  t.same((await ledger.audit()).findings, []);
+});
