@@ -238,6 +238,33 @@ t.test('a process that dies ends its own calls alone, in the books at once, and 
   await assertSound(t, ledger);
 });
 
+t.test('a process that stands still without dying is noticed, ended and replaced, its holds as those of a dead one', { timeout: 200_000 }, async (t) => {
+  const place = await furnished(t, slow);
+  const { key } = place.account('ann', '100');
+  const daemon = await startServe(place.home);
+  t.teardown(() => daemon.end('SIGKILL'));
+  const ledger = await place.books();
+  const [victim] = await workersOf(place.home);
+  const pid = victim?.pid ?? 0;
+  // A test that fails must leave nothing behind that cannot end.
+  t.teardown(() => isAlive(pid) && process.kill(pid, 'SIGKILL'));
+  const streams = await openStreams(daemon, key, 8);
+  process.kill(pid, 'SIGSTOP');
+  const texts = await Promise.all(streams.map(({ text }) => text));
+  const whole = texts.filter((text) => text.endsWith('data: [DONE]\n\n')).length;
+  t.ok(whole >= 1 && whole < 8, `${whole} of 8 streams went on to their end`);
+  while (!daemon.output().includes('worker_lost')) await pause(20);
+  t.match(daemon.output(), /"worker":1,"pid":\d+,"seconds":10,"msg":"worker_stands_still"/);
+  // `status` tells what was published within the last second; where nobody took its place this never ends.
+  while ((await workersOf(place.home)).some((worker) => worker.pid === pid)) await pause(100);
+  t.notOk(isAlive(pid), 'it is gone, and another took its place');
+  t.equal((await ledger.audit()).openHolds, 0, 'its holds are closed');
+  await times(8, async () => t.match(await (await chat(daemon, key, { stream: true })).text(), /\[DONE\]/));
+  t.equal((daemon.output().match(/worker_stands_still/g) ?? []).length, 1, 'nobody else was taken for standing still');
+  t.equal(await daemon.end('SIGTERM'), 0);
+  await assertSound(t, ledger);
+});
+
 t.test('told to stop, both let their streams end; told twice, they settle at once', { timeout: 200_000 }, async (t) => {
   const place = await furnished(t, slow);
   const { key } = place.account('ann', '100');

@@ -2,7 +2,7 @@ import { forkMember, type Member } from '../crew/index.ts';
 import { openDesk, type Clock, type Desk, type Gateway } from '../gateway/index.ts';
 import { heldIn, type Forward, type Ledger, type Sent, type Told } from '../ledger/index.ts';
 import type { Vault } from '../vault/index.ts';
-import type { ToMember } from '../gateway/index.ts';
+import type { ToDesk, ToMember } from '../gateway/index.ts';
 import type { LiveSettings } from './live-settings.ts';
 import type { DaemonLog } from './log.ts';
 import type { Limited, ToPrimary, ToServing } from './talk.ts';
@@ -11,6 +11,12 @@ import type { Limited, ToPrimary, ToServing } from './talk.ts';
 const YOUNG_MS = 10_000;
 const PAUSE_MS = 500;
 const PAUSE_MAX_MS = 30_000;
+/**
+ * Each process says every second that it is there. One that has said nothing for so many looks stands still (stopped, swapped out, in an endless loop): it is
+ * ended, and replaced as one that died. Looks are counted and not time: a primary that stood still itself has looked at nobody meanwhile.
+ */
+const LOOK_MS = 1_000;
+const SILENT_LOOKS = 10;
 /** What a process may take to leave, beyond the time that its calls have. */
 const LEAVE_MS = 15_000;
 
@@ -33,6 +39,8 @@ interface Serving extends Member<ToServing & ToMember> {
   /** On its holds in the books. */
   readonly life: string;
   isListening: boolean;
+  /** Looks since it began to listen or was last heard of. */
+  silentLooks: number;
 }
 
 /**
@@ -73,6 +81,7 @@ class Roster {
   #place = { host: '', port: 0 };
   #port = 0;
   readonly #ending = new AbortController();
+  #watch: NodeJS.Timeout | undefined;
   #pauseMs = PAUSE_MS;
 
   constructor(parts: CrewParts, desk: Desk) {
@@ -94,6 +103,8 @@ class Roster {
     try {
       await this.#start(1);
       await Promise.all(Array.from({ length: of - 1 }, (_, at) => this.#start(at + 2)));
+      this.#watch = setInterval(() => this.#look(), LOOK_MS);
+      this.#watch.unref();
     } catch (error) {
       await this.end(0);
       throw error;
@@ -113,13 +124,25 @@ class Roster {
     }, limitMs + LEAVE_MS);
     while (this.#afterwards.size > 0) await Promise.all(this.#afterwards);
     clearTimeout(late);
+    clearInterval(this.#watch);
+  }
+
+  /** Ends those that stand still. */
+  #look(): void {
+    for (const serving of this.serving) {
+      if (!serving.isListening) continue;
+      serving.silentLooks += 1;
+      if (serving.silentLooks !== SILENT_LOOKS) continue;
+      this.#parts.log.warn('worker_stands_still', { worker: serving.no, pid: serving.pid, seconds: (SILENT_LOOKS * LOOK_MS) / 1_000 });
+      serving.kill();
+    }
   }
 
   /** Starts one process. @throws Error where it cannot serve; then it is gone. */
   async #start(no: number): Promise<void> {
     const { env, live, version } = this.#parts;
     const member = forkMember<ToServing & ToMember>(env);
-    const serving: Serving = { ...member, no, startedMs: performance.now(), life: `${no}-${globalThis.crypto.randomUUID()}`, isListening: false };
+    const serving: Serving = { ...member, no, startedMs: performance.now(), life: `${no}-${globalThis.crypto.randomUUID()}`, isListening: false, silentLooks: 0 };
     this.#serving.set(no, serving);
     const begun = new Promise<void>((resolve, reject) => {
       this.#listenTo(serving, resolve, reject);
@@ -136,7 +159,16 @@ class Roster {
     const { no, life, link } = serving;
     const { vault } = this.#parts;
     link.serve<Omit<ToPrimary, keyof ReturnType<Desk['seat']>>>({
-      sit: () => link.serve(this.#desk.seat(no, link)),
+      sit: () => {
+        const seat = this.#desk.seat(no, link);
+        link.serve<ToDesk>({
+          ...seat,
+          beat: (record) => {
+            serving.silentLooks = 0;
+            return seat.beat(record);
+          },
+        });
+      },
       listening: (port) => {
         this.#port = port;
         serving.isListening = true;
