@@ -8,8 +8,11 @@ import { pause, type Answer } from '../support/provider.ts';
 
 const STUCK = 100;
 const SLOW = 100;
-/** 8 kB/s: such a reader is no stalled one, and is never dropped. */
-const SIP_BYTES = 800;
+/**
+ * 100 kB/s: such a reader is no stalled one, and is never dropped. One of a tenth of it would be: with four megabytes in the system's own buffer,
+ * Linux takes nothing more of the daemon until a third of them is gone.
+ */
+const SIP_BYTES = 10_000;
 const SIP_MS = 100;
 /** With fewer pending bytes than this the daemon goes on writing. */
 const LEAST_BYTES = 16_384;

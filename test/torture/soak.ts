@@ -53,7 +53,8 @@ export async function runSoak(program: Program, verdicts: Verdicts, dice: Dice, 
   const warmUp = Math.round(requests * WARM_UP_PART);
   const plain = await load(program, dice.fork('plain'), { warmUp, requests, looks: LOOKS, before: async () => undefined, env: {} });
   const isJudged = requests >= JUDGED_FROM;
-  const half = { warmUp: Math.round(warmUp / 2), requests: Math.round(requests / 2) };
+  // Half as long: a slope of what is kept has no waves.
+  const half = { warmUp, requests: Math.round(requests / 2) };
   const collected = !isJudged ? undefined : await load(program, dice.fork('collected'), {
     ...half, looks: LOOKS_COLLECTED, env: { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(COLLECTING)}` },
     before: async (daemon) => {
