@@ -22,7 +22,11 @@ const FRAME_CHARS = 8_000;
 
 /** What a stuck stream may still draw of its provider once everything is full: what one read of its connection brings. */
 const DRAWN_BYTES = 65_536;
-const FLAT_MIB = 8;
+/**
+ * Of 600 MB that pass in a minute. A heap of some 45 MiB may grow by half before it is looked through (`daemon/heap.ts`); a buffer without a bound
+ * would be hundreds.
+ */
+const FLAT_MIB = 24;
 const FILLED_ROUNDS = 20;
 const ANSWER_LIMIT_MS = 10_000;
 
