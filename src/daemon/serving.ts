@@ -9,7 +9,6 @@ import { createUpstream } from '../upstream/index.ts';
 import { CLOCK } from './clock.ts';
 import { createCredentials } from './credentials.ts';
 import { EXIT, SIGNALS } from './exits.ts';
-import { steadyHeap } from './heap.ts';
 import { urlOf } from './url.ts';
 import { liveSettings, type LiveSettings } from './live-settings.ts';
 import { openLog, type DaemonLog } from './log.ts';
@@ -37,7 +36,6 @@ export interface ServeForPrimary {
  * signals are its business as well, for a terminal sends them to all.
  */
 export function serveForPrimary(options: ServeForPrimary): void {
-  steadyHeap();
   const link = linkToPrimary<ToPrimary>();
   let served: Served | undefined;
   for (const signal of [...SIGNALS, 'SIGHUP'] as const) process.on(signal, () => undefined);

@@ -9,7 +9,6 @@ import { CLOCK } from './clock.ts';
 import { createCredentials } from './credentials.ts';
 import { openCrew } from './crew.ts';
 import { EXIT, SIGNALS } from './exits.ts';
-import { steadyHeap } from './heap.ts';
 import { startJobs } from './jobs.ts';
 import { liveSettings } from './live-settings.ts';
 import { openLog, type DaemonLog } from './log.ts';
@@ -48,7 +47,6 @@ export interface Daemon {
  */
 export async function startDaemon(options: StartDaemon): Promise<Daemon> {
   const { version } = options;
-  steadyHeap();
   const live = liveSettings(options.settings);
   const { settings } = live;
   const log = openLog(settings.log, process.stderr.isTTY);
