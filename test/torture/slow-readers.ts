@@ -23,7 +23,7 @@ const FRAME_CHARS = 8_000;
 /** What a stuck stream may still draw of its provider once everything is full: what one read of its connection brings. */
 const DRAWN_BYTES = 65_536;
 /**
- * Of 600 MB that pass in a minute. A heap of some 45 MiB may grow by half before it is looked through (`daemon/heap.ts`); a buffer without a bound
+ * Of 600 MB that pass in a minute. A heap of some 45 MiB may well grow by half before V8 looks it through; a buffer without a bound
  * would be hundreds.
  */
 const FLAT_MIB = 24;
