@@ -1,10 +1,9 @@
 // The texts of the single executable: the program as every build makes it, the main text that finds it there, and the ledger's thread
 // as one CommonJS text, for a thread is started there from a text and not from a file.
 import { build } from 'esbuild';
-import { readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { join } from 'node:path';
-import { bundleProgram, ended } from './bundle.mjs';
+import { bundleProgram, ended, latePackages } from './bundle.mjs';
 
 /** Native modules are carried beside the program and reach it by way of src/embedded; these never load. */
 const ABSENT = /^(bindings|keytar)$/;
@@ -21,7 +20,7 @@ export async function bundleForBinary({ root, outdir }) {
       ...common,
       entryPoints: ['src/ledger/worker.ts'],
       outfile: join(outdir, 'ledger-worker.js'),
-      plugins: [selfContained()],
+      plugins: [latePackages(), selfContained()],
       define: { 'import.meta.url': '__url' },
       banner: { js: BANNER },
     }),
@@ -41,8 +40,6 @@ function selfContained() {
       });
       bundle.onLoad({ filter: /.*/, namespace: 'built-in' }, ({ path }) => ({ contents: `module.exports = __require(${JSON.stringify(path)})` }));
       bundle.onLoad({ filter: /.*/, namespace: 'absent' }, ({ path }) => ({ contents: `throw Object.assign(new Error('${path} is not part of this executable'), { code: 'MODULE_NOT_FOUND' })` }));
-      // A package that is loaded late is part of the bundle here, and still runs only when it is asked for.
-      bundle.onLoad({ filter: /\/src\/.*\.ts$/ }, ({ path }) => ({ contents: readFileSync(path, 'utf8').replaceAll('createRequire(import.meta.url)(', 'require('), loader: 'ts' }));
     },
   };
 }
