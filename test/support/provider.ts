@@ -213,6 +213,13 @@ function reset(socket: Socket): void {
   socket.destroy();
 }
 
+/** Looks every ten milliseconds whether it is so, for at most so long; whether it came to be. */
+export async function until(isSo: () => boolean, limitMs: number): Promise<boolean> {
+  const endMs = performance.now() + limitMs;
+  while (!isSo() && performance.now() < endMs) await pause(10);
+  return isSo();
+}
+
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -6,7 +6,7 @@ import { readBooks, type BookedRow } from './oracle.ts';
 import { costOf, frame, scriptYaml, startScript, tokensFor, usageBody, type Script } from './script.ts';
 import { slowReaders } from './slow-readers.ts';
 import { answersIn, openSilent, sendRaw } from './sockets.ts';
-import { pause } from '../support/provider.ts';
+import { pause, until } from '../support/provider.ts';
 import type { Verdicts } from './verdict.ts';
 
 export interface Scene {
@@ -76,12 +76,12 @@ async function leavers(scene: Scene): Promise<void> {
     script.provider.next(() => undefined);
     const controller = new AbortController();
     const leaving = call({ url: daemon.url, key, model: 'torture-chat', stream, tag: `E2-${stream}`, signal: controller.signal });
-    await until(() => script.provider.requests.some((request) => JSON.stringify(request.body).includes(`E2-${stream} `)));
+    await until(() => script.provider.requests.some((request) => JSON.stringify(request.body).includes(`E2-${stream} `)), 5_000);
     controller.abort();
     await leaving;
     const row = await newest(scene);
     verdicts.equal('E2', `leaving before the first byte (${stream ? 'stream' : 'whole'}) pays the prompt, estimated`, paid(row), 'aborted estimated something');
-    await until(() => script.provider.requests.at(-1)?.dropped === true);
+    await until(() => script.provider.requests.at(-1)?.dropped === true, 5_000);
     verdicts.equal('E2', 'and the provider is told to stop', script.provider.requests.at(-1)?.dropped, true);
   }
   const prompt = (await newest(scene)).cost;
@@ -164,7 +164,7 @@ function count({ text }: Received, part: string): number {
 }
 
 async function rowCount({ home }: Scene): Promise<number> {
-  await until(() => readBooks(home.database).openHolds === 0);
+  await until(() => readBooks(home.database).openHolds === 0, 5_000);
   return readBooks(home.database).rows.size;
 }
 
@@ -174,9 +174,4 @@ async function newest(scene: Scene): Promise<BookedRow> {
   const row = [...readBooks(scene.home.database).rows.values()].at(-1);
   if (row === undefined) throw new Error('the books are empty');
   return row;
-}
-
-async function until(isSo: () => boolean, limitMs = 5_000): Promise<void> {
-  const endMs = performance.now() + limitMs;
-  while (!isSo() && performance.now() < endMs) await pause(10);
 }

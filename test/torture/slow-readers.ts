@@ -4,7 +4,7 @@ import type { Scene } from './client-faults.ts';
 import { readBooks } from './oracle.ts';
 import { frame } from './script.ts';
 import { openSilent } from './sockets.ts';
-import { pause, type Answer } from '../support/provider.ts';
+import { pause, until, type Answer } from '../support/provider.ts';
 
 const STUCK = 100;
 const SLOW = 100;
@@ -51,7 +51,7 @@ export async function slowReaders(scene: Scene, isPatient: boolean): Promise<voi
   const slow = openSilent(daemon.port, SLOW, request('E6-slow'));
   for (const socket of [...stuck.sockets, ...slow.sockets]) socket.pause();
   const sipping = setInterval(() => slow.sockets.forEach((socket) => void socket.read(SIP_BYTES)), SIP_MS);
-  await until(() => drawn.get('E6-stuck') !== undefined && script.provider.requests.filter(({ body }) => JSON.stringify(body).includes('tag:E6-')).length >= readers);
+  await until(() => drawn.get('E6-stuck') !== undefined && script.provider.requests.filter(({ body }) => JSON.stringify(body).includes('tag:E6-')).length >= readers, ANSWER_LIMIT_MS);
   await filled(drawn);
 
   const look = async (): Promise<Look> => ({ rssMib: daemon.vitals().rssKib / 1_024, unsentBytes: await unsentBytes(daemon.url), drawn: [...drawn].filter(([name]) => name.startsWith('E6-stuck')).map(([, bytes]) => bytes()) });
@@ -81,7 +81,7 @@ export async function slowReaders(scene: Scene, isPatient: boolean): Promise<voi
   clearInterval(sipping);
   stuck.close();
   slow.close();
-  await until(() => readBooks(scene.home.database).openHolds === 0);
+  await until(() => readBooks(scene.home.database).openHolds === 0, ANSWER_LIMIT_MS);
   verdicts.equal('E6', 'and leave no hold behind', readBooks(scene.home.database).openHolds, 0);
   verdicts.equal('E6', 'and no byte', await unsentBytes(daemon.url), 0);
 }
@@ -102,7 +102,7 @@ function judgeStuck({ verdicts }: Scene, looks: readonly Look[]): void {
 async function filled(drawn: ReadonlyMap<string, () => number>): Promise<void> {
   const sum = () => [...drawn].reduce((all, [name, bytes]) => all + (name.startsWith('E6-stuck') ? bytes() : 0), 0);
   let before = -1;
-  await until(() => false, 500);
+  await pause(500);
   for (let round = 0; round < FILLED_ROUNDS && sum() !== before; round += 1) {
     before = sum();
     await pause(1_000);
@@ -134,9 +134,4 @@ async function unsentBytes(url: string): Promise<number> {
 
 function median(values: readonly number[]): number {
   return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)] ?? Number.NaN;
-}
-
-async function until(isSo: () => boolean, limitMs = 10_000): Promise<void> {
-  const endMs = performance.now() + limitMs;
-  while (!isSo() && performance.now() < endMs) await pause(10);
 }

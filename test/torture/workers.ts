@@ -5,7 +5,7 @@ import type { Dice } from './dice.ts';
 import { furnish, startDaemon, type Daemon, type Home, type Program } from './machine.ts';
 import { judge, readBooks, troubles } from './oracle.ts';
 import { scriptYaml, startScript, type Script } from './script.ts';
-import { pause } from '../support/provider.ts';
+import { pause, until } from '../support/provider.ts';
 import type { Verdicts } from './verdict.ts';
 
 export interface WorkerKillFigures {
@@ -81,7 +81,7 @@ async function killPrimary(scene: Scene, round: number): Promise<void> {
   await pause(LEAD_MS + scene.dice.below(SPREAD_MS));
   await daemon.end('SIGKILL');
   await load.end();
-  if (!(await until(() => workers.every((pid) => !isAlive(pid))))) scene.seen.push(`round ${round}: a worker outlived its primary`);
+  if (!(await until(() => workers.every((pid) => !isAlive(pid)), LIMIT_MS))) scene.seen.push(`round ${round}: a worker outlived its primary`);
 }
 
 async function killWorker(scene: Scene, round: number): Promise<void> {
@@ -95,12 +95,12 @@ async function killWorker(scene: Scene, round: number): Promise<void> {
   await pause(GOES_ON_MS);
   await load.end();
   const endedMs = performance.now();
-  if (!(await until(() => readBooks(home.database).openHolds === 0))) scene.seen.push(`round ${round}: holds of a dead worker stayed open`);
+  if (!(await until(() => readBooks(home.database).openHolds === 0, LIMIT_MS))) scene.seen.push(`round ${round}: holds of a dead worker stayed open`);
   scene.closedMs.push(performance.now() - endedMs);
-  if (!(await until(() => childrenOf(daemon.pid).filter((pid) => !workers.includes(pid)).length === 1))) scene.seen.push(`round ${round}: nobody took the dead worker’s place`);
+  if (!(await until(() => childrenOf(daemon.pid).filter((pid) => !workers.includes(pid)).length === 1, LIMIT_MS))) scene.seen.push(`round ${round}: nobody took the dead worker’s place`);
   if (load.answersAfter(endedMs - GOES_ON_MS) === 0) scene.seen.push(`round ${round}: no answer while one worker was left`);
   await daemon.end(dice.below(2) === 0 ? 'SIGTERM' : 'SIGKILL');
-  await until(() => childrenOf(daemon.pid).length === 0 && workers.every((pid) => !isAlive(pid)));
+  await until(() => childrenOf(daemon.pid).length === 0 && workers.every((pid) => !isAlive(pid)), LIMIT_MS);
 }
 
 /** 64 clients, half of them streaming; one whose connection broke calls again until the load ends. */
@@ -139,10 +139,4 @@ export function childrenOf(pid: number): readonly number[] {
 export function isAlive(pid: number): boolean {
   const path = `/proc/${pid}/stat`;
   return existsSync(path) && !/\) [ZX] /.test(readFileSync(path, 'utf8'));
-}
-
-async function until(isSo: () => boolean): Promise<boolean> {
-  const endMs = performance.now() + LIMIT_MS;
-  while (!isSo() && performance.now() < endMs) await pause(20);
-  return isSo();
 }
