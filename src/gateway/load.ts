@@ -21,6 +21,11 @@ interface Writing {
   readonly res: { readonly writableLength: number };
 }
 
+interface CallsUnderWay {
+  readonly size: number;
+  now(): readonly Writing[];
+}
+
 /**
  * How much the process has to do. Beyond the bounds new work is turned away, so that what runs is not slowed.
  * The lag is the median of a second's looks at the event loop: a loop that is late at every turn is overloaded, one long task is not.
@@ -30,7 +35,7 @@ export class Load {
   readonly #roomBytes = getHeapStatistics().heap_size_limit * BODIES_PART;
   #takenBytes = 0;
   #lagMs = 0;
-  #calls: ReadonlySet<Writing> = new Set();
+  #calls: CallsUnderWay = { size: 0, now: () => [] };
   #stop: () => void = () => undefined;
 
   constructor(rules: LoadRules) {
@@ -44,7 +49,7 @@ export class Load {
   /** Bytes of answers that their clients have not taken; counted at the asking. */
   get unsentBytes(): number {
     let bytes = 0;
-    for (const { res } of this.#calls) bytes += res.writableLength;
+    for (const { res } of this.#calls.now()) bytes += res.writableLength;
     return bytes;
   }
 
@@ -53,7 +58,7 @@ export class Load {
   }
 
   /** Begins to look. @param calls the calls under way */
-  watch(calls: ReadonlySet<Writing>): void {
+  watch(calls: CallsUnderWay): void {
     this.#calls = calls;
     const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
     delay.enable();

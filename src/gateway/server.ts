@@ -10,6 +10,7 @@ import { authenticate, checkHost, corsHeaders, knownHosts } from './door.ts';
 import { findRoute, serveRoute } from './routes.ts';
 import { answerFault, sendAnswer, STOPPING } from './send.ts';
 import { watchTurns } from './turns.ts';
+import { UnderWay, type Placed } from './under-way.ts';
 import type { AccessLine, Answer, Billing, Call, Running, Streamed } from './types.ts';
 
 const HEADERS_MAX = 100;
@@ -34,11 +35,11 @@ export interface HttpSide {
 
 /** Builds the server around the running parts; it listens only when told to. */
 export function createHttpSide(running: Running): HttpSide {
-  const calls = new Set<UnderWay>();
+  const calls = new UnderWay<CallUnderWay>();
   const hosts = knownHosts(running.settings);
   const awaitTurn = watchTurns();
   const take = (req: IncomingMessage, res: ServerResponse) => {
-    const one: UnderWay = { interrupter: new Interrupter(), res, done: undefined };
+    const one: CallUnderWay = { interrupter: new Interrupter(), res, done: undefined, place: 0 };
     calls.add(one);
     awaitTurn(req, res);
     one.done = serveToEnd({ running, hosts, calls }, req, res, one);
@@ -61,7 +62,7 @@ export function createHttpSide(running: Running): HttpSide {
 }
 
 /** A call being answered. */
-interface UnderWay {
+interface CallUnderWay extends Placed {
   readonly interrupter: Interrupter;
   readonly res: ServerResponse;
   /** Resolves when its answer has left and its books are closed; never rejects. */
@@ -73,10 +74,10 @@ const NO_QUERY: Pick<URLSearchParams, 'get' | 'getAll' | 'has'> = new URLSearchP
 interface Site {
   readonly running: Running;
   readonly hosts: ReadonlySet<string> | undefined;
-  readonly calls: Set<UnderWay>;
+  readonly calls: UnderWay<CallUnderWay>;
 }
 
-async function serveToEnd({ running, hosts, calls }: Site, req: IncomingMessage, res: ServerResponse, one: UnderWay): Promise<void> {
+async function serveToEnd({ running, hosts, calls }: Site, req: IncomingMessage, res: ServerResponse, one: CallUnderWay): Promise<void> {
   try {
     const call = callOf(running, req, res, one.interrupter);
     let owner: KeyOwner | undefined;
@@ -188,7 +189,7 @@ async function listen(server: Server, host: string, port: number): Promise<{ rea
   return { port: typeof address === 'object' && address !== null ? address.port : port };
 }
 
-async function drain(server: Server, calls: ReadonlySet<UnderWay>, limitMs: number): Promise<void> {
+async function drain(server: Server, calls: UnderWay<CallUnderWay>, limitMs: number): Promise<void> {
   server.close();
   const sweep = setInterval(() => server.closeIdleConnections(), 100);
   let timer: NodeJS.Timeout | undefined;
@@ -204,14 +205,13 @@ async function drain(server: Server, calls: ReadonlySet<UnderWay>, limitMs: numb
   await cutOff(server, calls);
 }
 
-async function cutOff(server: Server, calls: ReadonlySet<UnderWay>): Promise<void> {
+async function cutOff(server: Server, calls: UnderWay<CallUnderWay>): Promise<void> {
   server.close();
-  for (const { interrupter } of calls) interrupter.abort(STOPPING);
+  for (const { interrupter } of calls.now()) interrupter.abort(STOPPING);
   await allOf(calls);
   server.closeAllConnections();
 }
 
-
-async function allOf(calls: ReadonlySet<UnderWay>): Promise<void> {
-  await Promise.all(Array.from(calls, async ({ done }) => done));
+async function allOf(calls: UnderWay<CallUnderWay>): Promise<void> {
+  await Promise.all(calls.now().map(async ({ done }) => done));
 }
