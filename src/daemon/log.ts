@@ -2,8 +2,8 @@ import { pino } from 'pino';
 import type { AccessLine, ChatLine, Log } from '../gateway/index.ts';
 import type { Settings } from '../settings/index.ts';
 
-/** So many characters of log are written at once, or what there is of them after so long; a warning does not wait. */
-const BUFFER_CHARS = 12_288;
+/** So many bytes of log are written at once, or what there is of them after so long; a warning does not wait. */
+const BUFFER_BYTES = 12_288;
 /** What a pipe takes in one piece, where others write into it too. */
 const PIPE_BYTES = 4_096;
 const FLUSH_MS = 1_000;
@@ -25,12 +25,29 @@ export interface DaemonLog extends Log {
  */
 export function openLog(settings: Settings['log'], isTerminal: boolean, worker?: number): DaemonLog {
   const isPretty = settings.format === 'pretty' || (settings.format === 'auto' && isTerminal);
-  const minLength = isPretty ? 0 : worker === undefined ? BUFFER_CHARS : PIPE_BYTES / 2;
-  const destination = pino.destination({ dest: 2, sync: isPretty, minLength, ...(worker === undefined ? {} : { maxWrite: PIPE_BYTES }) });
+  // A length of 0 would make its `flush` say that all is written while a write is still under way.
+  const destination = pino.destination({ dest: 2, sync: isPretty, minLength: isPretty ? 0 : 1, ...(worker === undefined ? {} : { maxWrite: PIPE_BYTES }) });
+  const most = worker === undefined ? BUFFER_BYTES : PIPE_BYTES;
   let isGone = false;
+  // The destination measures all that it keeps anew with each line that comes: access lines are handed to it many at once.
+  let gathered = '';
+  let gatheredBytes = 0;
+  const handOver = () => {
+    if (gatheredBytes > 0) destination.write(gathered);
+    gathered = '';
+    gatheredBytes = 0;
+  };
+  const gather = (line: string) => {
+    const bytes = Buffer.byteLength(line);
+    if (gatheredBytes + bytes > most) handOver();
+    gathered += line;
+    gatheredBytes += bytes;
+  };
   // What was destroyed throws at whoever goes on to use it.
   const flushNow = () => {
-    if (!isGone) destination.flush();
+    if (isGone) return;
+    handOver();
+    destination.flush();
   };
   if (!isPretty) setInterval(flushNow, FLUSH_MS).unref();
   destination.on('error', () => {
@@ -42,21 +59,25 @@ export function openLog(settings: Settings['log'], isTerminal: boolean, worker?:
   const mark = worker === undefined ? '' : `,"worker":${worker}`;
   const stamp = createStamp();
   const tells = (level: 'info' | 'warn' | 'error') => !isGone && logger.isLevelEnabled(level);
+  const tell = (level: 'info' | 'warn' | 'error', detail: object, event: string) => {
+    handOver();
+    logger[level](detail, event);
+  };
   return {
     access: (line) => {
       if (!tells('info')) return;
-      if (short === undefined) destination.write(accessLine(line, stamp(Date.now()), mark));
+      if (short === undefined) gather(accessLine(line, stamp(Date.now()), mark));
       else short(shortAccess(line));
     },
     info: (event, detail) => {
       if (!tells('info')) return;
-      if (short === undefined) logger.info(detail, event);
+      if (short === undefined) tell('info', detail, event);
       else short(`${clock()} ${event} ${pairs(detail)}`);
     },
     warn: (event, detail) => {
       if (!tells('warn')) return;
       if (short === undefined) {
-        logger.warn(detail, event);
+        tell('warn', detail, event);
         flushNow();
       } else short(`${clock()} warning: ${event} ${pairs(detail)}`);
     },
@@ -64,11 +85,15 @@ export function openLog(settings: Settings['log'], isTerminal: boolean, worker?:
       if (!tells('error')) return;
       const { name, stack } = error instanceof Error ? error : { name: 'unknown', stack: String(error) };
       if (short === undefined) {
-        logger.error({ error: name, stack }, event);
+        tell('error', { error: name, stack }, event);
         flushNow();
       } else short(`${clock()} error: ${event} ${stack ?? name}`);
     },
-    flush: () => (isGone ? Promise.resolve() : lastWrite(destination)),
+    flush: () => {
+      if (isGone) return Promise.resolve();
+      handOver();
+      return lastWrite(destination);
+    },
   };
 }
 
