@@ -1,6 +1,7 @@
 import { pino } from 'pino';
-import type { AccessLine, ChatLine, Log } from '../gateway/index.ts';
+import type { AccessLine, Log } from '../gateway/index.ts';
 import type { Settings } from '../settings/index.ts';
+import { accessWriter } from './access-line.ts';
 
 /** So many bytes of log are written at once, or what there is of them after so long; a warning does not wait. */
 const BUFFER_BYTES = 12_288;
@@ -27,22 +28,8 @@ export function openLog(settings: Settings['log'], isTerminal: boolean, worker?:
   const isPretty = settings.format === 'pretty' || (settings.format === 'auto' && isTerminal);
   // A length of 0 would make its `flush` say that all is written while a write is still under way.
   const destination = pino.destination({ dest: 2, sync: isPretty, minLength: isPretty ? 0 : 1, ...(worker === undefined ? {} : { maxWrite: PIPE_BYTES }) });
-  const most = worker === undefined ? BUFFER_BYTES : PIPE_BYTES;
   let isGone = false;
-  // The destination measures all that it keeps anew with each line that comes: access lines are handed to it many at once.
-  let gathered = '';
-  let gatheredBytes = 0;
-  const handOver = () => {
-    if (gatheredBytes > 0) destination.write(gathered);
-    gathered = '';
-    gatheredBytes = 0;
-  };
-  const gather = (line: string) => {
-    const bytes = Buffer.byteLength(line);
-    if (gatheredBytes + bytes > most) handOver();
-    gathered += line;
-    gatheredBytes += bytes;
-  };
+  const { gather, handOver } = gathering(destination, worker === undefined ? BUFFER_BYTES : PIPE_BYTES);
   // What was destroyed throws at whoever goes on to use it.
   const flushNow = () => {
     if (isGone) return;
@@ -56,7 +43,7 @@ export function openLog(settings: Settings['log'], isTerminal: boolean, worker?:
   });
   const logger = pino({ level: settings.level, base: worker === undefined ? null : { worker }, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, destination);
   const short = isPretty ? (text: string) => void destination.write(worker === undefined ? `${text}\n` : `[${worker}] ${text}\n`) : undefined;
-  const mark = worker === undefined ? '' : `,"worker":${worker}`;
+  const written = accessWriter(worker === undefined ? '' : `,"worker":${worker}`);
   const stamp = createStamp();
   const tells = (level: 'info' | 'warn' | 'error') => !isGone && logger.isLevelEnabled(level);
   const tell = (level: 'info' | 'warn' | 'error', detail: object, event: string) => {
@@ -66,7 +53,7 @@ export function openLog(settings: Settings['log'], isTerminal: boolean, worker?:
   return {
     access: (line) => {
       if (!tells('info')) return;
-      if (short === undefined) gather(accessLine(line, stamp(Date.now()), mark));
+      if (short === undefined) gather(written(line, stamp(Date.now())));
       else short(shortAccess(line));
     },
     info: (event, detail) => {
@@ -97,6 +84,24 @@ export function openLog(settings: Settings['log'], isTerminal: boolean, worker?:
   };
 }
 
+/** Keeps lines until there are many: the destination measures all that it keeps anew with each that comes. */
+function gathering(destination: { write(text: string): boolean }, mostBytes: number): { readonly gather: (line: string) => void; readonly handOver: () => void } {
+  let gathered = '';
+  let gatheredBytes = 0;
+  const handOver = () => {
+    if (gatheredBytes > 0) destination.write(gathered);
+    gathered = '';
+    gatheredBytes = 0;
+  };
+  const gather = (line: string) => {
+    const bytes = Buffer.byteLength(line);
+    if (gatheredBytes + bytes > mostBytes) handOver();
+    gathered += line;
+    gatheredBytes += bytes;
+  };
+  return { gather, handOver };
+}
+
 /**
  * The last lines. Not `flushSync`, which tries for ever where nobody reads or the pipe is closed; and a destination that did not take
  * them in time is given up, for Node would try once more at its exit.
@@ -112,26 +117,6 @@ async function lastWrite(destination: ReturnType<typeof pino.destination>): Prom
       resolve();
     });
   });
-}
-
-/** One line in the form of the logger's own, written directly: it is by far the most frequent, and a general writer of JSON takes twice as long. */
-function accessLine(line: AccessLine, time: string, mark: string): string {
-  const { trace_id, account_id, key_id, chat } = line;
-  return `{"level":"info","time":"${time}"${mark},"req_id":"${line.req_id}","method":${quoted(line.method)},"path":${quoted(line.path)},"status":${line.status},"dur_ms":${line.dur_ms}${
-    trace_id === undefined ? '' : `,"trace_id":"${trace_id}"`}${account_id === undefined ? '' : `,"account_id":"${account_id}"`}${key_id === undefined ? '' : `,"key_id":"${key_id}"`}${
-    chat === undefined ? '' : chatPart(chat)},"msg":"request"}\n`;
-}
-
-function chatPart(chat: ChatLine): string {
-  return `,"mode":"${chat.mode}","model_requested":${quoted(chat.model_requested)},"model_used":${quoted(chat.model_used)},"provider":${quoted(chat.provider)},"attempts":${chat.attempts},"stream":${
-    chat.stream},"in_tok":${chat.in_tok},"cached_tok":${chat.cached_tok},"out_tok":${chat.out_tok},"cost":"${chat.cost}"${
-    chat.ttft_ms === undefined ? '' : `,"ttft_ms":${chat.ttft_ms}`},"end":${quoted(chat.end)}`;
-}
-
-const PLAIN = /^[\w./:@-]*$/;
-
-function quoted(text: string): string {
-  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
 }
 
 /** Times in ISO 8601, each written out once for all lines of its millisecond. */
