@@ -50,8 +50,12 @@ class Talk<Theirs extends Topics<Theirs>> implements Link<Theirs> {
   readonly gone: Promise<void>;
   readonly #stream: Duplex;
   readonly #handlers = new Map<string, (body: unknown) => unknown>();
-  readonly #asked = new Map<number, Question>();
-  #last = 0;
+  /**
+   * What waits for its answer, at the place of its number; an answered one's number is given again. Not a map: V8 keeps the tables that a map
+   * was moved out of, and with them what the questions led to, each a whole call, until the next full collection.
+   */
+  readonly #asked: (Question | undefined)[] = [undefined];
+  readonly #free: number[] = [];
   #words: Word[] = [];
   #isDue = false;
   #isGone = false;
@@ -61,8 +65,8 @@ class Talk<Theirs extends Topics<Theirs>> implements Link<Theirs> {
     this.gone = new Promise((resolve) => {
       stream.once('close', () => {
         this.#isGone = true;
-        for (const { reject } of this.#asked.values()) reject(goneError());
-        this.#asked.clear();
+        for (const question of this.#asked) question?.reject(goneError());
+        this.#asked.length = 0;
         resolve();
       });
     });
@@ -74,9 +78,9 @@ class Talk<Theirs extends Topics<Theirs>> implements Link<Theirs> {
   ask<K extends keyof Theirs & string>(topic: K, body: Theirs[K]['ask']): Promise<Theirs[K]['answer']> {
     return new Promise((resolve, reject) => {
       if (this.#isGone) return reject(goneError());
-      this.#last += 1;
-      this.#asked.set(this.#last, { resolve: (answer) => resolve(answer), reject });
-      this.#say([topic, this.#last, body]);
+      const number = this.#free.pop() ?? this.#asked.length;
+      this.#asked[number] = { resolve: (answer) => resolve(answer), reject };
+      this.#say([topic, number, body]);
     });
   }
 
@@ -137,10 +141,12 @@ class Talk<Theirs extends Topics<Theirs>> implements Link<Theirs> {
       });
       return;
     }
-    const question = this.#asked.get(number);
-    this.#asked.delete(number);
-    if (topic === ANSWER) question?.resolve(body);
-    else question?.reject(new Error(String(body)));
+    const question = this.#asked[number];
+    if (question === undefined) return;
+    this.#asked[number] = undefined;
+    this.#free.push(number);
+    if (topic === ANSWER) question.resolve(body);
+    else question.reject(new Error(String(body)));
   }
 
   async #answer(topic: string, number: number, body: unknown): Promise<void> {

@@ -6,6 +6,7 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
 const BYTE_ORDER_MARK = 0xfeff;
+const JSON_MEDIA = 'application/json';
 /** What a body may come to on the heap while its call runs: its text, parsed, copied and written anew; its objects, twice. */
 const HEAP_A_BYTE = 4;
 const HEAP_A_VALUE = 256;
@@ -135,8 +136,9 @@ function refuseOtherMedia(req: IncomingMessage): void {
   if (encoding !== undefined && encoding !== 'identity') {
     throw new Fault('unsupported_media_type', { fill: { detail: `Content-Encoding ${printable(encoding)} is not accepted; send the body as it is.` } });
   }
-  const media = (req.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase();
-  if (media !== 'application/json') {
+  const given = req.headers['content-type'] ?? '';
+  const media = given === JSON_MEDIA ? given : given.split(';', 1)[0]?.trim().toLowerCase();
+  if (media !== JSON_MEDIA) {
     throw new Fault('unsupported_media_type', { fill: { detail: 'Send the body as JSON, with the header Content-Type: application/json.' } });
   }
 }

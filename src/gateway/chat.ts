@@ -180,11 +180,11 @@ function requestedModel(running: Running, request: ChatRequest): Model {
 }
 
 async function planFor(running: Running, request: ChatRequest, owner: KeyOwner, choice: ModeChoice): Promise<Plan> {
-  const operators = choice.mode === 'standard' ? await running.credentials.operatorProviders() : new Set<string>();
-  const own = new Set(choice.inlineKey === undefined ? owner.byokProviders : [choice.only]);
+  const operators = choice.mode === 'standard' ? await running.credentials.operatorProviders() : undefined;
   const servedBy = (model: Model): string | undefined => {
-    if (choice.mode === 'byok') return own.has(model.provider) ? model.provider : undefined;
-    if (operators.has(model.provider)) return model.provider;
+    const { provider } = model;
+    if (operators === undefined) return (choice.inlineKey === undefined ? owner.byokProviders.includes(provider) : provider === choice.only) ? provider : undefined;
+    if (operators.has(provider)) return provider;
     return running.sandbox === undefined ? undefined : 'sandbox';
   };
   const { catalog, billing } = running.settings;

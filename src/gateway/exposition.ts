@@ -2,7 +2,8 @@ import { formatUsdExact } from '../money/index.ts';
 
 export type Labels = Readonly<Record<string, string>>;
 
-interface Series {
+/** The values under one set of labels of a family. To be kept by whoever counts there often. */
+export interface Series {
   readonly labels: string;
   /** A bigint is money, in 1e-8 USD. */
   value: number | bigint;
@@ -43,13 +44,14 @@ export class Family {
     addTo(this.#known.get(key) ?? this.#learn(key, labels(), typeof amount === 'bigint' ? 0n : 0), amount);
   }
 
-  observe(labels: Labels, value: number): void {
-    this.#fall(this.#seriesOf(labels, 0), value);
+  /** As `addAt`, one value of a histogram. */
+  observeAt(key: string, labels: () => Labels, value: number): void {
+    this.observeIn(this.#known.get(key) ?? this.#learn(key, labels(), 0), value);
   }
 
-  /** `observe`, as `addAt` is `add`. */
-  observeAt(key: string, labels: () => Labels, value: number): void {
-    this.#fall(this.#known.get(key) ?? this.#learn(key, labels(), 0), value);
+  /** The series of these labels, at 0 where there was none. */
+  series(labels: Labels): Series {
+    return this.#seriesOf(labels, 0);
   }
 
   #learn(key: string, labels: Labels, zero: number | bigint): Series {
@@ -58,7 +60,8 @@ export class Family {
     return series;
   }
 
-  #fall(series: Series, value: number): void {
+  /** Adds a value to a histogram's series, which is one of this family. */
+  observeIn(series: Series, value: number): void {
     series.value = Number(series.value) + value;
     let at = 0;
     while (at < this.#bounds.length && value > (this.#bounds[at] ?? Infinity)) at += 1;
@@ -113,7 +116,8 @@ export class Family {
   }
 }
 
-function addTo(series: Series, amount: number | bigint): void {
+/** Adds to a counter's series, or sets a new gauge's. */
+export function addTo(series: Series, amount: number | bigint): void {
   series.value = typeof amount === 'bigint' && typeof series.value === 'bigint' ? series.value + amount : Number(series.value) + Number(amount);
 }
 

@@ -1,7 +1,7 @@
 import { FAULTS, type AttemptTrace, type FaultCode } from '../faults.ts';
 import type { Mode } from '../ledger/index.ts';
 import type { UsdE8 } from '../money/index.ts';
-import { exposition, Family, type Labels, type SeriesRecord } from './exposition.ts';
+import { addTo, exposition, Family, type Labels, type Series, type SeriesRecord } from './exposition.ts';
 import type { AccessLine } from './types.ts';
 
 /** Bounds of OpenTelemetry's GenAI conventions; those of the first token reach 60 s further, for some models think that long. */
@@ -32,6 +32,21 @@ export interface MetricsRecord extends Load {
   readonly families: readonly (readonly SeriesRecord[])[];
 }
 
+/** Calls that are counted in the same series, each of which begins with the first value that falls into it. */
+interface Kind {
+  readonly provider: string;
+  readonly model: string;
+  readonly mode: string;
+  readonly status: number;
+  readonly stream: string;
+  readonly requests: Series;
+  duration?: Series;
+  firstToken?: Series;
+  input?: Series;
+  cached?: Series;
+  output?: Series;
+}
+
 /** What is told besides what was counted. */
 export interface Surroundings {
   readonly version: string;
@@ -60,6 +75,9 @@ export class Metrics {
   readonly #busy = new Family('counter', 'findtoken_db_busy_total', 'Writes refused because another process kept the write lock for seconds.');
   readonly #cooldowns = new Family('counter', 'findtoken_provider_cooldowns_total', 'Times a provider\u2019s model came to be passed over or rested.');
 
+  readonly #kinds = new Map<string, Kind>();
+  #lastKind: Kind | undefined;
+
   constructor() {
     // Told as 0 until it happens, so that an alarm on its growth sees the first time.
     this.#busy.add({}, 0);
@@ -69,24 +87,27 @@ export class Metrics {
   ended(line: AccessLine): void {
     if (line.path !== CHAT_PATH) return;
     const { chat } = line;
-    const provider = chat?.provider ?? '';
-    const model = chat?.model_used ?? '';
-    const served = `${provider}\0${model}`;
-    const status = statusOf(line);
-    const mode = chat?.mode ?? '';
-    const stream = chat === undefined ? '' : String(chat.stream);
-    this.#requests.addAt(`${served}\0${mode}\0${status}\0${stream}`, () => ({ provider, model, mode, status: String(status), stream }), 1);
+    const kind = this.#kindOf(chat?.provider ?? '', chat?.model_used ?? '', chat?.mode ?? '', statusOf(line), chat === undefined ? '' : chat.stream ? 'true' : 'false');
+    addTo(kind.requests, 1);
     if (chat === undefined) return;
-    const labels = () => genAi({ provider, model });
-    this.#duration.observeAt(served, labels, line.dur_ms / 1_000);
-    if (chat.ttft_ms !== undefined) this.#firstToken.observeAt(served, labels, chat.ttft_ms / 1_000);
-    this.#counted('input', served, labels, chat.in_tok);
-    this.#counted('cached_input', served, labels, chat.cached_tok);
-    this.#counted('output', served, labels, chat.out_tok);
+    this.#duration.observeIn((kind.duration ??= this.#duration.series(genAi(kind))), line.dur_ms / 1_000);
+    if (chat.ttft_ms !== undefined) this.#firstToken.observeIn((kind.firstToken ??= this.#firstToken.series(genAi(kind))), chat.ttft_ms / 1_000);
+    if (chat.in_tok > 0) this.#tokens.observeIn((kind.input ??= this.#tokens.series(genAi(kind, 'input'))), chat.in_tok);
+    if (chat.cached_tok > 0) this.#tokens.observeIn((kind.cached ??= this.#tokens.series(genAi(kind, 'cached_input'))), chat.cached_tok);
+    if (chat.out_tok > 0) this.#tokens.observeIn((kind.output ??= this.#tokens.series(genAi(kind, 'output'))), chat.out_tok);
   }
 
-  #counted(type: 'input' | 'cached_input' | 'output', served: string, labels: () => Labels, count: number): void {
-    if (count > 0) this.#tokens.observeAt(`${type}\0${served}`, () => ({ ...labels(), gen_ai_token_type: type }), count);
+  /** Most calls are of the kind of the one before. */
+  #kindOf(provider: string, model: string, mode: string, status: number, stream: string): Kind {
+    const last = this.#lastKind;
+    if (last !== undefined && last.model === model && last.provider === provider && last.status === status && last.stream === stream && last.mode === mode) return last;
+    const name = `${provider}\0${model}\0${mode}\0${status}\0${stream}`;
+    let kind = this.#kinds.get(name);
+    if (kind === undefined) {
+      kind = { provider, model, mode, status, stream, requests: this.#requests.series({ provider, model, mode, status: String(status), stream }) };
+      this.#kinds.set(name, kind);
+    }
+    return (this.#lastKind = kind);
   }
 
   /** Counts the attempts of one request, in order, and the moves between them. */
@@ -196,6 +217,6 @@ export function sumOf(records: readonly MetricsRecord[]): MetricsRecord {
   return { ...all.record(load), rssBytes, workers };
 }
 
-function genAi({ provider, model }: { readonly provider: string; readonly model: string }): Labels {
-  return { gen_ai_operation_name: 'chat', gen_ai_provider_name: provider, gen_ai_response_model: model };
+function genAi({ provider, model }: Pick<Kind, 'provider' | 'model'>, type?: 'input' | 'cached_input' | 'output'): Labels {
+  return { gen_ai_operation_name: 'chat', gen_ai_provider_name: provider, gen_ai_response_model: model, ...(type === undefined ? {} : { gen_ai_token_type: type }) };
 }

@@ -13,31 +13,33 @@ export function commonHeaders(call: Pick<Call, 'id'>): Record<string, string> {
 }
 
 /** Sends an answer in one write. An answer to a client that is gone goes nowhere. */
-export function sendAnswer(call: Call, answer: Answer): void {
-  const { res } = call;
+export function sendAnswer(call: Pick<Call, 'id' | 'method'>, res: ServerResponse, answer: Answer): void {
   if (res.destroyed || res.headersSent) return;
   const { body: content } = answer;
   const isText = typeof content === 'string';
   // Text goes into the same write as the head; bytes would be a write of their own.
   const body = isText ? content : JSON.stringify(content);
-  const { billing, headers: own } = answer;
-  const headers: OutgoingHttpHeaders = {
-    'content-type': isText ? 'text/plain; charset=utf-8' : 'application/json; charset=utf-8',
-    'content-length': Buffer.byteLength(body),
-    'x-request-id': call.id,
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-  };
-  // Source: CONTRACT section 2. A cost of 42_000n is `X-FindToken-Cost: 0.00042`.
-  if (billing !== undefined) {
-    headers['x-findtoken-mode'] = billing.mode;
-    headers['x-findtoken-cost'] = formatUsd(billing.cost);
-    if (billing.balance !== undefined) headers['x-findtoken-balance'] = formatUsd(billing.balance);
-  }
-  if (own !== undefined) setHeaders(headers, own);
-  if (answer.close === true) headers['connection'] = 'close';
-  res.writeHead(answer.status, headers);
+  res.writeHead(answer.status, headersOf(call, answer, isText, Buffer.byteLength(body)));
   res.end(call.method === 'HEAD' ? undefined : body);
+}
+
+/**
+ * All headers of an answer, names and values in turn: an object of so many names would be made anew several times as it grows. The
+ * answer's own media type and id go before the common ones. Source: CONTRACT section 2. A cost of 42_000n is `X-FindToken-Cost: 0.00042`.
+ */
+function headersOf({ id }: Pick<Call, 'id'>, { headers: own, billing, close }: Answer, isText: boolean, bytes: number): string[] {
+  const type = own?.['content-type'] ?? (isText ? 'text/plain; charset=utf-8' : 'application/json; charset=utf-8');
+  const headers = ['content-type', type, 'content-length', String(bytes), 'x-request-id', own?.['x-request-id'] ?? id, 'cache-control', 'no-store', 'x-content-type-options', 'nosniff'];
+  if (billing !== undefined) {
+    headers.push('x-findtoken-mode', billing.mode, 'x-findtoken-cost', formatUsd(billing.cost));
+    if (billing.balance !== undefined) headers.push('x-findtoken-balance', formatUsd(billing.balance));
+  }
+  for (const name in own) {
+    const value = own[name];
+    if (value !== undefined && name !== 'content-type' && name !== 'x-request-id') headers.push(name, value);
+  }
+  if (close === true) headers.push('connection', 'close');
+  return headers;
 }
 
 /** One by one: joining objects of so many names with spreads takes several times as long. */

@@ -94,7 +94,7 @@ async function serveToEnd({ running, hosts, calls }: Site, req: IncomingMessage,
     } catch (cause) {
       answer = refused(running, call, cause, owner);
     }
-    if (!('streamed' in answer)) deliver(running, call, answer);
+    if (!('streamed' in answer)) deliver(running, call, res, answer);
     logAccess(running, call, answer, owner);
     if (!isFlushed(res)) await flushed(res, running.timing.writeStallMs);
   } catch (error) {
@@ -131,11 +131,11 @@ function refused(running: Running, call: Call, cause: unknown, owner: KeyOwner |
 }
 
 /** Sends an answer whose request may not have been read to its end; then the connection cannot be used again. */
-function deliver(running: Running, call: Call, answer: Answer): void {
+function deliver(running: Running, call: Call, res: ServerResponse, answer: Answer): void {
   const isUnread = !call.req.complete;
   const isLast = isUnread || running.isDraining();
-  if (call.req.headers.origin === undefined && !isLast) sendAnswer(call, answer);
-  else sendAnswer(call, { ...answer, headers: { ...corsHeaders(call.req, running.settings), ...answer.headers }, close: isLast });
+  if (call.req.headers.origin === undefined && !isLast) sendAnswer(call, res, answer);
+  else sendAnswer(call, res, { ...answer, headers: { ...corsHeaders(call.req, running.settings), ...answer.headers }, close: isLast });
   if (isUnread && !call.req.destroyed) call.req.resume();
 }
 

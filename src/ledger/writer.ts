@@ -40,8 +40,10 @@ export type ToWorker = { readonly kind: 'batch'; readonly operations: readonly S
 
 interface Pending {
   readonly sent: Sent;
-  readonly resolve: (told: Told) => void;
+  readonly resolve: (answer: unknown) => void;
   readonly reject: (error: Error) => void;
+  /** Whether the answer is passed on as the thread told it. */
+  readonly asTold: boolean;
 }
 
 /**
@@ -97,24 +99,18 @@ class Queue {
   }
 
   add<K extends WriteName>(name: K, args: WriteArgs[K]): Promise<WriteResults[K]> {
-    return new Promise((resolve, reject) => {
-      // Each name's arguments and answer belong together; the queue in between does not look at either.
-      const operation = { name, args } as Operation;
-      this.#push(pack(operation), (told) => {
-        const outcome = unpackTold(told);
-        if (outcome.ok) resolve(outcome.value as WriteResults[K]);
-        else reject(failureOf(outcome));
-      }, reject);
-    });
+    // Each name's arguments and answer belong together; the queue in between does not look at either.
+    const sent = pack({ name, args } as Operation);
+    return new Promise((resolve, reject) => this.#push({ sent, resolve: resolve as (value: unknown) => void, reject, asTold: false }));
   }
 
   pass(sent: Sent): Promise<Told> {
-    return new Promise((resolve, reject) => this.#push(sent, resolve, reject));
+    return new Promise((resolve, reject) => this.#push({ sent, resolve: resolve as (value: unknown) => void, reject, asTold: true }));
   }
 
-  #push(sent: Sent, resolve: (told: Told) => void, reject: (error: Error) => void): void {
-    if (this.#refusal !== undefined) return reject(this.#refusal);
-    this.#waiting.push({ sent, resolve, reject });
+  #push(pending: Pending): void {
+    if (this.#refusal !== undefined) return pending.reject(this.#refusal);
+    this.#waiting.push(pending);
     this.#sendSoon();
   }
 
@@ -161,13 +157,13 @@ class Queue {
     const batch = this.#inFlight;
     this.#inFlight = [];
     if (this.#waiting.length > 0) this.#sendSoon();
-    batch.forEach(({ resolve, reject }, at) => {
+    batch.forEach((pending, at) => {
       const told = answers[at];
-      if (told === undefined) return reject(new Error('the ledger worker gave no answer'));
+      if (told === undefined) return pending.reject(new Error('the ledger worker gave no answer'));
       // An answer is an outcome, or the list of a write that succeeded.
       if (!('ok' in told) || told.ok) this.trouble = undefined;
       else if (told.storage !== undefined) this.trouble = told.storage;
-      resolve(told);
+      conclude(pending, told);
     });
     if (this.#inFlight.length + this.#waiting.length === 0) this.#onIdle?.();
   }
@@ -185,4 +181,11 @@ class Queue {
     if (!closing || pending.length > 0) this.#tellFailure(cause);
     this.#onIdle?.();
   }
+}
+
+function conclude({ resolve, reject, asTold }: Pending, told: Told): void {
+  if (asTold) return resolve(told);
+  const outcome = unpackTold(told);
+  if (outcome.ok) resolve(outcome.value);
+  else reject(failureOf(outcome));
 }

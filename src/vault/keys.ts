@@ -4,9 +4,11 @@ const KEY = /^sk-ft_[0-9a-f]{64}$/;
 const BEARER = /^bearer[ \t]+/i;
 /** Crockford's base 32 in lower case: its letters sort as their values do. */
 const BASE32 = '0123456789abcdefghjkmnpqrstvwxyz';
-const TIME_CHARS = 10;
+/** Every two letters in a row, by their value: an id is written in half the pieces. */
+const PAIRS: readonly string[] = Array.from({ length: 1_024 }, (_, value) => BASE32.charAt(value >> 5) + BASE32.charAt(value & 31));
+const TIME_PAIRS = 5;
 /** 40 random bits. Twice that is an id's chance. */
-const HALF_CHARS = 8;
+const HALF_PAIRS = 4;
 /** Below it, four shown characters would be too much of a secret. */
 const MASKABLE_LENGTH = 12;
 
@@ -62,12 +64,12 @@ export function mintId(prefix: string, nowMs: number): string {
   const chance = crypto.randomUUID();
   const first = Number.parseInt(chance.slice(0, 8) + chance.slice(11, 13), 16);
   const second = Number.parseInt(chance.slice(24, 34), 16);
-  return `${prefix}_${base32(nowMs, TIME_CHARS)}${base32(first, HALF_CHARS)}${base32(second, HALF_CHARS)}`;
+  return `${prefix}_${base32(nowMs, TIME_PAIRS)}${base32(first, HALF_PAIRS)}${base32(second, HALF_PAIRS)}`;
 }
 
-function base32(value: number, chars: number): string {
+function base32(value: number, pairs: number): string {
   let written = '';
-  for (let rest = value; written.length < chars; rest = Math.floor(rest / 32)) written = BASE32.charAt(rest % 32) + written;
+  for (let at = 0, rest = value; at < pairs; at += 1, rest = Math.floor(rest / 1_024)) written = `${PAIRS[rest % 1_024] ?? ''}${written}`;
   return written;
 }
 
