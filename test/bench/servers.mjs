@@ -1,4 +1,4 @@
-// The servers under load: nginx as a reverse proxy, the bare Node proxy, findtoken itself, its peers; and the upstreams behind them.
+// The servers under load: nginx as a reverse proxy, the bare Node proxy, the least that bills, findtoken itself, its peers; and the upstreams behind them.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,7 +15,7 @@ const OWN_PATHS = Object.fromEntries(KINDS.map((kind) => [kind, '/v1/chat/comple
 const STREAM_LOCATIONS = KINDS.filter(isStream).join('|');
 
 /** Every server there is, in the order of the tables. */
-export const SERVERS = ['nginx', 'bare', 'findtoken', 'bookless', 'caddy', 'portkey'];
+export const SERVERS = ['nginx', 'bare', 'least', 'findtoken', 'bookless', 'caddy', 'portkey'];
 
 /** Starts the canned upstreams on the load's core and returns the origin for each kind of answer. */
 export async function startUpstreams(rig) {
@@ -68,6 +68,11 @@ const STARTS = {
   }),
   bare: async (rig, port, origins) => ({
     pid: await rig.start({ name: 'bare', core: rig.serverCore, command: process.execPath, args: [here('bare.mjs'), String(port), origins.json, origins.sse], port }),
+  }),
+  least: async (rig, port, origins) => ({
+    paths: { json: PATHS.json, big: PATHS.big },
+    headers: () => ({ authorization: 'Bearer least' }),
+    pid: await rig.start({ name: 'least', core: rig.serverCore, command: process.execPath, args: [here('least.mjs'), String(port), origins.json, join(folderOf(rig, 'least'), 'least.db')], port }),
   }),
   findtoken: (rig, port, origins) => startFindtoken(rig, port, origins, { name: 'findtoken', program: PROGRAM, profiles: rig.profiles }),
   before: (rig, port, origins) => startFindtoken(rig, port, origins, { name: 'before', program: join(rig.against, 'bin', 'findtoken.js') }),

@@ -10,7 +10,7 @@ const MS = 1000;
 
 /** The delay of the first event at low load, over what the upstream alone takes, in slices of a second in turns. */
 export async function measureFirst({ rig, plan, say, origins, fleet }) {
-  const servers = [direct(await origins()), ...(await fleet()).filter(({ name }) => name !== 'caddy')];
+  const servers = [direct(await origins()), ...(await fleet()).filter(({ name, paths }) => name !== 'caddy' && paths.first !== undefined)];
   const slice = async (server, seconds) => (await listen(rig, server, { mode: 'first', kind: 'first', streams: FEW_STREAMS, seconds })).at(-1);
   for (const server of servers) await slice(server, plan.warmUpSeconds);
   const slices = new Map(servers.map(({ name }) => [name, []]));
@@ -29,7 +29,7 @@ export async function measureFirst({ rig, plan, say, origins, fleet }) {
 
 /** 200 streams with an event every 20 ms each: CPU time of an event, and how late it arrives. */
 export async function measurePaced({ rig, plan, say, origins, fleet }) {
-  const servers = [direct(await origins()), ...(await fleet()).filter(({ name }) => name !== 'caddy')];
+  const servers = [direct(await origins()), ...(await fleet()).filter(({ name, paths }) => name !== 'caddy' && paths.paced !== undefined)];
   const streams = plan.isQuick ? 50 : PACED_STREAMS;
   const [seconds, settleSeconds, rounds] = plan.isQuick ? [1, 0.5, 1] : [4, 1, 2];
   const slices = new Map(servers.map(({ name }) => [name, []]));

@@ -56,7 +56,7 @@ async function warmUp({ rig, plan }, server, { kind, connections }) {
 
 async function suite(bench, kind, connections, rounds) {
   const { rig, plan } = bench;
-  const servers = await bench.fleet();
+  const servers = (await bench.fleet()).filter(({ paths }) => paths[kind] !== undefined);
   for (const server of servers) await probe(server, kind);
   for (const server of servers) await warmUp(bench, server, { kind, connections });
   const slices = new Map(servers.map(({ name }) => [name, []]));
