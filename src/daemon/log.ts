@@ -28,18 +28,23 @@ export function openLog(settings: Settings['log'], isTerminal: boolean, worker?:
   const isPretty = settings.format === 'pretty' || (settings.format === 'auto' && isTerminal);
   // A length of 0 would make its `flush` say that all is written while a write is still under way.
   const destination = pino.destination({ dest: 2, sync: isPretty, minLength: isPretty ? 0 : 1, ...(worker === undefined ? {} : { maxWrite: PIPE_BYTES }) });
-  let isGone = false;
-  const { gather, handOver } = gathering(destination, worker === undefined ? BUFFER_BYTES : PIPE_BYTES);
   // What was destroyed throws at whoever goes on to use it.
+  let isGone = false;
+  const drop = () => {
+    isGone = true;
+    destination.destroy();
+  };
+  const { gather, handOver } = gathering(destination, worker === undefined ? BUFFER_BYTES : PIPE_BYTES);
   const flushNow = () => {
     if (isGone) return;
     handOver();
     destination.flush();
   };
   if (!isPretty) setInterval(flushNow, FLUSH_MS).unref();
-  destination.on('error', () => {
-    isGone = true;
-    destination.destroy();
+  destination.on('error', drop);
+  // Whoever exits without the last flush: the destination hears of the exit too, after this, and writes what it has.
+  process.prependListener('exit', () => {
+    if (!isGone) handOver();
   });
   const logger = pino({ level: settings.level, base: worker === undefined ? null : { worker }, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, destination);
   const short = isPretty ? (text: string) => void destination.write(worker === undefined ? `${text}\n` : `[${worker}] ${text}\n`) : undefined;
@@ -79,7 +84,7 @@ export function openLog(settings: Settings['log'], isTerminal: boolean, worker?:
     flush: () => {
       if (isGone) return Promise.resolve();
       handOver();
-      return lastWrite(destination);
+      return lastWrite(destination, drop);
     },
   };
 }
@@ -106,10 +111,10 @@ function gathering(destination: { write(text: string): boolean }, mostBytes: num
  * The last lines. Not `flushSync`, which tries for ever where nobody reads or the pipe is closed; and a destination that did not take
  * them in time is given up, for Node would try once more at its exit.
  */
-async function lastWrite(destination: ReturnType<typeof pino.destination>): Promise<void> {
+async function lastWrite(destination: ReturnType<typeof pino.destination>, drop: () => void): Promise<void> {
   await new Promise<void>((resolve) => {
     const timer = setTimeout(() => {
-      destination.destroy();
+      drop();
       resolve();
     }, LAST_FLUSH_MS);
     destination.flush(() => {

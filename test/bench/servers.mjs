@@ -19,9 +19,8 @@ export const SERVERS = ['nginx', 'bare', 'least', 'findtoken', 'bookless', 'cadd
 
 /** Starts the canned upstreams on the load's core and returns the origin for each kind of answer. */
 export async function startUpstreams(rig) {
-  const sse = await freePort();
-  await rig.start({ name: 'upstream', core: rig.loadCore, command: process.execPath, args: [here('upstream.mjs'), String(sse)], port: sse });
-  if (!rig.tools.nginx) return { json: `http://127.0.0.1:${sse}`, sse: `http://127.0.0.1:${sse}` };
+  const sse = await startStreams(rig);
+  if (!rig.tools.nginx) return { json: sse, sse };
   const json = await freePort();
   await startNginx(rig, 'upstream', rig.loadCore, json, `
     server {
@@ -29,7 +28,14 @@ export async function startUpstreams(rig) {
       location = ${PATHS.json} { default_type application/json; return 200 '${JSON_ANSWER}'; }
       location = ${PATHS.big} { default_type application/json; return 200 '${JSON_ANSWER}'; }
     }`);
-  return { json: `http://127.0.0.1:${json}`, sse: `http://127.0.0.1:${sse}` };
+  return { json: `http://127.0.0.1:${json}`, sse };
+}
+
+/** Starts an upstream for streams and returns its origin. */
+export async function startStreams(rig) {
+  const port = await freePort();
+  await rig.start({ name: 'upstream', core: rig.loadCore, command: process.execPath, args: [here('upstream.mjs'), String(port)], port });
+  return `http://127.0.0.1:${port}`;
 }
 
 /** The canned stream upstream without anything before it: what a proxy's delay is measured from. */
