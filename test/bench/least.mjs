@@ -95,7 +95,7 @@ async function openBooks(file) {
   made.prepare('INSERT INTO accounts VALUES (100, 100000000000000, 0)').run();
   made.close();
   const worker = new Worker(new URL('least-books.mjs', import.meta.url), { workerData: file });
-  let waiting = [];
+  const waiting = [];
   let flying;
   let isDue = false;
   const look = (before) => {
