@@ -85,7 +85,7 @@ async function main(): Promise<void> {
   console.log(`seed ${seed} (the same seed chooses the same points, delays and tags; the system decides who runs when)`);
   let isBroken = false;
   if (!isOnlyControls && !isOnlyWriting) {
-    const only = [...(values.only ?? USUAL_PARTS).split(','), ...(values.soak === undefined ? [] : ['soak'])];
+    const only = [...new Set([...(values.only ?? USUAL_PARTS).split(','), ...(values.soak === undefined ? [] : ['soak'])])];
     const wish: Wish = { kills: Number(values.kills ?? 100), requests: Number(values.soak ?? values.requests ?? 10_000), isPatient: values.long, isResumed: values.resume };
     const untilMs = performance.now() + Number(values.minutes ?? 0) * 60_000;
     for (let turn = 0; turn === 0 || performance.now() < untilMs; turn += 1) isBroken = (await torture(seed + turn, only, wish)) || isBroken;
