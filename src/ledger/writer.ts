@@ -100,8 +100,7 @@ class Queue {
 
   add<K extends WriteName>(name: K, args: WriteArgs[K]): Promise<WriteResults[K]> {
     // Each name's arguments and answer belong together; the queue in between does not look at either.
-    const sent = pack({ name, args } as Operation);
-    return new Promise((resolve, reject) => this.#push({ sent, resolve: resolve as (value: unknown) => void, reject, asTold: false }));
+    return new Promise((resolve, reject) => this.#push({ sent: pack({ name, args } as Operation), resolve: resolve as (value: unknown) => void, reject, asTold: false }));
   }
 
   pass(sent: Sent): Promise<Told> {
