@@ -72,6 +72,26 @@ t.test('before there is a database, commands say how to get one', async (t) => {
   t.match(await desk.run(['balance', '--config', 'none.yaml']), { code: 1, err: /none\.yaml/ }, 'a file that is not there');
 });
 
+t.test('usage since a moment of a day whose minutes are gone says that the day counts whole', async (t) => {
+  const desk = openDesk(t);
+  const { id: accountId } = await desk.json('accounts', 'create', 'ann@example.com');
+  await desk.run(['credits', 'grant', '20', '--note', 'x']);
+  const ledger = await desk.ledger();
+  const dayMs = 86_400_000;
+  const midnightMs = Math.floor(Date.now() / dayMs) * dayMs;
+  for (const [id, atMs] of [['req_1', midnightMs - 20 * dayMs], ['req_2', midnightMs + 1]] as const) {
+    await book(ledger, { id, accountId: String(accountId), keyId: 'key_1', prompt: 1_000, completion: 500, atMs });
+  }
+  const day = new Date(midnightMs - 20 * dayMs).toISOString().slice(0, 10);
+  const since = ['usage', '--since', `${day}T05:00Z`];
+  t.match(await desk.run(since), { code: 0, err: '', out: /^deepseek-chat\t1\t/m }, 'from the minute on');
+  await ledger.removeRequests({ beforeMs: midnightMs - 10 * dayMs, most: 10 });
+  await ledger.removeMinutes({ beforeMs: midnightMs - 10 * dayMs, most: 10 });
+  await ledger.close();
+  t.match(await desk.run(since), { code: 0, err: `${day} counts whole: minutes are kept no longer than database.keep_requests says.\n`, out: /^deepseek-chat\t2\t/m });
+  t.match(await desk.run(['usage', '--since', day]), { code: 0, err: '', out: /^deepseek-chat\t2\t/m }, 'a whole day needs no word');
+});
+
 t.test('the story of an account: opened, credited, keyed, called, looked at, closed', async (t) => {
   const desk = openDesk(t);
   const ann = await desk.json('accounts', 'create', 'Ann@example.com');

@@ -57,6 +57,7 @@ t.test('no statement but the audit reads from beginning to end what grows with t
     books.hold({ id: 'r1', accountId: 'acct_ann', keyId: 'key_1', mode: 'standard', model: 'm', requestedModel: 'm', provider: 'p', stream: false, ceiling: 10n, byok: undefined, nowMs: NOW_MS });
     books.settle({ ...endOf('r1', NOW_MS), price: { ...PRICE, rate: 0n }, charge: charge({ prompt: 1, cached: 0, completion: 1 }, PRICE, 0n) });
     books.removeRequests({ beforeMs: NOW_MS, most: 10 });
+    books.removeMinutes({ beforeMs: NOW_MS, most: 10 });
   });
   // These put their statements together when they are called, by what is asked for.
   const page = { limit: 20, after: '100' };
@@ -73,6 +74,7 @@ t.test('no statement but the audit reads from beginning to end what grows with t
     books.usageTotals(by, { ...span, accountId: 'acct_ann' });
   }
   books.usageByMinute(span);
+  books.minutesFrom();
   // A new wallet could mend transfers whose wallet is missing; SQLite looks for them only while some were booked so, in the same transaction.
   const planned = [...statements].filter((sql) => /^\s*(WITH|SELECT|INSERT|UPDATE|DELETE)\b/i.test(sql) && !sql.startsWith('INSERT INTO wallets'));
   const beside = new Database(path, { readonly: true });

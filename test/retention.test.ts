@@ -145,6 +145,53 @@ t.test('old request rows go, and nothing else', async (t) => {
   }
 });
 
+/** Removes all minutes that are due, `most` rows at a time, and says how many each step took. */
+async function removeMinutes(ledger: Ledger, most: number): Promise<readonly number[]> {
+  const steps: number[] = [];
+  for (;;) {
+    const { removed, isLast } = await ledger.removeMinutes({ beforeMs: NOW_MS - KEEP_MS, most });
+    if (isLast) return steps;
+    steps.push(removed);
+  }
+}
+
+t.test('the minutes of a day go when its rows are gone, and what the day came to stays', async (t) => {
+  for (const most of [1, 100]) {
+    const books = await openBooks(t);
+    const { ledger, sql } = books;
+    await serveAll(ledger);
+    t.same(await removeMinutes(ledger, most), [], 'not while its rows are there');
+    t.equal(await ledger.minutesFrom(), 0);
+    await removeAll(ledger, most);
+    const before = await lasting(books);
+    const evening = { fromMs: Date.UTC(2026, 9, 23, 18), toMs: NOW_MS - 20 * DAY_MS };
+    t.same((await ledger.usageTotals('day', evening)).map(({ requests }) => requests), [1], 'r13; r12 ended at noon of the first day');
+    const steps = await removeMinutes(ledger, most);
+    t.ok(steps.length >= (most === 1 ? 10 : 7) && steps.every((step) => step <= most), `a day or ${most} rows in a transaction: ${steps.join(' ')}`);
+    t.same(sql('SELECT bucket FROM rollup_minutes').length, 4, 'of the four rows that stay');
+    t.same(await lasting(books), before, 'no total moves');
+    t.equal(await ledger.minutesFrom(), Date.UTC(2026, 9, 24), 'the day after the last that was removed');
+    t.same((await ledger.audit()).findings, []);
+    t.same((await ledger.usageTotals('day', evening)).map(({ group, requests }) => [group, requests]), [['2026-10-23', 1], ['2026-10-25', 1]], 'a day without minutes counts whole');
+    const morning = { fromMs: NOW_MS - 40 * DAY_MS - 1, toMs: Date.UTC(2026, 9, 15, 1) };
+    t.same((await ledger.usageTotals('day', morning)).map(({ group }) => group), ['2026-10-14', '2026-10-15'], 'at the end of a span too');
+    t.same(await ledger.usageTotals('day', { fromMs: NOW_MS - 40 * DAY_MS, toMs: NOW_MS - 40 * DAY_MS }), [], 'and no span has nothing in it');
+    t.same(await removeMinutes(ledger, most), [], 'a second time finds nothing');
+    sql('DELETE FROM rollup_minutes WHERE bucket = (SELECT min(bucket) FROM rollup_minutes)');
+    t.same((await ledger.audit()).findings.map(({ rule }) => rule), ['rollup_minutes'], 'a minute that is missing otherwise is told');
+  }
+});
+
+t.test('the minutes of a day stay with a row of it', async (t) => {
+  const { ledger, sql } = await openBooks(t);
+  for (const id of ['r1', 'r2', 'r3']) await serve(ledger, { id, daysAgo: 300 });
+  await removeAll(ledger, 100);
+  t.same(await removeMinutes(ledger, 100), [], 'the newest row is never removed');
+  t.equal(sql('SELECT bucket FROM rollup_minutes').length, 1);
+  t.same((await ledger.audit()).findings, []);
+  t.same(await removeMinutes((await openBooks(t)).ledger, 100), [], 'and empty books have nothing to give');
+});
+
 t.test('pages and followers go on over the gap', async (t) => {
   const { ledger } = await openBooks(t);
   await serveAll(ledger);
@@ -218,7 +265,7 @@ t.test('the job', async (t) => {
       const answer = await ledger.removeRequests(wish);
       chunks.push(answer.removed);
       return answer;
-    } };
+    }, removeMinutes: ledger.removeMinutes };
     let rests = 0;
     const rest = async () => {
       rests += 1;
@@ -227,8 +274,9 @@ t.test('the job', async (t) => {
     const retention = openRetention({ ledger: watched, keepRequestsMs: KEEP_MS, nowMs: () => NOW_MS, log: { info: (...line) => void said.push(line) }, rest });
     await retention.run();
     t.same(chunks, [256, 256, 88], 'no chunk holds the writing thread for long');
-    t.equal(rests, 2);
-    t.same(sql('SELECT id FROM requests ORDER BY seq'), [{ id: 'young' }, { id: 'meanwhile1' }, { id: 'meanwhile2' }]);
+    t.equal(rests, 3, 'two of them among the rows, one after the minutes of their day');
+    t.same(sql('SELECT id FROM requests ORDER BY seq'), [{ id: 'young' }, { id: 'meanwhile1' }, { id: 'meanwhile2' }, { id: 'meanwhile3' }]);
+    t.equal(sql('SELECT bucket FROM rollup_minutes').length, 1);
     t.same((await ledger.audit()).findings, []);
     t.match(said, [['requests_removed', { rows: 600, ended_before: '2026-10-24T12:00:00.000Z' }]]);
     await retention.run();
@@ -274,7 +322,8 @@ t.test('the job', async (t) => {
   });
 
   t.test('a failure is the caller\'s to tell, and closing does not wait for ever', async (t) => {
-    const broken = { removeRequests: async () => Promise.reject(new Error('the disk is full')) };
+    const fail = async () => Promise.reject(new Error('the disk is full'));
+    const broken = { removeRequests: fail, removeMinutes: fail };
     const retention = openRetention({ ledger: broken, keepRequestsMs: KEEP_MS, nowMs: () => NOW_MS, log: { info: () => undefined } });
     await t.rejects(retention.run(), { message: 'the disk is full' });
     await retention.close();

@@ -7,7 +7,7 @@ const CHUNK_ROWS = 256;
 const REST_MS = 100;
 
 export interface RetentionParts {
-  readonly ledger: Pick<Ledger, 'removeRequests'>;
+  readonly ledger: Pick<Ledger, 'removeRequests' | 'removeMinutes'>;
   /** `database.keep_requests` */
   readonly keepRequestsMs: number;
   readonly nowMs: () => number;
@@ -16,7 +16,10 @@ export interface RetentionParts {
   readonly rest?: (signal: AbortSignal) => Promise<void>;
 }
 
-/** Takes request rows out of the books when they are older than the operator keeps them. */
+/**
+ * Takes request rows out of the books when they are older than the operator keeps them, and the minutes of the days whose rows are gone:
+ * those grow with every key that is in use. What a day came to stays.
+ */
 export interface Retention {
   /** Removes all that is due by now. */
   run(): Promise<void>;
@@ -29,6 +32,14 @@ export function openRetention({ ledger, keepRequestsMs, nowMs, log, rest = pause
   let running: Promise<void> = Promise.resolve();
   const removeAll = async (): Promise<void> => {
     const beforeMs = nowMs() - keepRequestsMs;
+    await removeRows(beforeMs);
+    while (!stopping.signal.aborted) {
+      const { isLast } = await ledger.removeMinutes({ beforeMs, most: CHUNK_ROWS });
+      if (isLast) return;
+      await rest(stopping.signal);
+    }
+  };
+  const removeRows = async (beforeMs: number): Promise<void> => {
     let rows = 0;
     let after: string | undefined;
     do {

@@ -1,6 +1,7 @@
 import { byokFee, charge } from '../money/index.ts';
 import type { Sync } from './books.ts';
 import type { Connection } from './connection.ts';
+import { MINUTES_FROM_DAY } from './minutes.ts';
 import { RECHARGE_RULES } from './recharge-audit.ts';
 import { big, flag, int, rowsOf, text, theRow, type Row } from './rows.ts';
 import type { AuditFinding, AuditReport, Ledger } from './types.ts';
@@ -60,8 +61,8 @@ const RULES: readonly Rule[] = [
           UNION ALL SELECT account, byok_month, counted FROM removed_requests WHERE byok_month <> '') GROUP BY 1, 2) n ON n.account = c.account AND n.month = c.month
       JOIN accounts a ON a.no = coalesce(c.account, n.account) WHERE coalesce(n.requests, 0) <> coalesce(c.requests, 0)`,
   },
-  rollupRule('rollup_minutes', 60_000),
-  rollupRule('rollup_days', 86_400_000),
+  rollupRule('rollup_minutes', 60_000, MINUTES_FROM_DAY),
+  rollupRule('rollup_days', 86_400_000, '0'),
 ];
 
 /**
@@ -114,8 +115,11 @@ function transferRules(): readonly Rule[] {
   }));
 }
 
-/** A rollup's totals of an account and a day are those of the requests that ended in it, removed ones among them. */
-function rollupRule(table: 'rollup_minutes' | 'rollup_days', bucketMs: number): Rule {
+/**
+ * A rollup's totals of an account and a day are those of the requests that ended in it, removed ones among them.
+ * @param fromDay SQL: the first day that the rollup still has
+ */
+function rollupRule(table: 'rollup_minutes' | 'rollup_days', bucketMs: number, fromDay: string): Rule {
   const bucketsADay = 86_400_000 / bucketMs;
   const figures = ['prompt_tokens', 'cached_tokens', 'completion_tokens', 'cost', 'provider_cost', 'fee', 'shortfall'];
   const named = figures.join(', ');
@@ -130,7 +134,7 @@ function rollupRule(table: 'rollup_minutes' | 'rollup_days', bucketMs: number): 
       FULL JOIN (SELECT account, bucket / ${bucketsADay} AS day,
           sum(requests) || ' ' || sum(errors) || ' ' || ${sums} AS figures FROM ${table} GROUP BY 1, 2) k
         ON k.account = n.account AND k.day = n.day
-      JOIN accounts a ON a.no = coalesce(n.account, k.account) WHERE n.figures IS NOT k.figures`,
+      JOIN accounts a ON a.no = coalesce(n.account, k.account) WHERE n.figures IS NOT k.figures AND coalesce(n.day, k.day) >= ${fromDay}`,
   };
 }
 

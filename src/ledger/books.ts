@@ -75,7 +75,7 @@ export function createBooks(db: Connection, boot: string): Books {
     ...createHistoryBooks(db),
     ...createRetentionBooks(db),
     ...createUsageBooks(db),
-    ...createMinuteBooks(db),
+    ...createMinuteBooks(db, notes.setNote),
     ...createSealedBooks(db, notes.setNote),
     ...notes,
     ...createAuditBooks(db, breaks),

@@ -53,7 +53,9 @@ export function createDoor({ read, write, storage, close, failed, forward }: Acc
     requestsSince: (cursor, filter, limit) => read((books) => books.requestsSince(cursor, filter, limit)),
     removeRequests: (wish) => write('removeRequests', wish),
     findRequest: (id) => read((books) => books.findRequest(id)),
-    usageTotals: (by, span) => read((books) => books.usageTotals(by, span)),
+    removeMinutes: (wish) => write('removeMinutes', wish),
+    minutesFrom: () => read((books) => books.minutesFrom()),
+    usageTotals: (by, span) => read((books) => books.glance(() => books.usageTotals(by, span))),
     usageByMinute: (span) => read((books) => books.usageByMinute(span)),
     byokCount: (accountId, month) => read((books) => books.byokCount(accountId, month)),
 

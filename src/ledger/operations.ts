@@ -5,7 +5,7 @@ export const WRITES = [
   'createAccount', 'setAccountStatus', 'setAccountLimit', 'createKey', 'revokeKey', 'hold', 'progress', 'settle', 'release', 'recover', 'claimIdempotency',
   'grant', 'saveByokKey', 'removeByokKey', 'saveProviderKey', 'removeProviderKey', 'replaceSealed', 'setNote', 'noteOnce', 'publish',
   'startRecharge', 'attachCheckout', 'landRecharge', 'expireRecharge', 'refundRecharge', 'disputeRecharge',
-  'createActivation', 'activate', 'takeDueMail', 'markSent', 'markFailed', 'queueNotice', 'expireCredits', 'deactivateIdle', 'removeRequests',
+  'createActivation', 'activate', 'takeDueMail', 'markSent', 'markFailed', 'queueNotice', 'expireCredits', 'deactivateIdle', 'removeRequests', 'removeMinutes',
 ] as const;
 
 export type WriteName = (typeof WRITES)[number];

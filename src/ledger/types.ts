@@ -68,6 +68,14 @@ export interface Ledger extends RechargeLedger, LifeLedger {
    * gone, and `next` says where to go on; undefined: nothing is left. Holds, transfers and totals stay, and so does the newest row.
    */
   removeRequests(wish: { readonly beforeMs: number; readonly most: number; readonly after?: string }): Promise<{ readonly removed: number; readonly next: string | undefined }>;
+  /**
+   * Removes minutes of the oldest day from the minutes' rollup, `most` rows or a minute in one transaction, where the day lies before a
+   * moment and no row of a request that ended in it is left. The days' totals stay. `isLast`: nothing more is due.
+   */
+  removeMinutes(wish: { readonly beforeMs: number; readonly most: number }): Promise<{ readonly removed: number; readonly isLast: boolean }>;
+  /** The midnight (UTC) from which on minutes are kept; 0: all of them are. */
+  minutesFrom(): Promise<number>;
+  /** Whole days, and the minutes before and after them. A minute that the span only touches counts whole, and so does a day whose minutes were removed. */
   usageTotals(by: UsageGrouping, span: { readonly accountId?: string; readonly fromMs: number; readonly toMs: number }): Promise<readonly UsageTotals[]>;
   /** Minutes in which nothing ended are left out; a minute that the span only touches counts whole. Oldest first. */
   usageByMinute(span: { readonly fromMs: number; readonly toMs: number }): Promise<readonly MinuteTotals[]>;

@@ -1,12 +1,12 @@
 import type { Sync } from './books.ts';
 import type { Connection } from './connection.ts';
+import { MINUTES_FROM_DAY } from './minutes.ts';
 import { big, int, rowsOf, text, type Row } from './rows.ts';
 import type { Ledger, UsageGrouping, UsageTotals } from './types.ts';
 
 export type UsageBooks = Sync<Pick<Ledger, 'usageTotals'>>;
 
 const MINUTE_MS = 60_000;
-const DAY_MS = 86_400_000;
 const MINUTES_A_DAY = 1_440;
 
 const GROUP: Record<UsageGrouping, string> = {
@@ -23,9 +23,10 @@ const SUMS = ['requests', 'errors', 'prompt_tokens', 'cached_tokens', 'completio
 
 /**
  * Totals from the rollups, by the minute in which requests ended: whole days from the days' table, the rest from the
- * minutes'. A minute that the span only touches counts whole. Days come oldest first, every other group dearest first.
+ * minutes'. A minute that the span only touches counts whole, and so does a day whose minutes were removed. Days come oldest first, every other group dearest first.
  */
 export function createUsageBooks(db: Connection): UsageBooks {
+  const minutesFromDay = db.prepare(`SELECT ${MINUTES_FROM_DAY}`).pluck();
   return {
     usageTotals(by, { accountId, fromMs, toMs }) {
       const query = `SELECT ${GROUP[by]} AS grouped, ${SUMS} FROM (
@@ -34,18 +35,21 @@ export function createUsageBooks(db: Connection): UsageBooks {
           UNION ALL SELECT bucket / ${MINUTES_A_DAY}, * FROM rollup_minutes WHERE bucket >= @againMinute AND bucket < @endMinute
         ) u JOIN accounts a ON a.no = u.account ${accountId === undefined ? '' : 'WHERE a.id = @accountId'}
         GROUP BY 1 ORDER BY ${by === 'day' ? '1' : 'sum(u.cost) DESC, sum(u.requests) DESC, 1'}`;
-      const parameters = accountId === undefined ? spans(fromMs, toMs) : { ...spans(fromMs, toMs), accountId };
+      const bounds = spans(fromMs, toMs, Number(minutesFromDay.get()));
+      const parameters = accountId === undefined ? bounds : { ...bounds, accountId };
       return rowsOf(db.prepare(query).all(parameters)).map(totalsIn);
     },
   };
 }
 
-/** Cuts a span into the minutes before its first whole day, its whole days, and the minutes after them. */
-function spans(fromMs: number, toMs: number): Record<string, bigint> {
+/** Cuts a span into the minutes before its first whole day, its whole days, and the minutes after them; before `minutesFromDay` each day is whole. */
+function spans(fromMs: number, toMs: number, minutesFromDay: number): Record<string, bigint> {
   const firstMinute = Math.floor(fromMs / MINUTE_MS);
   const endMinute = Math.max(firstMinute, Math.ceil(toMs / MINUTE_MS));
-  const firstDay = Math.ceil((firstMinute * MINUTE_MS) / DAY_MS);
-  const endDay = Math.max(firstDay, Math.floor((endMinute * MINUTE_MS) / DAY_MS));
+  const [from, end] = [firstMinute / MINUTES_A_DAY, endMinute / MINUTES_A_DAY];
+  const isEmpty = endMinute === firstMinute;
+  const firstDay = !isEmpty && from < minutesFromDay ? Math.floor(from) : Math.ceil(from);
+  const endDay = Math.max(firstDay, !isEmpty && end < minutesFromDay ? Math.ceil(end) : Math.floor(end));
   const untilMinute = Math.min(endMinute, firstDay * MINUTES_A_DAY);
   // Past `endMinute` where the span has no whole day and ends before the first: then there is nothing after it.
   const againMinute = endDay * MINUTES_A_DAY;

@@ -44,7 +44,7 @@ const ROWS = {
   'server.metrics': row(oneOf('loopback', 'open', 'off'), 'loopback', 'Who may read `/metrics`: `loopback` is this machine, with no proxy in between, `open` is everybody.'),
   'database.path': row(file, '${XDG_DATA_HOME:-~/.local/share}/findtoken/findtoken.db', 'The SQLite file that holds everything; a relative path starts at the folder of this file.'),
   'database.anchors': row(file, '${XDG_STATE_HOME:-~/.local/state}/findtoken', 'Folder, best on another disk than the database, in which the head of the books is noted every second: it tells when an older or damaged database takes their place.'),
-  'database.keep_requests': row(keeping, 'forever', 'How long the row of a request is kept, for billing logs and `findtoken logs`, at least 7 days; balances, transfers and the totals of `usage` stay whatever its age.', '400d'),
+  'database.keep_requests': row(keeping, 'forever', 'How long the row of a request is kept, for billing logs and `findtoken logs`, at least 7 days; balances, transfers and the totals of each day stay whatever its age.', '400d'),
   'secrets.master_key': row(masterKey, 'auto', 'Where the key that seals provider keys is kept: `auto` is the keychain, else a key file that only you can read.', 'file:/etc/findtoken/master.key'),
   'billing.usage_fee': row(percent, '5.5%', 'Added to the provider cost of every Standard request.'),
   'billing.recharge_fee': row(percent, '5.5%', 'Taken from every recharge.'),

@@ -8,6 +8,7 @@ import { readSince } from '../format.ts';
 import { renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
 
+const DAY_MS = 86_400_000;
 const GROUPINGS = ['model', 'key', 'day', 'mode', 'provider', 'account'] as const satisfies readonly UsageGrouping[];
 
 /** A group as the document has it, and its exact amounts for the table, where they must add up. */
@@ -47,7 +48,9 @@ async function usage({ context, given }: Call): Promise<void> {
   const { listView, usageView } = await import('../../accounts/index.ts');
   const rows = await context.read(async (books) => {
     const toMs = books.nowMs();
-    const span = { fromMs: readSince(given.text('since') ?? '30d', toMs), toMs, ...(await accountOf(books, context.account)) };
+    const fromMs = readSince(given.text('since') ?? '30d', toMs);
+    if (fromMs % DAY_MS !== 0 && fromMs < (await books.ledger.minutesFrom())) context.terminal.note(`${new Date(fromMs).toISOString().slice(0, 10)} counts whole: minutes are kept no longer than database.keep_requests says.`);
+    const span = { fromMs, toMs, ...(await accountOf(books, context.account)) };
     const groups = await Promise.all(groupings.map(async (by) => {
       const [nameOf, totals] = await Promise.all([namesOf(books, by), books.ledger.usageTotals(by, span)]);
       return totals.map((row): Row => ({ totals: row, view: named(usageView(by, row), nameOf(row.group)) }));
