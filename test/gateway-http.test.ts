@@ -49,6 +49,7 @@ t.test('every refusal has one shape, whatever was asked', async (t) => {
   }
   t.equal(deepseek.requests.length, 0, 'nobody was asked');
   t.match(await (await house.post({ ...HELLO, model: 'deepseek-chatt' })).text(), /does not exist\. Did you mean \\"deepseek-chat\\"\? GET/);
+  t.match(await (await house.post({ ...HELLO, model: 'auto' })).json(), { error: { code: 'model_not_found', message: /"auto" does not exist\. It is a routing: send it as "routing", or behind a model, as in "deepseek-chat:auto"\. GET/ } });
 });
 
 t.test('a key that is missing, malformed, unknown or revoked is refused alike', async (t) => {

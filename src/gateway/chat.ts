@@ -175,7 +175,9 @@ function requestedModel(running: Running, request: ChatRequest): Model {
   const model = findModel(catalog, request.model);
   if (model !== undefined) return model;
   const nearest = nearestModel(catalog, request.model);
-  const hint = nearest === undefined ? '' : ` Did you mean ${JSON.stringify(nearest)}?`;
+  // Elsewhere such words are models.
+  const isRouting = /^(?:auto|cheapest|fallback)$/.test(request.model);
+  const hint = isRouting ? ` It is a routing: send it as "routing", or behind a model, as in "deepseek-chat:${request.model}".` : nearest === undefined ? '' : ` Did you mean ${JSON.stringify(nearest)}?`;
   throw new Fault('model_not_found', { fill: { model: JSON.stringify(request.requestedModel.slice(0, 100)), hint }, param: 'model' });
 }
 
