@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { getEventListeners } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer as createTcpServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -303,9 +303,11 @@ t.test('a reader that stops holds the provider back, and loses nothing', async (
   let written = 0;
   const provider = await fakeProvider(t, async (_request, response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
     while (!response.destroyed && written < 60_000_000) {
       written += event.length;
-      if (!response.write(event)) await new Promise((resolve) => { response.once('drain', resolve); response.once('close', resolve); });
+      if (!response.write(event)) await once(response, 'drain', { signal: gone.signal }).catch(() => undefined);
     }
     response.end();
   });
