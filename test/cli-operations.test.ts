@@ -1,11 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { backupLedger, inspectLedger, openLedger, restoreLedger } from '../src/ledger/index.ts';
 import { loadSettings } from '../src/settings/index.ts';
 import { liveSettings } from '../src/daemon/live-settings.ts';
 import { book, openDesk } from './support/command-line.ts';
-
 
 t.test('a backup is one moment of the books while others write', async (t) => {
   const path = join(t.testdir({}), 'a.db');
@@ -79,6 +80,51 @@ t.test('a restore keeps what it replaces and refuses what is no backup', async (
   t.notOk(existsSync(`${from}-wal`), 'a backup is one file before and after');
   renameSync(path, join(folder, 'gone.db'));
   t.match(await restoreLedger({ path, from, stamp: 'again' }), { kept: undefined }, 'where nothing was, nothing is kept');
+});
+
+/** Writes to the books of a path from a process of its own, which dies at once and leaves its journal. */
+function grantAndDie(path: string, amount: string): void {
+  const script = `import { openLedger } from './src/ledger/index.ts';
+    const ledger = await openLedger({ path: ${JSON.stringify(path)}, as: 'cli' });
+    await ledger.grant({ accountId: 'acct_1', amount: ${amount}, reference: 'late ' + Date.now(), note: '', nowMs: Date.now() });
+    process.kill(process.pid, 'SIGKILL');`;
+  const { signal } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], { cwd: fileURLToPath(new URL('..', import.meta.url)) });
+  if (signal !== 'SIGKILL') throw new Error(`the writer ended otherwise: ${signal}`);
+}
+
+async function booksOf(path: string): Promise<{ readonly balance: bigint | undefined; readonly findings: number }> {
+  const books = await openLedger({ path, as: 'cli' });
+  const found = { balance: (await books.findAccount('acct_1'))?.balance, findings: (await books.audit()).findings.length };
+  await books.close();
+  return found;
+}
+
+t.test('a journal that was left behind is played into nothing', async (t) => {
+  const folder = t.testdir({});
+  const [path, from] = [join(folder, 'a.db'), join(folder, 'b.db')];
+  const ledger = await openLedger({ path, as: 'cli' });
+  await ledger.createAccount({ id: 'acct_1', email: 'ann@example.com', status: 'active', nowMs: 1 });
+  await ledger.grant({ accountId: 'acct_1', amount: 500n, reference: 'start', note: '', nowMs: 1 });
+  await backupLedger({ path, to: from });
+  await ledger.close();
+
+  grantAndDie(path, '1_000n');
+  t.ok(existsSync(`${path}-wal`));
+  renameSync(path, join(folder, 'moved.db'));
+  t.match(await restoreLedger({ path, from, stamp: 'x' }), { kept: undefined }, 'the database alone was moved away');
+  t.same(await booksOf(path), { balance: 500n, findings: 0 }, 'a restored file is the backup');
+  t.ok(existsSync(`${path}.replaced-x-wal`), 'and the journal is kept');
+
+  grantAndDie(from, '7n');
+  t.ok(existsSync(`${from}-wal`), 'a backup was tried, by whoever died');
+  await backupLedger({ path, to: from });
+  t.notOk(existsSync(`${from}-wal`));
+  await restoreLedger({ path: join(folder, 'c.db'), from, stamp: 'x' });
+  t.same(await booksOf(join(folder, 'c.db')), { balance: 500n, findings: 0 }, 'the next backup in its place is whole');
+
+  symlinkSync(path, join(folder, 'link.db'));
+  await t.rejects(backupLedger({ path: join(folder, 'link.db'), to: path }), /is the database itself/, 'by whatever name');
+  t.same(await booksOf(path), { balance: 500n, findings: 0 });
 });
 
 t.test('backup, restore and a new master key from the command line', async (t) => {

@@ -15,13 +15,15 @@ const STEP_PAGES = 4_096;
  * them, proved sound and on the disk before it bears its name. What is already at `to` is replaced by the rename, so whoever
  * must keep it asks before. A key file of the vault is not in it.
  * @returns the copy's size in bytes
- * @throws LedgerError `ledger_missing`, or `ledger_unfit` where a file cannot be read or written or the copy is not sound
+ * @throws LedgerError `ledger_missing`, or `ledger_unfit` where `to` is the database itself by another name, a file cannot be read or
+ *   written, or the copy is not sound
  */
 export async function backupLedger({ path, to }: { readonly path: string; readonly to: string }): Promise<{ readonly bytes: number }> {
   return refused(to, async () => {
     const source = openConnection({ path, readonly: true });
     try {
       assertMigrated(source, path);
+      if (isSameFile(path, to)) throw new LedgerError('ledger_unfit', `${to} is the database itself. Name another file.`);
       return await copyInto(source, to);
     } finally {
       source.close();
@@ -49,7 +51,7 @@ export async function restoreLedger({ path, from, stamp }: { readonly path: stri
         source.close();
         for (const journal of made) rmSync(journal, { force: true });
       }
-      const kept = existsSync(path) ? setAside(path, stamp) : undefined;
+      const kept = setAside(path, stamp);
       renameSync(arriving, path);
       syncFolder(path);
       return { kept, bytes: statSync(path).size };
@@ -74,6 +76,8 @@ async function copyInto(source: Connection, to: string): Promise<{ readonly byte
     fsyncSync(handle);
     closeSync(handle);
     const { size } = statSync(part);
+    // A journal that somebody's copy of this name was left with would be played into this one.
+    for (const ending of JOURNALS) rmSync(to + ending, { force: true });
     renameSync(part, to);
     syncFolder(to);
     return { bytes: size };
@@ -102,12 +106,21 @@ function assertBackup(source: Connection, from: string): void {
   if (found !== 'ok') throw new LedgerError('ledger_unfit', `${from} is damaged (${found}). Take another backup; nothing was changed.`);
 }
 
-/** A file that no longer opens is kept with its journals, for they belong together. */
-function setAside(path: string, stamp: string): string {
+/**
+ * A file that no longer opens is kept with its journals, for they belong together. Journals may be there without it, where it alone was
+ * moved away: what came in its place would be taken for theirs.
+ * @returns the name under which the file is kept; undefined where there was none
+ */
+function setAside(path: string, stamp: string): string | undefined {
   const kept = `${path}.replaced-${stamp}`;
-  renameSync(path, kept);
-  for (const ending of JOURNALS) if (existsSync(path + ending)) renameSync(path + ending, kept + ending);
-  return kept;
+  const there = ['', ...JOURNALS].filter((ending) => existsSync(path + ending));
+  for (const ending of there) renameSync(path + ending, kept + ending);
+  return there.includes('') ? kept : undefined;
+}
+
+function isSameFile(one: string, other: string): boolean {
+  const [a, b] = [one, other].map((file) => statSync(file, { bigint: true, throwIfNoEntry: false }));
+  return a !== undefined && b !== undefined && a.ino === b.ino && a.dev === b.dev;
 }
 
 function syncFolder(path: string): void {
