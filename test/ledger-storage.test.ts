@@ -7,6 +7,7 @@ import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { keepAnchor } from '../src/daemon/anchor.ts';
 import { JOURNAL_ALARM_BYTES, watchDisk } from '../src/daemon/disk-watch.ts';
+import { takeDaemonLock } from '../src/ledger/connection.ts';
 import { openLedger, type Ledger } from '../src/ledger/index.ts';
 import { Sha256 } from '../src/ledger/sha256.ts';
 import { pause } from './support/provider.ts';
@@ -323,6 +324,25 @@ t.test('books of every schema there was are brought up to date, and add up', asy
     t.same((await ledger.audit()).findings, [], 'and the first write links what was there before the chain');
     await ledger.close();
   }
+});
+
+t.test('a command of a newer version does not change the books under an older daemon', async (t) => {
+  const path = join(t.testdir({}), 'a.db');
+  const old = new Database(path);
+  old.exec(readFileSync(new URL('schema-7.sql', FIXTURES), 'utf8'));
+  const lock = takeDaemonLock(path);
+  await t.rejects(openLedger({ path, as: 'cli' }), { code: 'ledger_older', message: /A daemon of an older findtoken runs on .*a\.db\. Restart it/ });
+  t.equal(old.pragma('user_version', { simple: true }), 7, 'nothing was changed');
+  lock.close();
+  old.close();
+  const ledger = await openLedger({ path, as: 'cli' });
+  t.match(await ledger.audit(), { requests: 2 }, 'without a daemon it brings them up to date');
+  await ledger.close();
+  const daemon = await openLedger({ path, as: 'daemon' });
+  const beside = await openLedger({ path, as: 'cli' });
+  t.match(await beside.findAccount('acct_ann'), { balance: 999_989n }, 'and a daemon of its own version is no hindrance');
+  await beside.close();
+  await daemon.close();
 });
 
 t.test('books whose old rows had been removed before requests were numbered: every transfer is there once, and adds up', async (t) => {

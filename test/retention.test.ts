@@ -219,6 +219,27 @@ t.test('no number is given twice, even where every row is old', async (t) => {
   t.same(await removeAll((await openBooks(t)).ledger, 100), [0], 'and empty books have nothing to give');
 });
 
+t.test('a clock that was wrong for a while hides no row from times, and keeps none from its removal', async (t) => {
+  const cases = [['a year ahead for ten requests', 495, 365], ['a month behind for ten requests', 750, -30], ['never', 0, 0]] as const;
+  for (const [what, wrongFrom, shift] of cases) {
+    const { ledger, sql } = await openBooks(t);
+    // Ten a day for a hundred days.
+    for (let at = 0; at < 1_000; at += 1) {
+      const isWrong = at >= wrongFrom && at < wrongFrom + 10;
+      await serve(ledger, { id: `r${at}`, daysAgo: 100 - at / 10 - (isWrong ? shift : 0), end: 'released' });
+    }
+    t.equal(sql('SELECT seq FROM clock_steps').length, shift === 0 ? 0 : 1, `${what}: noted where it was set back`);
+    const [october, november, december] = [Date.UTC(2026, 9, 1), Date.UTC(2026, 10, 1), Date.UTC(2026, 11, 1)];
+    for (const span of [{ fromMs: october, toMs: november }, { fromMs: november, toMs: december }, { fromMs: NOW_MS - 40 * DAY_MS }, { fromMs: 0, toMs: NOW_MS - 45 * DAY_MS }]) {
+      const expected = (await ledger.listRequests({}, { limit: 2_000 })).rows.filter(({ createdMs }) => createdMs >= span.fromMs && createdMs < (span.toMs ?? Infinity)).length;
+      t.equal((await ledger.listRequests(span, { limit: 2_000 })).rows.length, expected, `${what}: ${expected} rows of a span`);
+    }
+    await removeAll(ledger, 100);
+    t.same(sql(`SELECT count(*) AS rows FROM requests WHERE ended_ms < ${NOW_MS - KEEP_MS}`), [{ rows: 0 }], `${what}: what is old goes`);
+    t.same((await ledger.audit()).findings, []);
+  }
+});
+
 t.test('a repeat under an idempotency key is still charged once', async (t) => {
   const { ledger } = await openBooks(t);
   const [keyHash, bodyHash] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)];

@@ -80,9 +80,10 @@ function closing(db: Connection, batch: Batch, transfers: Pick<TransferBooks, 'r
     const seq = postings.nextRequest();
     const model = measures.model === '' ? request.model : measures.model;
     const provider = measures.provider === '' ? request.provider : measures.provider;
-    postings.request(id, [
+    const endedMs = Math.round(nowMs);
+    postings.request(id, endedMs, [
       seq, id, account, request.keyId, request.mode, model, request.requestedModel, provider, request.stream ? 1 : 0, hold, request.free ? 1 : 0, month,
-      ...measureValues(measures), state, measures.status, cost, providerCost, fee, shortfall, request.createdMs, Math.round(nowMs),
+      ...measureValues(measures), state, measures.status, cost, providerCost, fee, shortfall, request.createdMs, endedMs,
     ]);
     purse.balance -= cost;
     purse.held -= hold;

@@ -1,4 +1,5 @@
 import type { Sync } from './books.ts';
+import { createRowsByTime } from './clock-steps.ts';
 import type { Connection } from './connection.ts';
 import { ORIGINS } from './measures.ts';
 import { cursorNo, pageOf } from './pages.ts';
@@ -14,8 +15,8 @@ const OPEN = `SELECT h.*, 'open' AS status, 0 AS cost, 0 AS provider_cost, 0 AS 
   FROM holds h JOIN accounts a ON a.no = h.account`;
 
 /**
- * Rows are numbered as they end. A clock may step back by this much, and a request may last so long, without a time filter
- * looking further; `requests_long` of the schema has those that lasted longer.
+ * Rows are numbered as they end. A clock may drift back by this much in steps that are not noted, and a request may last so long, without a
+ * time filter looking further; `requests_long` of the schema has those that lasted longer.
  */
 const SLACK_MS = 3_600_000;
 
@@ -36,7 +37,7 @@ export function createHistoryBooks(db: Connection): HistoryBooks {
   const newest = db.prepare('SELECT coalesce(max(seq), 0) FROM requests').pluck();
   const newestLong = db.prepare(`SELECT coalesce(max(seq), -1) FROM (SELECT seq FROM requests
     WHERE ended_ms - created_ms > 3600000 AND seq >= ? AND created_ms < ? ORDER BY seq DESC LIMIT 1)`).pluck();
-  const firstSeqAt = seqByTime(db);
+  const rowsByTime = createRowsByTime(db);
   /** The row number down to which a filtered page looks; undefined where it sees everything there is. */
   const reach = (bounds: readonly string[], { accountId }: RequestFilter, parameters: Parameters): bigint | undefined => {
     const where = [...(accountId === undefined ? [] : [OF_ACCOUNT]), ...bounds].join(' AND ');
@@ -46,7 +47,7 @@ export function createHistoryBooks(db: Connection): HistoryBooks {
   };
   /** The row number below which everything lies that began before a time. */
   const endOf = (toMs: number): bigint => {
-    const end = firstSeqAt(toMs + SLACK_MS);
+    const end = rowsByTime.end(toMs + SLACK_MS);
     const long = newestLong.get(end, whole(toMs));
     return typeof long === 'bigint' && long >= end ? long + 1n : end;
   };
@@ -61,7 +62,7 @@ export function createHistoryBooks(db: Connection): HistoryBooks {
       parameters['before'] = cursorNo(after);
       if (filter.fromMs !== undefined) {
         bounds.push('r.seq >= @least');
-        parameters['least'] = firstSeqAt(filter.fromMs - SLACK_MS);
+        parameters['least'] = rowsByTime.from(filter.fromMs - SLACK_MS);
       }
       if (filter.toMs !== undefined) {
         bounds.push('r.seq < @most');
@@ -90,25 +91,6 @@ export function createHistoryBooks(db: Connection): HistoryBooks {
       const next = rows.length === limit && final !== undefined ? big(final, 'seq') : end;
       return { rows: rows.map(requestIn), cursor: String(next) };
     },
-  };
-}
-
-/** The first row number whose request ended at or after a time, found by halving: some 25 look-ups at ten million rows. */
-export function seqByTime(db: Connection): (ms: number) => bigint {
-  const last = db.prepare('SELECT coalesce(max(seq), 0) FROM requests').pluck();
-  const from = db.prepare('SELECT ended_ms FROM requests WHERE seq >= ? ORDER BY seq LIMIT 1').pluck();
-  return (ms) => {
-    const newest = last.get();
-    let least = 1n;
-    let most = (typeof newest === 'bigint' ? newest : 0n) + 1n;
-    const time = whole(ms);
-    while (least < most) {
-      const middle = (least + most) / 2n;
-      const ended = from.get(middle);
-      if (typeof ended === 'bigint' && ended < time) least = middle + 1n;
-      else most = middle;
-    }
-    return least;
   };
 }
 

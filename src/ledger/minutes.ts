@@ -14,6 +14,9 @@ const FROM_DAY = 'minutes_from_day';
 /** The same in SQL; 0 where nothing was removed. */
 export const MINUTES_FROM_DAY = `coalesce((SELECT CAST(value AS INTEGER) FROM notes WHERE name = '${FROM_DAY}'), 0)`;
 
+/** Since minutes may be missing, so that a program that counts on all of them refuses the file. */
+export const MINUTES_KEPT = `INSERT INTO notes (name, value) VALUES ('${FROM_DAY}', '0') ON CONFLICT (name) DO NOTHING;`;
+
 /** What ended in each minute, from the minutes' rollup: the cost of a look does not depend on how many requests there were. */
 export function createMinuteBooks(db: Connection, setNote: (name: string, value: string) => void): MinuteBooks {
   const read = db.prepare(`SELECT bucket, sum(requests) AS requests, sum(errors) AS errors, sum(prompt_tokens) AS prompt_tokens,

@@ -5,7 +5,7 @@ import { closedError, LedgerError } from './errors.ts';
 import { lazily } from './lazy.ts';
 import { perform, type Operation, type WriteArgs, type WriteName, type WriteResults } from './operations.ts';
 import { failureOf, pack, signed, unpackTold, type Sent, type Told } from './packing.ts';
-import { assertMigrated, migrate } from './schema.ts';
+import { assertMigrated, migrate, schemaOf } from './schema.ts';
 import { storageOf, type SpaceRules } from './space.ts';
 import type { Ledger, OpenLedger } from './types.ts';
 import { startWriter } from './writer.ts';
@@ -30,7 +30,7 @@ export async function openLedger(options: OpenLedger): Promise<Ledger> {
 function openInThread({ path }: OpenLedger, readonly: boolean): Ledger {
   const db = openConnection({ path, readonly });
   try {
-    if (!readonly) migrate(db, path);
+    if (!readonly) migrateAlone(db, path);
     assertMigrated(db, path);
     // As much a name of this life as a random one, and without the 2 ms that Node takes for its dice.
     const books = createBooks(lazily(db), `${process.pid}-${process.hrtime.bigint()}`);
@@ -47,6 +47,42 @@ function openInThread({ path }: OpenLedger, readonly: boolean): Ledger {
     return createDoor(access);
   } catch (error) {
     db.close();
+    throw error;
+  }
+}
+
+/** Others may be about the same, or a daemon of this version may be starting: so long is waited for them. */
+const LOCK_TRIES = 20;
+const LOCK_PAUSE_MS = 50;
+
+/**
+ * Brings the schema up to date where no daemon runs: its statements are those of its own version, and it could neither hold nor settle.
+ * @throws LedgerError `ledger_older` under a daemon
+ */
+function migrateAlone(db: Connection, path: string): void {
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  for (let tries = 1; schemaOf(db, path) === 'older'; tries += 1) {
+    const lock = freeLock(path);
+    if (lock === undefined) {
+      if (tries === LOCK_TRIES) throw new LedgerError('ledger_older', `A daemon of an older findtoken runs on ${path}. Restart it with this one first; nothing was changed.`);
+      Atomics.wait(never, 0, 0, LOCK_PAUSE_MS);
+      continue;
+    }
+    try {
+      migrate(db, path);
+    } finally {
+      lock.close();
+    }
+  }
+  migrate(db, path);
+}
+
+/** The daemon's lock; undefined where somebody has it. */
+function freeLock(path: string): Connection | undefined {
+  try {
+    return takeDaemonLock(path);
+  } catch (error) {
+    if (error instanceof LedgerError && error.code === 'ledger_locked') return undefined;
     throw error;
   }
 }

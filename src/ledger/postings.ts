@@ -1,3 +1,4 @@
+import { CLOCK_STEP_MS } from './clock-steps.ts';
 import type { Connection } from './connection.ts';
 import { transferLine } from './chain.ts';
 import { int, theRow } from './rows.ts';
@@ -28,8 +29,8 @@ export interface Booked {
 export interface Postings {
   /** The number of the next request to end. */
   nextRequest(): number;
-  /** An ended request, its values in the order of `REQUEST_COLUMNS`. */
-  request(id: string, values: readonly Value[]): void;
+  /** An ended request, its values in the order of `REQUEST_COLUMNS`, of which its number is the first and its time the last. */
+  request(id: string, endedMs: number, values: readonly Value[]): void;
   transfer(transfer: NewTransfer): void;
   /** True for a request that ended in this transaction and is not in the table yet. */
   isPending(id: string): boolean;
@@ -75,16 +76,18 @@ export function createPostings(db: Connection): Postings {
     [2, db.prepare(`INSERT INTO transfers (${TRANSFER_NAMES}) VALUES ${TRANSFERS_2}`)],
     [1, db.prepare(`INSERT INTO transfers (${TRANSFER_NAMES}) VALUES ${TRANSFER}`)],
   ]);
-  const last = db.prepare('SELECT coalesce((SELECT max(seq) FROM requests), 0) AS request, coalesce((SELECT max(seq) FROM transfers), 0) AS transfer');
+  const last = db.prepare(`SELECT coalesce((SELECT max(seq) FROM requests), 0) AS request, coalesce((SELECT max(seq) FROM transfers), 0) AS transfer,
+    coalesce((SELECT ended_ms FROM requests ORDER BY seq DESC LIMIT 1), 0) AS ended`);
+  const noteStep = db.prepare('INSERT INTO clock_steps (seq) VALUES (?)');
   const pending = new Set<string>();
   let lines = '';
   let first = 0;
-  let numbers: { request: number; transfer: number } | undefined;
+  let numbers: { request: number; transfer: number; endedMs: number } | undefined;
 
-  const number = (): { request: number; transfer: number } => {
+  const number = (): { request: number; transfer: number; endedMs: number } => {
     if (numbers !== undefined) return numbers;
     const row = theRow(last.get());
-    numbers = { request: int(row, 'request'), transfer: int(row, 'transfer') };
+    numbers = { request: int(row, 'request'), transfer: int(row, 'transfer'), endedMs: int(row, 'ended') };
     return numbers;
   };
   const clear = (): void => {
@@ -102,7 +105,10 @@ export function createPostings(db: Connection): Postings {
   };
   return {
     nextRequest: () => (number().request += 1),
-    request(id, values) {
+    request(id, endedMs, values) {
+      const before = number();
+      if (endedMs < before.endedMs - CLOCK_STEP_MS) noteStep.run(before.request);
+      before.endedMs = endedMs;
       pending.add(id);
       requests.add(values);
     },

@@ -1,6 +1,6 @@
 import type { Sync } from './books.ts';
+import { createRowsByTime } from './clock-steps.ts';
 import type { Connection } from './connection.ts';
-import { seqByTime } from './history.ts';
 import { cursorNo } from './pages.ts';
 import { big, int, theRow, whole } from './rows.ts';
 import type { Ledger } from './types.ts';
@@ -38,7 +38,7 @@ const NEWEST = 'SELECT coalesce(max(seq), 0) FROM requests';
 /** Takes old request rows out of the books, a few at a time. Their transfers stay for ever, and so do the totals. */
 export function createRetentionBooks(db: Connection): RetentionBooks {
   const newest = db.prepare(NEWEST).pluck();
-  const firstSeqAt = seqByTime(db);
+  const rowsByTime = createRowsByTime(db);
   const look = db.prepare('SELECT count(*) AS rows, coalesce(max(seq), 0) AS last FROM (SELECT seq FROM requests WHERE seq > @after AND seq < @end ORDER BY seq LIMIT @most)');
   const sum = db.prepare(`INSERT INTO removed_requests
       SELECT account, ended_ms / 86400000, byok_month, count(*), sum(byok_month <> '' AND state <> 'released'), sum(status NOT IN ('ok', 'aborted')),
@@ -53,7 +53,7 @@ export function createRetentionBooks(db: Connection): RetentionBooks {
   return {
     removeRequests({ beforeMs, most, after }) {
       const last = newest.get();
-      const first = firstSeqAt(beforeMs);
+      const first = rowsByTime.end(beforeMs);
       // The newest row stays, so that no number is given twice and every cursor goes on.
       const end = typeof last === 'bigint' && last < first ? last : first;
       const from = after === undefined ? 0n : cursorNo(after);

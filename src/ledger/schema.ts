@@ -1,8 +1,10 @@
 import type { Connection } from './connection.ts';
 import { LedgerError } from './errors.ts';
 import { CHAIN_TABLES } from './chain.ts';
+import { CLOCK_TABLES } from './clock-steps.ts';
 import { IDEMPOTENCY_TABLES } from './idempotency.ts';
 import { LIFE_TABLES } from './life-schema.ts';
+import { MINUTES_KEPT } from './minutes.ts';
 import { RECHARGE_TABLES } from './recharge-schema.ts';
 import { REQUEST_TABLES } from './requests-schema.ts';
 import { RETENTION_TABLES } from './retention.ts';
@@ -164,6 +166,7 @@ ${rollup('rollup_days')}
   CHAIN_TABLES,
   RETENTION_TABLES,
   REQUEST_TABLES,
+  MINUTES_KEPT + CLOCK_TABLES,
 ];
 
 /**
@@ -195,6 +198,13 @@ export function assertMigrated(db: Connection, path: string): void {
   if (version < MIGRATIONS.length) {
     throw new LedgerError('ledger_older', `${path} has schema ${version}, this findtoken needs ${MIGRATIONS.length}. Start the daemon once to bring it up to date.`);
   }
+}
+
+/** How the file's schema stands to this program's. @throws LedgerError `ledger_newer` */
+export function schemaOf(db: Connection, path: string): 'none' | 'older' | 'current' {
+  const version = schemaVersion(db, path);
+  if (version === 0) return 'none';
+  return version < MIGRATIONS.length ? 'older' : 'current';
 }
 
 function schemaVersion(db: Connection, path: string): number {
