@@ -247,6 +247,11 @@ t.test('refunds of the dashboard are found without a webhook', async (t) => {
   t.match(await syncRefunds(partsOf(shop), { sinceMs: Date.now() - DAY_MS }), [{ id, status: 'partially_refunded' }]);
   t.same(await syncRefunds(partsOf(shop), { sinceMs: Date.now() - DAY_MS }), [], 'once');
   await stands(t, shop, '7.45', '9.45 less 2.00');
+  shop.stripe.refundInDashboard(paymentIntent, 745);
+  t.match(await syncRefunds(partsOf(shop), { sinceMs: Date.now() - DAY_MS }), [{ status: 'refunded', refunded: usd('9.45') }]);
+  shop.stripe.refundInDashboard(paymentIntent, 55);
+  t.match(await syncRefunds(partsOf(shop), { sinceMs: Date.now() - DAY_MS }), [{ status: 'refunded', refunded: usd('10') }], 'the fee, given back later');
+  t.same(await syncRefunds(partsOf(shop), { sinceMs: Date.now() - DAY_MS }), []);
 });
 
 t.test('recharges and refunds in a storm of requests: every cent is where it belongs', async (t) => {
@@ -291,6 +296,27 @@ t.test('a debt is paid by whatever comes, and holds thaw as they end', async (t)
   await stands(t, shop, '4.45', 'in the end');
 });
 
+t.test('two disputes of one payment come to the same in every order of messages', async (t) => {
+  const orders = [
+    ['d1 open', 'd1 won', 'd2 open', 'd2 lost'], ['d1 open', 'd2 open', 'd1 won', 'd2 lost'], ['d1 open', 'd2 lost', 'd1 won'], ['d2 open', 'd1 open', 'd2 lost', 'd1 won'],
+    ['d2 lost', 'd1 won'], ['d1 won', 'd2 lost', 'd1 open'],
+  ];
+  for (const order of orders) {
+    const ledger = await openLedger({ path: `${t.testdir()}/books.db`, as: 'cli' });
+    await ledger.createAccount({ id: 'acct_1', email: 'ann@example.com', status: 'active', nowMs: 1 });
+    await ledger.startRecharge({ id: 'rch_1', accountId: 'acct_1', amount: usd('10'), fee: usd('0.55'), credits: usd('9.45'), currency: 'usd', nowMs: 1 });
+    await ledger.landRecharge({ id: 'rch_1', session: 's', paymentIntent: 'pi', amount: usd('10'), currency: 'usd', eventId: 'e', nowMs: 2 });
+    for (const [at, words] of order.entries()) {
+      const [disputeId = '', state = ''] = words.split(' ');
+      await ledger.disputeRecharge({ disputeId, paymentIntent: 'pi', amount: usd('10'), currency: 'usd', state: state as 'open' | 'won' | 'lost', eventId: `e${at}`, nowMs: 3 + at });
+    }
+    t.match(await ledger.findAccount('acct_1'), { balance: 0n, frozen: false }, `${order.join(', ')}: the bank has the money, the customer no credits`);
+    t.match(await ledger.findRecharge('rch_1'), { status: 'disputed' });
+    t.same((await ledger.audit()).findings, []);
+    await ledger.close();
+  }
+});
+
 t.test('the audit sees one digit changed anywhere in a recharge', async (t) => {
   const shop = await openShop(t);
   const { id, paymentIntent } = await shop.paid();
@@ -308,6 +334,7 @@ t.test('the audit sees one digit changed anywhere in a recharge', async (t) => {
     ['a second credit', `INSERT INTO transfers (kind, debit, credit, amount, reference, note, at_ms) VALUES ('recharge', 3, 100, 1, '${id}x', '', 1)`],
     ['a refund of nothing', `INSERT INTO transfers (kind, debit, credit, amount, reference, note, at_ms) VALUES ('refund', 100, 3, 1, '${id} 9', '', 1)`],
     ['what a dispute took', `UPDATE payment_disputes SET taken = taken + 1`],
+    ['a dispute that took too little', `UPDATE payment_disputes SET amount = amount + 1, taken = taken; UPDATE recharges SET amount = amount + 1, fee = fee + 1 WHERE id = '${second.id}'`],
     ['a dispute that is gone', `DELETE FROM payment_disputes`],
     ['an account thawed by hand', `UPDATE payment_disputes SET account = 0`],
   ] as const;

@@ -282,11 +282,11 @@ t.test('the job', async (t) => {
     const { ledger, sql } = await filled(t, 600);
     const chunks: number[] = [];
     const said: unknown[] = [];
-    const watched = { removeRequests: async (wish: Parameters<Ledger['removeRequests']>[0]) => {
+    const watched = { ...ledger, removeRequests: async (wish: Parameters<Ledger['removeRequests']>[0]) => {
       const answer = await ledger.removeRequests(wish);
       chunks.push(answer.removed);
       return answer;
-    }, removeMinutes: ledger.removeMinutes };
+    } };
     let rests = 0;
     const rest = async () => {
       rests += 1;
@@ -318,6 +318,26 @@ t.test('the job', async (t) => {
     t.same((await ledger.audit()).findings, []);
   });
 
+  t.test('does not believe a clock that is ahead before it has stayed so for a day', async (t) => {
+    const { ledger, sql } = await filled(t, 3);
+    let nowMs = NOW_MS;
+    const said: unknown[] = [];
+    const rows = () => sql('SELECT id FROM requests ORDER BY seq').length;
+    const run = async (ms: number) => {
+      nowMs = ms;
+      await openRetention({ ledger, keepRequestsMs: 400 * DAY_MS, nowMs: () => nowMs, log: { info: (...line) => void said.push(line) }, rest: async () => undefined }).run();
+    };
+    await run(NOW_MS + 500 * DAY_MS);
+    t.equal(rows(), 4, 'not at the first look, which knows the newest request');
+    await run(NOW_MS + 1_000);
+    await run(NOW_MS + 500 * DAY_MS);
+    await run(NOW_MS + 500 * DAY_MS + 3_600_000);
+    t.equal(rows(), 4, 'nor within the day');
+    t.equal(said.filter((line) => Array.isArray(line) && line[0] === 'requests_removal_waits').length, 2, 'which is said once each time');
+    await run(NOW_MS + 501 * DAY_MS);
+    t.equal(rows(), 1, 'but then');
+  });
+
   t.test('keeps everything where nothing else is said', async (t) => {
     const { ledger, sql } = await filled(t, 3);
     const { database } = loadSettings({ env: {}, cwd: '/', home: '/home/ann' });
@@ -344,7 +364,8 @@ t.test('the job', async (t) => {
 
   t.test('a failure is the caller\'s to tell, and closing does not wait for ever', async (t) => {
     const fail = async () => Promise.reject(new Error('the disk is full'));
-    const broken = { removeRequests: fail, removeMinutes: fail };
+    const { ledger } = await openBooks(t);
+    const broken = { ...ledger, removeRequests: fail };
     const retention = openRetention({ ledger: broken, keepRequestsMs: KEEP_MS, nowMs: () => NOW_MS, log: { info: () => undefined } });
     await t.rejects(retention.run(), { message: 'the disk is full' });
     await retention.close();

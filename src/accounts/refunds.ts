@@ -53,7 +53,8 @@ export async function syncRefunds(parts: Omit<RechargeParts, 'settings'>, filter
     const page = await parts.ledger.listRecharges(whose, { limit: PAGE, ...(after === undefined ? {} : { after }) });
     for (const recharge of page.rows) {
       if (recharge.createdMs < sinceMs) return changed;
-      if (recharge.paymentIntent === '' || recharge.status === 'refunded' || !isOwn(parts.payments, recharge)) continue;
+      // `refunded` tells that no credits are left; of the fee some may be paid back later.
+      if (recharge.paymentIntent === '' || recharge.refunded === recharge.amount || !isOwn(parts.payments, recharge)) continue;
       const landing = await landMessage(parts, await parts.payments.pollRefunds(recharge.paymentIntent));
       if (landing.kind === 'done') changed.push(landing.recharge);
     }

@@ -5,9 +5,13 @@ import type { DaemonLog } from './log.ts';
 const CHUNK_ROWS = 256;
 /** Between two of them, so that the removal takes a small part of the writing thread's time, and 2,000 rows a second all the same. */
 const REST_MS = 100;
+const DAY_MS = 86_400_000;
+/** Notes of the last time that was believed, and of since when the clock has been more than a day ahead of it; '' for not. */
+const BELIEVED = 'retention_believed_ms';
+const AHEAD = 'retention_ahead_since_ms';
 
 export interface RetentionParts {
-  readonly ledger: Pick<Ledger, 'removeRequests' | 'removeMinutes'>;
+  readonly ledger: Pick<Ledger, 'removeRequests' | 'removeMinutes' | 'listRequests' | 'note' | 'setNote'>;
   /** `database.keep_requests` */
   readonly keepRequestsMs: number;
   readonly nowMs: () => number;
@@ -31,7 +35,7 @@ export function openRetention({ ledger, keepRequestsMs, nowMs, log, rest = pause
   const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
   const removeAll = async (): Promise<void> => {
-    const beforeMs = nowMs() - keepRequestsMs;
+    const beforeMs = (await believedMs({ ledger, nowMs, log })) - keepRequestsMs;
     await removeRows(beforeMs);
     while (!stopping.signal.aborted) {
       const { isLast } = await ledger.removeMinutes({ beforeMs, most: CHUNK_ROWS });
@@ -61,6 +65,26 @@ export function openRetention({ ledger, keepRequestsMs, nowMs, log, rest = pause
       await running.catch(() => undefined);
     },
   };
+}
+
+/**
+ * What time it is for something that cannot be undone: a clock more than a day ahead of the last time that was believed (at first, of the
+ * newest request) is not believed before it has stayed so for a day. A daemon that was off for long waits that day, too.
+ */
+async function believedMs({ ledger, nowMs, log }: Pick<RetentionParts, 'ledger' | 'nowMs' | 'log'>): Promise<number> {
+  const now = nowMs();
+  const [believed, ahead] = await Promise.all([ledger.note(BELIEVED), ledger.note(AHEAD)]);
+  const last = believed === undefined ? ((await ledger.listRequests({}, { limit: 1 })).rows[0]?.createdMs ?? now) : Number(believed);
+  const aheadMs = ahead === undefined || ahead === '' ? undefined : Number(ahead);
+  const isAhead = now > last + DAY_MS;
+  if (isAhead && (aheadMs === undefined || aheadMs > now)) {
+    await ledger.setNote(AHEAD, String(now));
+    log.info('requests_removal_waits', { clock: new Date(now).toISOString(), last_believed: new Date(last).toISOString() });
+  }
+  if (isAhead && (aheadMs === undefined || now < aheadMs + DAY_MS)) return last;
+  if (aheadMs !== undefined) await ledger.setNote(AHEAD, '');
+  await ledger.setNote(BELIEVED, String(now));
+  return now;
 }
 
 function pause(signal: AbortSignal): Promise<void> {

@@ -47,7 +47,8 @@ export function createPaybackBooks(db: Connection, transfers: { readonly record:
     VALUES (@disputeId, @paymentIntent, @amount, @currency, @state)
     ON CONFLICT DO UPDATE SET state = CASE WHEN state = 'won' OR excluded.state = 'open' THEN state ELSE excluded.state END`);
   const find = db.prepare('SELECT * FROM recharges WHERE id = ?');
-  const disputesOf = db.prepare('SELECT * FROM payment_disputes WHERE payment_intent = ? AND currency = ? ORDER BY id');
+  // Those that were won go first: what they give back, the others may take.
+  const disputesOf = db.prepare(`SELECT * FROM payment_disputes WHERE payment_intent = ? AND currency = ? ORDER BY state <> 'won', id`);
   const taken = db.prepare(`SELECT coalesce(sum(taken), 0) AS taken, coalesce(sum(taken_credits), 0) AS taken_credits, count(*) FILTER (WHERE booked = 1) AS standing
     FROM payment_disputes WHERE payment_intent = ?`);
   const setStatus = db.prepare(`UPDATE recharges SET status = CASE WHEN @disputed = 1 THEN 'disputed' WHEN refunded = 0 THEN 'paid'
@@ -105,17 +106,17 @@ function disputing(db: Connection, { leftOf, move, take }: Means): (row: Row, di
       move('dispute_won', { from: SYSTEM.disputes, to: SYSTEM.fees, amount: big(dispute, 'taken') - credits, reference: `${id} fee`, atMs });
       return true;
     }
-    // A lost one that is booked takes nothing more, but no longer freezes.
-    if (isBooked) {
-      take(wallet, 0n);
-      return false;
-    }
-    const { total, credits, fee } = takeFrom(leftOf(row), big(dispute, 'amount'));
-    note.run({ id, booked: 1n, total, credits, wallet });
+    // One that found nothing left, for another had it all, takes what that one gave back.
+    const before = { total: big(dispute, 'taken'), credits: big(dispute, 'taken_credits') };
+    const { total, credits, fee } = takeFrom(leftOf(row), big(dispute, 'amount') - before.total);
+    const sum = before.total + total;
+    if (!isBooked || total > 0n) note.run({ id, booked: 1n, total: sum, credits: before.credits + credits, wallet });
+    // A lost one that is booked may take nothing more, but it no longer freezes.
     take(wallet, credits);
-    move('dispute', { from: wallet, to: SYSTEM.disputes, amount: credits, reference: id, atMs });
-    move('dispute', { from: SYSTEM.fees, to: SYSTEM.disputes, amount: fee, reference: `${id} fee`, atMs });
-    return true;
+    const reference = isBooked ? `${id} ${sum}` : id;
+    move('dispute', { from: wallet, to: SYSTEM.disputes, amount: credits, reference, atMs });
+    move('dispute', { from: SYSTEM.fees, to: SYSTEM.disputes, amount: fee, reference: `${reference} fee`, atMs });
+    return !isBooked || total > 0n;
   };
 }
 

@@ -23,10 +23,15 @@ export const RECHARGE_RULES = [
   {
     rule: 'I9 dispute', // what a dispute keeps is what it took less what it gave back
     query: `SELECT coalesce(d.id, t.id) AS subject, coalesce(d.taken, 'a dispute') AS expected, coalesce(t.amount, 0) AS found
-      FROM payment_disputes d FULL JOIN (SELECT replace(reference, ' fee', '') AS id,
+      FROM payment_disputes d FULL JOIN (SELECT substr(reference, 1, instr(reference || ' ', ' ') - 1) AS id,
           coalesce(sum(amount) FILTER (WHERE kind = 'dispute'), 0) - coalesce(sum(amount) FILTER (WHERE kind = 'dispute_won'), 0) AS amount
         FROM transfers WHERE kind IN ('dispute', 'dispute_won') GROUP BY 1) t ON t.id = d.id
       WHERE d.id IS NULL OR coalesce(t.amount, 0) <> d.taken`,
+  },
+  {
+    rule: 'I9 due', // one that stands has all that it asks for, or there is nothing left
+    query: `SELECT d.id AS subject, d.amount AS expected, d.taken AS found FROM payment_disputes d JOIN recharges r ON r.payment_intent = d.payment_intent
+      WHERE d.booked = 1 AND d.taken < d.amount AND r.refunded + (SELECT sum(taken) FROM payment_disputes o WHERE o.payment_intent = d.payment_intent) < r.amount`,
   },
   {
     rule: 'I9 bound', // credits are taken back at most once, whoever takes them
