@@ -112,6 +112,7 @@ t.test('credits are given and taken back, never more than there are', async (t) 
   t.same(await grant(-5n * USD - 1n, 'one too many'), { balance: 15n * USD - 1n });
   await refused(t, grant(-16n * USD), 'invalid_request', /Only \$15\.00 are available/, 'more than there is', null);
   await refused(t, grant(0n), 'invalid_request', /give an amount/, 'nothing', 'amount');
+  for (const amount of [1_000_000_000n * USD + 1n, -1_000_000_001n * USD]) await refused(t, grant(amount), 'invalid_request', /at most \$1000000000\.00/, 'more than sums can hold', 'amount');
   await refused(t, grant(USD, ' '), 'invalid_request', /1 to 500 characters/, 'no reason given', 'note');
   await refused(t, grantCredits(parts, { accountId: 'acct_none', amount: USD, note: 'x' }), 'not_found', /no account/, 'nobody');
   t.equal((await parts.ledger.findAccount(accountId))?.balance, 15n * USD - 1n, 'refusals changed nothing');

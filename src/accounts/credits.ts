@@ -8,11 +8,13 @@ import { balanceView } from './views.ts';
 import type { BalanceView } from './views.ts';
 
 const NOTE_MAX = 500;
+/** A thousand million dollars: sums of so many of them as anybody makes are far from what the books' integers hold. */
+const GRANT_MAX: UsdE8 = 100_000_000_000_000_000n;
 
 /**
  * An operator's manual credit, without a fee; a negative amount takes back, at most what is available.
  * @returns the balance afterwards
- * @throws Fault invalid_request on zero or an unusable note, not_found on an unknown account, insufficient_credits where
+ * @throws Fault invalid_request on zero, more than $1,000,000,000 or an unusable note, not_found on an unknown account, insufficient_credits where
  *   more is taken back than is available.
  */
 export async function grantCredits(
@@ -22,6 +24,7 @@ export async function grantCredits(
   const { accountId, amount } = grant;
   const note = grant.note.trim();
   if (amount === 0n) throw new Fault('invalid_request', { fill: { detail: 'A grant of nothing changes nothing; give an amount.' }, param: 'amount' });
+  if (amount > GRANT_MAX || amount < -GRANT_MAX) throw new Fault('invalid_request', { fill: { detail: `A grant is at most $${formatUsd(GRANT_MAX)}.` }, param: 'amount' });
   if (note.length < 1 || note.length > NOTE_MAX || hasUnprintable(note)) {
     throw new Fault('invalid_request', { fill: { detail: `A note has 1 to ${NOTE_MAX} characters and no control characters.` }, param: 'note' });
   }
