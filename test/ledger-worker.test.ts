@@ -132,6 +132,17 @@ t.test('another process that keeps the write lock delays writes, never the event
   t.match(await held, { ok: true });
 });
 
+t.test('writes that waited in vain for the lock are refused together, not one after the other', { timeout: 20_000 }, async (t) => {
+  await fund(daemon, 1_000n, 'acct_locked');
+  const holder = new Database(path);
+  holder.exec('BEGIN IMMEDIATE');
+  const holds = await Promise.allSettled(Array.from({ length: 16 }, (_, at) => daemon.hold(holdOf(`req_l${at}`, 1n, 'acct_locked'))));
+  t.same(new Set(holds.map((one) => (one.status === 'rejected' ? one.reason.isBusy : 'held'))), new Set([true]));
+  holder.exec('ROLLBACK');
+  holder.close();
+  t.match(await daemon.hold(holdOf('req_l16', 1n, 'acct_locked')), { ok: true, held: 1n }, 'and none of them was booked');
+});
+
 t.test('a busy daemon and the command line write side by side', async (t) => {
   await fund(daemon, 1_000_000n, 'acct_busy');
   const cli = await openLedger({ path, as: 'cli' });

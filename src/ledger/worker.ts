@@ -113,7 +113,10 @@ function commitBatch(desk: Desk, operations: readonly Operation[]): readonly Tol
     return books.commit(() => operations.map((operation) => answer(desk, operation)));
   } catch (error) {
     stopIfDoomed(error);
-    if (operations.length === 1 && storageTrouble(error) !== 'SQLITE_FULL') return [failure(error)];
+    const trouble = storageTrouble(error);
+    // Another process kept the write lock for as long as one waits; each by itself would wait as long again, and all writes behind them.
+    if (trouble?.startsWith('SQLITE_BUSY') === true) return operations.map(() => failure(error));
+    if (operations.length === 1 && trouble !== 'SQLITE_FULL') return [failure(error)];
     return operations.map((operation) => commitAlone(desk, operation));
   }
 }
