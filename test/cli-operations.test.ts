@@ -122,6 +122,11 @@ t.test('a journal that was left behind is played into nothing', async (t) => {
   await restoreLedger({ path: join(folder, 'c.db'), from, stamp: 'x' });
   t.same(await booksOf(join(folder, 'c.db')), { balance: 500n, findings: 0 }, 'the next backup in its place is whole');
 
+  const waiting = await openLedger({ path, as: 'cli' });
+  await restoreLedger({ path, from, stamp: 'y' });
+  await t.rejects(waiting.grant({ accountId: 'acct_1', amount: 9n, reference: 'a payment that landed late', note: '', nowMs: 2 }), { code: 'ledger_unfit', message: /was moved or replaced while it was open; nothing was written/ });
+  await waiting.close();
+
   symlinkSync(path, join(folder, 'link.db'));
   await t.rejects(backupLedger({ path: join(folder, 'link.db'), to: path }), /is the database itself/, 'by whatever name');
   t.same(await booksOf(path), { balance: 500n, findings: 0 });

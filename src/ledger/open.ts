@@ -1,5 +1,5 @@
 import { createBooks } from './books.ts';
-import { type Connection, openConnection, refusalOf, storageTrouble, takeDaemonLock } from './connection.ts';
+import { type Connection, openConnection, refusalOf, rememberFile, storageTrouble, takeDaemonLock } from './connection.ts';
 import { createDoor, type Access } from './door.ts';
 import { closedError, LedgerError } from './errors.ts';
 import { lazily } from './lazy.ts';
@@ -34,10 +34,13 @@ function openInThread({ path }: OpenLedger, readonly: boolean): Ledger {
     assertMigrated(db, path);
     // As much a name of this life as a random one, and without the 2 ms that Node takes for its dice.
     const books = createBooks(lazily(db), `${process.pid}-${process.hrtime.bigint()}`);
+    // A command may wait for minutes, for a payment or an answer, and another may put a backup in the file's place meanwhile.
+    const isInPlace = readonly ? () => true : rememberFile(path);
     const access: Access = {
       read: async (work) => guarded(db, () => work(books)),
       write: async (name, ...args) => {
         if (readonly) throw new LedgerError('ledger_read_only', `${path} was opened for reading only.`);
+        if (!isInPlace()) throw new LedgerError('ledger_unfit', `${path} was moved or replaced while it was open; nothing was written. Run the command again.`);
         return guarded(db, () => books.commit(() => perform(books, name, args)));
       },
       storage: () => storageOf(path, undefined, undefined),
