@@ -42,12 +42,12 @@ const BYOK: Readonly<Record<Kind, Seen>> = {
 const MEANINGS: Readonly<Record<SimulatedProvider, Readonly<Record<string, Kind>>>> = {
   deepseek: {
     key: 'key', money: 'money', stream_options: 'client', tool_choice: 'client', invalid: 'client', too_long: 'too_long', parameters: 'client', gone: 'gone',
-    rate: 'retry', server: 'retry', overloaded: 'retry',
+    risk: 'policy', rate: 'retry', server: 'retry', overloaded: 'retry',
   },
   zhipu: { key: 'key', money: 'money', rate: 'retry', overloaded: 'overloaded', policy: 'policy', 1210: 'client', gone: 'gone', too_long: 'too_long', server: 'retry' },
   minimax: {
     key: 'key', money: 'money', base_money: 'money', base_rate: 'retry', base_key: 'key', rate: 'retry', server: 'retry', overloaded: 'overloaded', policy: 'policy',
-    too_long: 'too_long', invalid: 'client',
+    too_long: 'too_long', window: 'too_long', invalid: 'client',
   },
   qwen: {
     key: 'key', money: 'money', rate: 'retry', insufficient_quota: 'retry', policy: 'policy', invalid_parameter_error: 'client', too_long: 'too_long', gone: 'gone',

@@ -24,6 +24,7 @@ const deepseek = (message: string) => ({ error: { message, type: 'unknown_error'
 const zhipu = (code: string) => ({ error: { code, message: 'said in Chinese' } });
 const native = (status_code: number) => ({ base_resp: { status_code, status_msg: 'text' }, choices: null });
 const minimax = (type: string, http_code: string, inner?: number) => ({ type: 'error', error: { type, message: `text${inner === undefined ? '' : ` (${inner})`}`, http_code }, request_id: '0' });
+const windowed = () => ({ base_resp: { status_code: 2013, status_msg: 'invalid params, context window exceeds limit' }, choices: null });
 const qwen = (code: string, message = 'text') => ({ error: { message, type: code, param: null, code }, request_id: '0' });
 const kimi = (type: string, message = 'text') => ({ error: { type, message } });
 const HTML = '<html><head><title>504 Gateway Time-out</title></head></html>';
@@ -34,6 +35,7 @@ const DEEPSEEK: readonly Row[] = [
   ['deepseek', 400, deepseek('bad format'),                            'client',   'invalid_request_error', 'bad format'],
   ['deepseek', 400, deepseek("This model's maximum context length is 1048576 tokens"), 'too_long', 'invalid_request_error', 'only the message tells'],
   ['deepseek', 400, deepseek('Model Not Exist'),                       'gone',     'invalid_request_error', 'a retired name'],
+  ['deepseek', 400, deepseek('Content Exists Risk'),                   'policy',   'invalid_request_error', 'content, and only the message tells'],
   ['deepseek', 404, deepseek('Not Found'),                             'gone',     'invalid_request_error', 'a retired name, by status'],
   ['deepseek', 401, deepseek('Authentication Fails'),                  'key',      'invalid_request_error', 'a bad key'],
   ['deepseek', 402, deepseek('Insufficient Balance'),                  'money',    'invalid_request_error', 'only the status tells'],
@@ -83,6 +85,7 @@ const MINIMAX: readonly Row[] = [
   ['minimax', 529, minimax('overloaded_error', '529'),                 'overloaded', 'overloaded_error', 'overloaded'],
   ['minimax', 400, minimax('bad_request_error', '400', 1039),          'too_long',   '1039', 'token limit'],
   ['minimax', 200, native(1039),                                       'too_long',   '1039', 'token limit inside a 200'],
+  ['minimax', 200, windowed(),                                         'too_long',   '2013', 'over the window, said as a wrong parameter inside a 200'],
   ['minimax', 403, minimax('x', '403', 2061),                          'gone',       '2061', 'the plan does not have the model'],
   ['minimax', 401, native(1004),                                       'key',        '1004', 'the older form: 401 and base_resp'],
   ['minimax', 200, { choices: [{ message: { content: '' } }], input_sensitive: true },  'policy', 'sensitive', 'a 200 with no text and only a flag'],

@@ -21,6 +21,7 @@ const DEEPSEEK: readonly FailureRow[] = [
   { dialect: 'deepseek', status: 402, class: 'money' },
   { dialect: 'deepseek', status: 400, message: /maximum context length/i, class: 'too_long' },
   { dialect: 'deepseek', status: 400, message: /^model not exist/i, class: 'gone' },
+  { dialect: 'deepseek', status: 400, message: /^content exists risk/i, class: 'policy' },
 ];
 
 const ZHIPU: readonly FailureRow[] = [
@@ -42,6 +43,8 @@ const MINIMAX: readonly FailureRow[] = [
   { dialect: 'minimax', code: /^(?:1000|1001|1013|1024|1033)$/, class: 'retry' },
   { dialect: 'minimax', code: /^(?:1026|1027)$/, class: 'policy' },
   { dialect: 'minimax', code: /^1039$/, class: 'too_long' },
+  // Its code for wrong parameters: only the message tells.
+  { dialect: 'minimax', code: /^(?:2013|bad_request_error)$/, message: /context window exceeds limit/i, class: 'too_long' },
   { dialect: 'minimax', code: /^(?:2013|1042)$/, class: 'client' },
   // A plan without this model: the account has money, the model is not there for it.
   { dialect: 'minimax', code: /^2061$/, class: 'gone' },

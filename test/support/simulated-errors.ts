@@ -48,6 +48,7 @@ export const PROVIDER_ERRORS = {
     too_long: deepseek(400, "This model's maximum context length is 131072 tokens. However, you requested 200000 tokens.", 'invalid_request_error'),
     parameters: deepseek(422, 'Invalid parameters', 'invalid_request_error'),
     gone: deepseek(400, 'Model Not Exist', 'invalid_request_error'),
+    risk: deepseek(400, 'Content Exists Risk', 'invalid_request_error'),
     rate: deepseek(429, 'Too many requests', 'rate_limit_error'),
     server: deepseek(500, 'Internal error', 'server_error'),
     overloaded: deepseek(503, 'Service is too busy', 'service_unavailable_error'),
@@ -74,6 +75,7 @@ export const PROVIDER_ERRORS = {
     overloaded: minimax(529, 'overloaded_error', 'the server cluster is under high load'),
     policy: minimax(422, 'unprocessable_entity_error', 'input new_sensitive (1026)'),
     too_long: minimax(400, 'bad_request_error', 'token limit exceeded (1039)'),
+    window: minimax(400, 'bad_request_error', 'invalid params, context window exceeds limit (2013)'),
     invalid: minimax(400, 'bad_request_error', 'invalid params (2013)'),
   },
   qwen: {
