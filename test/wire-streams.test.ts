@@ -206,6 +206,24 @@ t.test('several answers at once end each for itself', async (t) => {
   t.equal(closing.length, 2);
 });
 
+t.test('an answer is whole when as many choices have ended as were asked for', async (t) => {
+  const cases = [
+    // asked  frames                                                            finished  ended   why
+    [1, [frame({ content: 'a' })],                                              false,    false,  'under way'],
+    [1, [frame({}, 'stop')],                                                    true,     true,   'the one'],
+    [2, [frame({ content: 'a' }, 'stop')],                                      false,    true,   'the other has not begun, or never will'],
+    [2, [frame({}, 'stop'), event({ choices: [{ index: 1, delta: { content: 'b' } }] })], false, false, 'the other has begun'],
+    [2, [frame({}, 'stop'), event({ choices: [{ index: 1, delta: {}, finish_reason: 'stop' }] })], true, true, 'both'],
+    [1, [frame({}, 'stop'), event({ choices: [{ index: 1, delta: {}, finish_reason: 'stop' }] })], true, true, 'one more than was asked for'],
+    [1, [DONE],                                                                 false,    false,  'nothing came'],
+  ] as const;
+  for (const [choices, events, finished, ended, why] of cases) {
+    const stream = open('openai', { choices });
+    for (const one of events) stream.take(one);
+    t.strictSame([stream.finished, stream.ended], [finished, ended], why);
+  }
+});
+
 t.test('a provider that counts wildly makes nothing grow without bounds', async (t) => {
   const stream = open('openai');
   for (let index = 0; index < 5_000; index += 1) {

@@ -202,6 +202,21 @@ t.test('a target gets its own names, limits and forms', async (t) => {
   t.equal(toUpstream(request({ stream: true }), { model: MODEL, dialect: 'qwen', maxTokens: undefined }).streams, true);
 });
 
+t.test('how many answers a target is asked for is told with the request', async (t) => {
+  const cases = [
+    ['openai',   {},                              {},            1, 'none is one'],
+    ['openai',   { n: 3 },                        {},            3, 'as asked'],
+    ['deepseek', { n: 3 },                        {},            1, 'at most what the dialect allows'],
+    ['qwen',     { n: 9 },                        {},            4, 'at most what the dialect allows'],
+    ['qwen',     { n: 9, tools: [{}] },           {},            1, 'fewer with tools'],
+    ['openai',   { n: 3 },                        { drop: ['n'] }, 1, 'a field that the model drops was not sent'],
+    ['openai',   { n: 3 },                        { force: { n: 2 } }, 2, 'a forced one was'],
+  ] as const;
+  for (const [dialect, fields, model, choices, why] of cases) {
+    t.equal(toUpstream(request(fields), { model: { ...MODEL, ...model }, dialect, maxTokens: undefined }).choices, choices, `${dialect}: ${why}`);
+  }
+});
+
 t.test("the gateway's limit replaces the client's in the field that the target wants", async (t) => {
   const cases = [
     ['deepseek', { max_completion_tokens: 4_000 }, { max_tokens: 256 }],

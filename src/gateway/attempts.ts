@@ -96,7 +96,7 @@ async function attempt(asking: Asking, candidate: Candidate, leftMs: number): Pr
   asking.used.secret = credential.apiKey;
   const dialect = catalog.providers.get(candidate.provider)?.dialect ?? 'openai';
   const maxTokens = hold.maxTokens === undefined ? undefined : Math.min(hold.maxTokens, candidate.model.maxOutput);
-  const { body } = toUpstream(request, { model: candidate.model, dialect, maxTokens });
+  const { body, choices } = toUpstream(request, { model: candidate.model, dialect, maxTokens });
   const sender = candidate.provider === 'sandbox' ? running.sandbox : running.upstream;
   if (sender === undefined) return { kind: 'failed', failure: NO_KEY };
   const sentMs = running.clock.monotonicMs();
@@ -116,15 +116,16 @@ async function attempt(asking: Asking, candidate: Candidate, leftMs: number): Pr
     call.signal,
   );
   call.waits.ms += running.clock.monotonicMs() - sentMs;
-  return readReply(asking, candidate, dialect, reply);
+  return readReply(asking, candidate, { dialect, choices }, reply);
 }
 
-function readReply(asking: Asking, candidate: Candidate, dialect: string, reply: Reply): Attempted | Promise<Attempted> {
+/** @param sent the dialect that the provider was spoken to in, and how many choices it was asked for */
+function readReply(asking: Asking, candidate: Candidate, sent: { readonly dialect: string; readonly choices: number }, reply: Reply): Attempted | Promise<Attempted> {
   const { request, booked } = asking;
   const { model } = candidate;
   const requestId = booked.call.id;
   const createdS = Math.floor(booked.running.clock.nowMs() / 1000);
-  const target = { dialect, model, requestId, createdS, includeUsage: request.includeUsage };
+  const target = { ...sent, model, requestId, createdS, includeUsage: request.includeUsage };
   if (reply.kind === 'failed') return { kind: 'failed', failure: readTransport(reply.failure, reply.sent) };
   if (reply.kind === 'whole') {
     const read = readWhole(reply, target);

@@ -106,8 +106,8 @@ export function estimated(request: Pick<ChatRequest, 'promptEstimate'>, completi
 function passOn({ answer, mouth, booked }: Streaming, read: StreamRead): boolean | Promise<boolean> | Relayed {
   if (booked.call.signal.aborted) return 'gone';
   if (read.kind === 'events') return mouth.write(read.events.flatMap((event) => answer.take(event)));
-  if (answer.finished) return 'whole';
-  return read.kind === 'failed' ? readTransport(read.failure, true) : TRUNCATED;
+  if (read.kind === 'failed') return answer.finished ? 'whole' : readTransport(read.failure, true);
+  return answer.ended ? 'whole' : TRUNCATED;
 }
 
 /** Makes durable what a running stream has cost so far. */
@@ -118,7 +118,7 @@ function storeProgress(streaming: Streaming): void {
   running.ledger.progress(call.id, soFar).catch((error: unknown) => running.log.error('progress_not_stored', error));
 }
 
-/** After every choice has ended, usage and `[DONE]` may follow, but nobody waits long for them. */
+/** After every choice that was asked for has ended, usage and `[DONE]` may follow, but nobody waits long for them. */
 async function lastRead(stream: EventStream, graceMs: number): Promise<StreamRead> {
   const timer = setTimeout(() => stream.abort(), graceMs);
   try {

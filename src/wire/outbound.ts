@@ -14,10 +14,11 @@ const TOKEN_LIMITS = ['max_tokens', 'max_completion_tokens'] as const;
  * Writes a request down for one target: its name for the model, its forced and dropped fields, its dialect. Unknown fields pass.
  *
  * The client's request is never changed, so that the next target starts from it. Fields that the model drops go after the
- * dialect's adaptation, forced ones come last. A dialect without a row gets OpenAI's form.
+ * dialect's adaptation, forced ones come last. A dialect without a row gets OpenAI's form. `choices` is what the target is asked
+ * for in the end, which may be fewer than the client wished.
  * Source: facts of the providers, section 6. `max_completion_tokens: 9000` to a model of zhipu that ends at 4095 is `max_tokens: 4095`.
  */
-export function toUpstream(request: ChatRequest, target: UpstreamTarget): { readonly body: string; readonly streams: boolean } {
+export function toUpstream(request: ChatRequest, target: UpstreamTarget): { readonly body: string; readonly streams: boolean; readonly choices: number } {
   const { model } = target;
   const quirks = quirksOf(target.dialect).request;
   const draft: Draft = { ...request.body };
@@ -37,7 +38,11 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   for (const name of model.drop) leaveOut(draft, name);
   Object.assign(draft, model.force);
   draft['model'] = model.upstream;
-  return { body: JSON.stringify(draft), streams: request.stream };
+  return { body: JSON.stringify(draft), streams: request.stream, choices: choicesIn(draft) };
+}
+
+function choicesIn({ n }: Draft): number {
+  return typeof n === 'number' && Number.isInteger(n) && n > 0 ? n : 1;
 }
 
 /** Models that can think do, unless the catalogue or the client tells them not to. */

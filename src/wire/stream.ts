@@ -28,8 +28,8 @@ export function openAnswer(target: AnswerTarget): AnswerStream {
  * A whole answer in the clothes of a stream, for a provider that answered a stream request with one JSON body: `chunks` go
  * to the client now, `stream` is finished, done, has the answer's usage, and takes `close` like any other.
  */
-export function simulateAnswer(answer: WholeAnswer, target: Omit<AnswerTarget, 'dialect'>): SimulatedAnswer {
-  const stream = openAnswer({ ...target, dialect: 'openai' });
+export function simulateAnswer(answer: WholeAnswer, target: Omit<AnswerTarget, 'dialect' | 'choices'>): SimulatedAnswer {
+  const stream = openAnswer({ ...target, dialect: 'openai', choices: 1 });
   const chunks = stream.take({ data: JSON.stringify(answer.body), name: '' });
   stream.take({ data: DONE, name: '' });
   return { chunks, stream };
@@ -84,6 +84,10 @@ class OpenAnswer implements AnswerStream {
   }
 
   get finished(): boolean {
+    return this.#choices.size >= this.#target.choices && this.ended;
+  }
+
+  get ended(): boolean {
     return this.#choices.size > 0 && [...this.#choices.values()].every((choice) => choice.ended);
   }
 

@@ -134,8 +134,10 @@ export interface AnswerStream {
   readonly started: boolean;
   /** The provider failed in-band: an error object, an error's finish_reason, `base_resp`. */
   readonly failure: Failure | undefined;
-  /** Every choice has its finish_reason. */
+  /** As many choices as were asked for have come, and each has its finish_reason: nothing of the answer can be missing. */
   readonly finished: boolean;
+  /** Each choice that has come has its finish_reason. An end in good order closes the answer then, for some providers give fewer choices than they are asked for. */
+  readonly ended: boolean;
   /** `[DONE]` has come. */
   readonly done: boolean;
   /** The latest usage reported, cumulative and range-checked. */
@@ -170,6 +172,8 @@ export interface AnswerTarget {
   readonly model: Model;
   readonly requestId: string;
   readonly includeUsage: boolean;
+  /** How many choices the provider was asked for. */
+  readonly choices: number;
   /** Unix seconds, for frames that bear no `created`. */
   readonly createdS: number;
 }

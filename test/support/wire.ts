@@ -40,7 +40,7 @@ export function singly(arrived: readonly (SseEvent | EventBlock)[]): readonly Ss
 }
 
 export function open(dialect: string, target: Partial<AnswerTarget> = {}): AnswerStream {
-  return openAnswer({ dialect, model: MODEL, requestId: 'req_1', includeUsage: false, createdS: 1_790_000_000, ...target });
+  return openAnswer({ dialect, model: MODEL, requestId: 'req_1', includeUsage: false, choices: 1, createdS: 1_790_000_000, ...target });
 }
 
 export const BILLED: Usage = { origin: 'reported', prompt: 10, cached: 4, completion: 3, reasoning: 1 };

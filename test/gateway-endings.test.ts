@@ -1,0 +1,61 @@
+import t, { type Test } from 'tap';
+import { openHouse, readStream, type House } from './support/house.ts';
+import { cutAfter, pause, sse, startProvider, type Answer, type FakeProvider } from './support/provider.ts';
+
+/** Answers that end in odd ways: what is whole is billed, and nothing else is. */
+
+const HEAD = { id: 'chatcmpl-odd', object: 'chat.completion.chunk', created: 1_700_000_000, model: 'up' };
+const chunk = (index: number, delta: unknown, finish: string | null = null) => ({ ...HEAD, choices: [{ index, delta, finish_reason: finish }] });
+const ONE = [chunk(0, { role: 'assistant', content: 'one' }), chunk(0, {}, 'stop')];
+const TWO = [chunk(1, { role: 'assistant', content: 'TWO' }), chunk(1, {}, 'stop')];
+
+interface Standing {
+  readonly house: House;
+  readonly own: FakeProvider;
+  readonly ask: (more: Readonly<Record<string, unknown>>) => Promise<Response>;
+}
+
+/** A house with one model of a provider that speaks plain OpenAI. */
+async function standing(test: Test): Promise<Standing> {
+  const own = await startProvider();
+  test.teardown(() => own.close());
+  const house = await openHouse(test, {
+    providers: { own: own.url }, books: 'cli', timing: { finishGraceMs: 60 },
+    yaml: { routing: { backoff: ['1ms', '1ms', '1ms'] }, models: { m: { provider: 'own', price: { input: 1, output: 1 } } } },
+  });
+  return { house, own, ask: (more) => house.post({ model: 'm', messages: [{ role: 'user', content: 'hello' }], max_tokens: 100, ...more }) };
+}
+
+/** The first events at once, the others after so long; then the connection ends. */
+function late(first: readonly unknown[], waitMs: number, then: readonly unknown[]): Answer {
+  const write = (events: readonly unknown[]) => events.map((event) => `data: ${typeof event === 'string' ? event : JSON.stringify(event)}\n\n`).join('');
+  return async (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write(write(first));
+    await pause(waitMs);
+    if (!response.destroyed) response.end(write(then));
+  };
+}
+
+t.test('an answer of two choices is over when both are', async (t) => {
+  const { house, own, ask } = await standing(t);
+  const cases = [
+    // answer                              status             what the client sees   why
+    [cutAfter(2, [...ONE, ...TWO]),        'provider_failed', /"provider_failed"/,   'the connection breaks before the second began'],
+    [cutAfter(3, [...ONE, ...TWO]),        'provider_failed', /"provider_failed"/,   'the connection breaks within the second'],
+    [late(ONE, 200, [...TWO, '[DONE]']),   'ok',              /TWO.*\[DONE\]/s,     'the second begins long after the first ended: nobody hurries it'],
+    [late([...ONE, ...TWO], 400, []),      'ok',              /TWO.*\[DONE\]/s,     'both have ended: the provider need not say so'],
+    [sse(ONE),                             'ok',              /one.*\[DONE\]/s,     'a provider that gives one only, and says that it is done'],
+    [sse(ONE, { done: false }),            'ok',              /one.*\[DONE\]/s,     'the same where it just ends in good order'],
+  ] as const;
+  for (const [answer, status, seen, why] of cases) {
+    own.always(answer);
+    const { text } = await readStream(await ask({ stream: true, n: 2 }));
+    t.match(text, seen, why);
+    t.equal(text.includes('[DONE]'), status === 'ok', why);
+    const row = await house.lastRow();
+    t.equal(row.status, status, why);
+    t.equal(row.cost > 0n, status === 'ok', why);
+  }
+  t.match(own.requests.at(-1)?.body, { n: 2 });
+});
