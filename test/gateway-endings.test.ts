@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap';
 import { openHouse, readStream, type House } from './support/house.ts';
-import { cutAfter, pause, sse, startProvider, type Answer, type FakeProvider } from './support/provider.ts';
+import { cutAfter, pause, raw, sse, startProvider, type Answer, type FakeProvider } from './support/provider.ts';
 
 /** Answers that end in odd ways: what is whole is billed, and nothing else is. */
 
@@ -36,6 +36,18 @@ function late(first: readonly unknown[], waitMs: number, then: readonly unknown[
     if (!response.destroyed) response.end(write(then));
   };
 }
+
+t.test('a finished answer is billed, whatever was cut off behind it', async (t) => {
+  const { house, own, ask } = await standing(t);
+  const head = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n';
+  const whole = `${head}${ONE.map((event) => `data: ${JSON.stringify(event)}\n\n`).join('')}`;
+  own.always(raw(`${whole}data: {"id":"chatcmpl-odd","choices":[],"usa`));
+  const { text } = await readStream(await ask({ stream: true }));
+  t.match(text, /one.*"usage".*\[DONE\]/s);
+  t.match(await house.lastRow(), { status: 'ok', usageOrigin: 'estimated' }, 'with our own count in place of the usage that was cut');
+  own.always(raw(`${head}data: ${JSON.stringify(ONE[0])}\n\ndata: {"id":"chatcmpl-odd","cho`));
+  t.match((await readStream(await ask({ stream: true }))).events.at(-1), { error: { code: 'provider_failed' } }, 'an answer that is cut within is none');
+});
 
 t.test('an answer of two choices is over when both are', async (t) => {
   const { house, own, ask } = await standing(t);

@@ -224,6 +224,16 @@ t.test('an answer is whole when as many choices have ended as were asked for', a
   }
 });
 
+t.test('behind the end of an answer an event that is cut off spoils nothing', async (t) => {
+  const cut = event('{"id":"x1","choices":[],"usa');
+  const stream = open('openai');
+  const { closing } = play(stream, [frame({ content: 'a' }), frame({}, 'stop'), cut]);
+  t.strictSame([stream.failure, stream.finished, closing.length], [undefined, true, 1]);
+  const half = open('openai', { choices: 2 });
+  for (const one of [frame({ content: 'a' }, 'stop'), cut]) half.take(one);
+  t.equal(half.failure?.providerCode, 'invalid_json', 'with a choice missing it may be of that one');
+});
+
 t.test('a provider that counts wildly makes nothing grow without bounds', async (t) => {
   const stream = open('openai');
   for (let index = 0; index < 5_000; index += 1) {

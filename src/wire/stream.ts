@@ -139,7 +139,8 @@ class OpenAnswer implements AnswerStream {
     const error = readError(frame);
     if (error !== undefined) this.#failure = refusalOf(error, { dialect: this.#target.dialect, status: 200, headers: {} });
     else if (event.name === 'error') this.#failure = brokenAnswer('error_event');
-    else if (!isJsonObject(frame)) this.#failure = brokenAnswer('invalid_json');
+    // Behind a finished answer only usage can be in what was cut: no reason to throw the answer away.
+    else if (!isJsonObject(frame)) this.#failure = this.finished ? undefined : brokenAnswer('invalid_json');
     else return this.#takeFrame(frame, event.data);
     return [];
   }
