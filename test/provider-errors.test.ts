@@ -1,6 +1,6 @@
 import t from 'tap';
 import { handClock, openHouse, readStream, type House } from './support/house.ts';
-import { sse } from './support/provider.ts';
+import { json, sse } from './support/provider.ts';
 import { PROVIDER_ERRORS } from './support/simulated-errors.ts';
 import { SIMULATED, startSimulator, type SimulatedProvider } from './support/simulators.ts';
 
@@ -92,6 +92,25 @@ for (const name of SIMULATED) {
     t.same((await house.ledger.audit()).findings, []);
   });
 }
+
+t.test('a refusal that is said by a flag alone', async (t) => {
+  const minimax = await startSimulator('minimax');
+  t.teardown(() => minimax.close());
+  const house = await openHouse(t, { providers: { minimax: minimax.url } });
+  const flag = { id: 'x', created: 1, model: 'up', input_sensitive: true, base_resp: { status_code: 0 }, usage: { prompt_tokens: 20, completion_tokens: 0, total_tokens: 20 } };
+  const empty = { role: 'assistant', content: '' };
+  const cases = [
+    [true, sse([{ ...flag, object: 'chat.completion.chunk', choices: [{ index: 0, delta: empty, finish_reason: 'stop' }] }]), 'in a stream'],
+    [false, json(200, { ...flag, choices: [{ index: 0, message: empty, finish_reason: 'stop' }] }), 'in a whole answer'],
+    [false, json(200, { ...flag, choices: null }), 'in a whole answer without choices'],
+  ] as const;
+  for (const [stream, answer, why] of cases) {
+    minimax.always(answer);
+    const response = await house.post({ model: 'minimax-m2.5', messages: ASKED, stream });
+    t.same([response.status, (await errorOf(response)).error.code], [400, 'content_filter'], why);
+    t.match(await house.lastRow(), { status: 'content_filter', cost: 0n }, why);
+  }
+});
 
 t.test('an error inside a stream, before and after its first words', async (t) => {
   const minimax = await startSimulator('minimax');

@@ -90,6 +90,8 @@ const MINIMAX: readonly Row[] = [
   ['minimax', 401, native(1004),                                       'key',        '1004', 'the older form: 401 and base_resp'],
   ['minimax', 200, { choices: [{ message: { content: '' } }], input_sensitive: true },  'policy', 'sensitive', 'a 200 with no text and only a flag'],
   ['minimax', 200, { choices: [{ message: { content: '' } }], output_sensitive: true }, 'policy', 'sensitive', 'the same of the answer'],
+  ['minimax', 200, { choices: null, input_sensitive: true },           'policy',     'sensitive', 'the flag without any choice'],
+  ['minimax', 200, { choices: [{ finish_reason: 'stop' }], output_sensitive: true }, 'policy', 'sensitive', 'the flag without a message'],
 ];
 
 const QWEN: readonly Row[] = [

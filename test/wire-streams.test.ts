@@ -121,6 +121,7 @@ t.test('a failure inside the stream is seen before anything else of its frame', 
     ['qwen',     event({ error: { message: 'x', type: 'server_error' } }, 'error'),        'retry',      'server_error', 'an event of that name'],
     ['minimax',  event({ base_resp: { status_code: 1008, status_msg: 'x' }, choices: null }), 'money',   '1008',         'base_resp'],
     ['minimax',  event({ base_resp: { status_code: 1027, status_msg: 'x' }, choices: [{ index: 0, delta: { content: 'x' } }] }), 'policy', '1027', 'beside choices'],
+    ['minimax',  event({ base_resp: { status_code: 0 }, choices: null, input_sensitive: true, error: { message: 'x', code: 'x' } }), 'next', 'x', 'an error beside a flag says more'],
     ['nobody',   event({ choices: null, error_type: 'whatever', error_message: 'x' }),     'next',       'whatever',     'choices: null with error_type'],
     ['nobody',   event({ choices: [], error: { message: 'x', code: 429 } }),               'retry',      '429',          'choices: [] with an error'],
     ['nobody',   event({ choices: [{ index: 0, delta: { content: '' }, finish_reason: 'error' }], error: { code: 502, message: 'x' } }), 'retry', '502', 'with a choice that says so too'],
@@ -141,6 +142,27 @@ t.test('a failure inside the stream is seen before anything else of its frame', 
       t.equal(stream.started, before.length > 0);
       t.strictSame(stream.take(frame({ content: 'c' })), [], 'nothing is taken afterwards');
     }
+  }
+});
+
+t.test('a flag in place of any text is a refusal; beside text it is none', async (t) => {
+  const flag = { input_sensitive: true, base_resp: { status_code: 0 }, usage: { prompt_tokens: 20, completion_tokens: 0 } };
+  const end = frame({ role: 'assistant', content: '' }, 'stop', flag);
+  const cases = [
+    // frames                                                              refused  why
+    [[end],                                                                true,    'the end alone, with an empty text'],
+    [[frame({ role: 'assistant', content: '' }), end],                     true,    'after a role'],
+    [[frame({}, 'stop'), event({ choices: [], output_sensitive: true })],  true,    'behind an end without any text'],
+    [[event({ choices: null, output_sensitive: true })],                   true,    'without choices'],
+    [[frame({ content: 'a' }), frame({}, 'stop', { output_sensitive: true })], false, 'what was written stays'],
+    [[frame({ content: 'a' }, 'stop', flag)],                              false,   'also in the same frame'],
+    [[event({ ...flag, choices: [{ index: 0, message: { content: 'a' }, finish_reason: 'stop' }] })], false, 'also as a whole message'],
+    [[frame({}, 'stop', { input_sensitive: false })],                      false,   'a flag that is down'],
+  ] as const;
+  for (const [events, refused, why] of cases) {
+    const stream = open('minimax');
+    for (const one of events) stream.take(one);
+    t.strictSame([stream.failure?.class, stream.failure?.providerCode], refused ? ['policy', 'sensitive'] : [undefined, undefined], why);
   }
 });
 

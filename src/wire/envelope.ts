@@ -1,7 +1,7 @@
 import { classify } from './failures.ts';
 import { fieldsOf, isFields, textOf } from './json.ts';
 import type { Fields } from './json.ts';
-import type { Failure, FailureClass } from './types.ts';
+import type { Failure, FailureClass, JsonObject } from './types.ts';
 
 /** An error as a body says it. */
 export interface SaidError {
@@ -67,6 +67,12 @@ export function refusalOf(
 /** An answer that is none though nobody said an error: it may well be on the provider's bill, so it is not asked for again there. */
 export function brokenAnswer(code: string, kind: FailureClass = 'next'): Failure {
   return { kind: 'failed', class: kind, status: STATUS_OF[kind], providerCode: code, message: '', retryAfterMs: undefined, maybeServed: true };
+}
+
+/** A refused prompt or answer that is said by a flag alone: 200, no code, no text. Undefined where no flag is up. */
+export function readFlags(body: JsonObject): Failure | undefined {
+  const isFlagged = body['input_sensitive'] === true || body['output_sensitive'] === true;
+  return isFlagged ? { ...brokenAnswer('sensitive', 'policy'), maybeServed: false } : undefined;
 }
 
 function readErrorObject(error: Fields): SaidError {

@@ -1,4 +1,4 @@
-import { brokenAnswer, readError, refusalOf } from './envelope.ts';
+import { brokenAnswer, readError, readFlags, refusalOf } from './envelope.ts';
 import { fieldsOf, isJsonObject, parseJson, textOf } from './json.ts';
 import { emptyMeasure, tokensOf } from './measure.ts';
 import { quirksOf } from './quirks.ts';
@@ -45,21 +45,22 @@ export function readWhole(reply: WholeReply, target: WholeTarget): WholeOutcome 
 
 function readAnswer(body: JsonObject, target: WholeTarget): WholeOutcome {
   const quirks = quirksOf(target.dialect).answer;
+  // Says more than that there is no text.
+  const flagged = readFlags(body);
   const list = body['choices'];
-  if (!Array.isArray(list) || list.length === 0) return brokenAnswer('no_choices');
+  if (!Array.isArray(list) || list.length === 0) return flagged ?? brokenAnswer('no_choices');
   const measure = emptyMeasure();
   const choices: JsonObject[] = [];
   let written = false;
   for (const [at, choice] of (list as readonly Json[]).entries()) {
     const shaped = isJsonObject(choice) ? shapeChoice(choice, at, quirks) : undefined;
-    if (shaped === undefined) return brokenAnswer('no_message');
+    if (shaped === undefined) return flagged ?? brokenAnswer('no_message');
     if ('kind' in shaped) return shaped;
     addAnswer(measure, shaped.message);
     written ||= hasSubstance(shaped.message);
     choices.push(shaped.choice);
   }
-  // A picture of a refused prompt or answer: 200, no code, no text.
-  if (!written && (body['input_sensitive'] === true || body['output_sensitive'] === true)) return { ...brokenAnswer('sensitive', 'policy'), maybeServed: false };
+  if (!written && flagged !== undefined) return flagged;
   const usage = readUsage(body['usage'], fieldsOf(list[0])['usage']);
   const answer = withoutExtras(body, quirks, USAGE);
   answer['id'] = textOf(body['id']) ?? `chatcmpl-${target.requestId}`;

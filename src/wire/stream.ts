@@ -1,4 +1,4 @@
-import { brokenAnswer, readError, refusalOf } from './envelope.ts';
+import { brokenAnswer, readError, readFlags, refusalOf } from './envelope.ts';
 import { numberToolCalls, readChoices, shapeEnvelope, writeChoice } from './frame.ts';
 import type { FrameChoice, FrameNames } from './frame.ts';
 import { isJsonObject, parseJson, textOf } from './json.ts';
@@ -163,6 +163,11 @@ class OpenAnswer implements AnswerStream {
       this.#failure = { ...brokenAnswer(broken.reason, broken.class), maybeServed: false };
       return [];
     }
+    const flagged = readFlags(frame);
+    if (flagged !== undefined && !this.#hasWritten() && !choices.some(({ delta, message }) => hasSubstance(message ?? delta))) {
+      this.#failure = flagged;
+      return [];
+    }
     if (choices.length === 0) return [];
     const envelope = shapeEnvelope(frame, this.#names, this.#quirks);
     this.#learnNames(envelope);
@@ -186,6 +191,10 @@ class OpenAnswer implements AnswerStream {
     // Frames that each bear their own usage are never alike.
     if (substance && ends.length === 0 && choices.length === 1 && only !== undefined && !isJsonObject(frame['usage'])) this.#learn(only, text);
     return [...this.#release(), ...(chunk === undefined ? [] : [chunk])].map((ready) => JSON.stringify(ready));
+  }
+
+  #hasWritten(): boolean {
+    return [...this.#choices.values()].some((choice) => choice.streamed);
   }
 
   /** Splits a choice into what may go now and its end, which may not. */
