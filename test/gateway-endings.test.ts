@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap';
 import { openHouse, readStream, type House } from './support/house.ts';
-import { cutAfter, pause, raw, sse, startProvider, type Answer, type FakeProvider } from './support/provider.ts';
+import { cutAfter, json, pause, raw, sse, startProvider, type Answer, type FakeProvider } from './support/provider.ts';
 
 /** Answers that end in odd ways: what is whole is billed, and nothing else is. */
 
@@ -12,18 +12,21 @@ const TWO = [chunk(1, { role: 'assistant', content: 'TWO' }), chunk(1, {}, 'stop
 interface Standing {
   readonly house: House;
   readonly own: FakeProvider;
+  /** Serves an equivalent of the model. */
+  readonly other: FakeProvider;
   readonly ask: (more: Readonly<Record<string, unknown>>) => Promise<Response>;
 }
 
-/** A house with one model of a provider that speaks plain OpenAI. */
+/** A house with one model of a provider that speaks plain OpenAI, and an equivalent elsewhere. */
 async function standing(test: Test): Promise<Standing> {
   const own = await startProvider();
-  test.teardown(() => own.close());
+  const other = await startProvider();
+  test.teardown(() => Promise.all([own.close(), other.close()]));
   const house = await openHouse(test, {
-    providers: { own: own.url }, books: 'cli', timing: { finishGraceMs: 60 },
-    yaml: { routing: { backoff: ['1ms', '1ms', '1ms'] }, models: { m: { provider: 'own', price: { input: 1, output: 1 } } } },
+    providers: { own: own.url, other: other.url }, books: 'cli', timing: { finishGraceMs: 60 },
+    yaml: { routing: { backoff: ['1ms', '1ms', '1ms'] }, models: { m: { provider: 'own', price: { input: 1, output: 1 } }, k: { provider: 'other', price: { input: 1, output: 1 } } }, equivalents: { m: ['k'] } },
   });
-  return { house, own, ask: (more) => house.post({ model: 'm', messages: [{ role: 'user', content: 'hello' }], max_tokens: 100, ...more }) };
+  return { house, own, other, ask: (more) => house.post({ model: 'm', messages: [{ role: 'user', content: 'hello' }], max_tokens: 100, ...more }) };
 }
 
 /** The first events at once, the others after so long; then the connection ends. */
@@ -47,6 +50,26 @@ t.test('a finished answer is billed, whatever was cut off behind it', async (t) 
   t.match(await house.lastRow(), { status: 'ok', usageOrigin: 'estimated' }, 'with our own count in place of the usage that was cut');
   own.always(raw(`${head}data: ${JSON.stringify(ONE[0])}\n\ndata: {"id":"chatcmpl-odd","cho`));
   t.match((await readStream(await ask({ stream: true }))).events.at(-1), { error: { code: 'provider_failed' } }, 'an answer that is cut within is none');
+});
+
+t.test('an answer too deep to be written down is left to another provider, and costs nothing', async (t) => {
+  const { house, own, other, ask } = await standing(t);
+  const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`;
+  const answer = (name: string, finish: string) => `{"id":"x","choices":[{"index":0,"${name}":{"role":"assistant","content":"a","x":${deep}},"finish_reason":${finish}}],"usage":{"prompt_tokens":10,"completion_tokens":5}}`;
+  for (const stream of [false, true]) {
+    own.always(stream ? sse([answer('delta', 'null'), answer('delta', '"stop"')]) : json(200, answer('message', '"stop"')));
+    const response = await ask({ stream });
+    t.equal(response.status, 200);
+    t.equal(response.headers.get('x-findtoken-model'), 'k', 'an equivalent answers');
+    t.match(await response.text(), /echo:.*hello/s);
+    t.match(await house.lastRow(), { status: 'ok', provider: 'other' });
+    house.gateway.health.observe('own', 'm', { kind: 'answered' });
+  }
+  t.same([own.requests.length, other.requests.length], [2, 2], 'each was asked once a request');
+  own.always(sse([ONE[0], answer('delta', 'null')]));
+  t.match((await readStream(await ask({ stream: true }))).events.at(-1), { error: { code: 'provider_failed', message: /too_deep/ } }, 'within a stream it is told in-band');
+  t.match(await house.lastRow(), { status: 'provider_failed', cost: 0n });
+  t.same(house.logged, []);
 });
 
 t.test('an answer of two choices is over when both are', async (t) => {

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { readTransport, readWhole } from '../src/wire/index.ts';
 import type { Failure, FailureClass, TransportFailure, WholeAnswer } from '../src/wire/index.ts';
-import { fixture, MODEL } from './support/wire.ts';
+import { fixture, MODEL, open } from './support/wire.ts';
 
 const TARGET = { model: MODEL, requestId: 'req_1', createdS: 1_790_000_000 };
 
@@ -284,6 +284,29 @@ t.test("a whole answer looks like OpenAI's, whoever gave it", async (t) => {
       prompt_tokens_details: { cached_tokens: 1_200 }, completion_tokens_details: { reasoning_tokens: reasoningTokens },
     }, `${provider}: usage in OpenAI's form`);
     t.strictSame(answer?.usage, { origin: 'reported', prompt: 1_900, cached: 1_200, completion: 130, reasoning: reasoningTokens }, `${provider}: usage for the books`);
+  }
+});
+
+t.test('an answer that is nested too deep is broken', async (t) => {
+  const nested = (levels: number, brackets: readonly [string, string]) => `${brackets[0].repeat(levels)}${brackets[1].repeat(levels)}`;
+  const lists = (levels: number) => nested(levels, ['[', ']']);
+  const body = (inside: string) => `{"choices":[{"message":{"content":"x","more":${inside}}}]}`;
+  const cases = [
+    // text                                         broken  why
+    [body(lists(124)),                              false,  '128 levels, with the four around them'],
+    [body(lists(125)),                              true,   '129'],
+    [body(lists(50_000)),                           true,   'more than JSON can be written with'],
+    [body(`${'{"a":'.repeat(125)}1${'}'.repeat(125)}`), true, 'objects'],
+    [body(`${'[{"a":'.repeat(62)}1${'}]'.repeat(62)}`), false, 'in turn: 128'],
+    [body(`${'[{"a":'.repeat(63)}1${'}]'.repeat(63)}`), true, 'in turn: 130'],
+    [body(`[${Array.from({ length: 500 }, () => '{"a":[]}').join(',')}]`), false, 'many beside each other'],
+    [body(JSON.stringify('{['.repeat(500))),        false,  'brackets within a text'],
+  ] as const;
+  for (const [text, broken, why] of cases) {
+    t.match(whole('openai', 200, text), broken ? { kind: 'failed', class: 'next', providerCode: 'too_deep' } : { kind: 'answered' }, why);
+    const stream = open('openai');
+    const ready = stream.take({ data: text.replace('"message"', '"delta"'), name: '' });
+    t.strictSame([stream.failure?.providerCode, ready.length], broken ? ['too_deep', 0] : [undefined, 1], `${why}, in a frame`);
   }
 });
 

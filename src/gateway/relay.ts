@@ -134,6 +134,6 @@ function brokenOff(provider: string, failure: Failure, traces: readonly AttemptT
 }
 
 /** What clients are told of a broken stream in so many words. A code of the provider's own may hold anything, the key included: it is told as its class. */
-const OUR_WORDS: ReadonlySet<string> = new Set(['truncated_stream', 'timeout', 'reset', 'too_large', 'error_event', 'invalid_json', 'network_error', 'insufficient_system_resource']);
+const OUR_WORDS: ReadonlySet<string> = new Set(['truncated_stream', 'timeout', 'reset', 'too_large', 'error_event', 'invalid_json', 'too_deep', 'network_error', 'insufficient_system_resource']);
 /** The connection ended in good order, but the answer did not. */
 const TRUNCATED: Failure = { kind: 'failed', class: 'next', status: 502, providerCode: 'truncated_stream', message: '', retryAfterMs: undefined, maybeServed: true };

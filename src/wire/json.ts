@@ -40,6 +40,38 @@ export function textOf(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
+/** Deeper JSON is refused, from clients and from providers, before it costs a stack: V8 reads it at any depth, and breaks when it writes it. */
+export const DEPTH_MAX = 128;
+
+/**
+ * Whether a value is nested deeper than `DEPTH_MAX`. Hardly any text has so many brackets, and one that has not need not be walked.
+ * @param text the JSON text of the value
+ */
+export function isTooDeep(value: Json, text: string): boolean {
+  return hasManyBrackets(text) && isDeeper(value, DEPTH_MAX);
+}
+
+/** More opening brackets than levels are allowed, those within strings included. */
+function hasManyBrackets(text: string): boolean {
+  // Each level is closed again.
+  if (text.length <= 2 * DEPTH_MAX) return false;
+  let left = DEPTH_MAX;
+  for (const bracket of ['{', '[']) {
+    for (let at = text.indexOf(bracket); at !== -1; at = text.indexOf(bracket, at + 1)) {
+      left -= 1;
+      if (left < 0) return true;
+    }
+  }
+  return false;
+}
+
+function isDeeper(value: Json, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (levels === 0) return true;
+  for (const inner of Object.values(value)) if (isDeeper(inner, levels - 1)) return true;
+  return false;
+}
+
 /** The value of a JSON text, or undefined where it is none. A byte order mark and blank lines before it are forgiven. */
 export function parseJson(text: string): Json | undefined {
   try {

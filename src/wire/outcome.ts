@@ -1,5 +1,5 @@
 import { brokenAnswer, readError, readFlags, refusalOf } from './envelope.ts';
-import { fieldsOf, isJsonObject, parseJson, textOf } from './json.ts';
+import { fieldsOf, isJsonObject, isTooDeep, parseJson, textOf } from './json.ts';
 import { emptyMeasure, tokensOf } from './measure.ts';
 import { quirksOf } from './quirks.ts';
 import type { AnswerQuirks } from './quirks.ts';
@@ -28,7 +28,7 @@ export function readTransport(failure: TransportFailure, sent: boolean): Failure
 /**
  * What a whole answer means: a failure with its class, or the answer in the form that clients see.
  *
- * An error inside a 200 is a failure, and so is a 200 without choices, without JSON or without anything.
+ * An error inside a 200 is a failure, and so is a 200 without choices, without JSON or without anything, or one that is nested too deep.
  * Of the answer: `model` is the public id, usage has OpenAI's form, the provider's extras are gone, unknown fields stay.
  * Source: facts of the providers, sections 3 to 5. 429 with zhipu's code 1113 is `{ class: 'money' }`.
  */
@@ -40,6 +40,7 @@ export function readWhole(reply: WholeReply, target: WholeTarget): WholeOutcome 
   }
   if (reply.text.trim() === '') return brokenAnswer('empty_body');
   if (!isJsonObject(body)) return brokenAnswer('invalid_json');
+  if (isTooDeep(body, reply.text)) return brokenAnswer('too_deep');
   return readAnswer(body, target);
 }
 

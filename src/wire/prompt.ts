@@ -1,12 +1,10 @@
 import { Fault } from '../faults.ts';
-import { bareObject, isFields } from './json.ts';
+import { bareObject, DEPTH_MAX, isFields } from './json.ts';
 import type { Fields } from './json.ts';
 import { addText, emptyMeasure, tokensOf } from './measure.ts';
 import type { TextMeasure } from './measure.ts';
 import type { Json, JsonObject } from './types.ts';
 
-/** Deeper JSON is refused before it costs a stack. */
-const DEPTH_MAX = 128;
 /** Roles, separators and the like, which every chat template puts around a message. */
 const TOKENS_A_MESSAGE = 16;
 const PICTURE_TYPES: ReadonlySet<unknown> = new Set(['image_url', 'image', 'input_image']);

@@ -1,7 +1,7 @@
 import { brokenAnswer, readError, readFlags, refusalOf } from './envelope.ts';
 import { numberToolCalls, readChoices, shapeEnvelope, writeChoice } from './frame.ts';
 import type { FrameChoice, FrameNames } from './frame.ts';
-import { isJsonObject, parseJson, textOf } from './json.ts';
+import { isJsonObject, isTooDeep, parseJson, textOf } from './json.ts';
 import { addText, addUtf8, emptyMeasure, tokensOf } from './measure.ts';
 import { quirksOf } from './quirks.ts';
 import type { AnswerQuirks } from './quirks.ts';
@@ -141,6 +141,7 @@ class OpenAnswer implements AnswerStream {
     else if (event.name === 'error') this.#failure = brokenAnswer('error_event');
     // Behind a finished answer only usage can be in what was cut: no reason to throw the answer away.
     else if (!isJsonObject(frame)) this.#failure = this.finished ? undefined : brokenAnswer('invalid_json');
+    else if (isTooDeep(frame, text)) this.#failure = brokenAnswer('too_deep');
     else return this.#takeFrame(frame, event.data);
     return [];
   }
