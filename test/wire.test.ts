@@ -255,6 +255,18 @@ t.test('tools are offered as the target can be told', async (t) => {
     const got = sent(dialect, { tools, tool_choice: choice }, { model });
     t.strictSame(got, { model: 'upstream-model', messages: HELLO, ...force, ...expected }, `${dialect}: ${why}`);
   }
+  const switches = [
+    // dialect   sent by the client                     model                    what becomes of the choice  why
+    ['deepseek', { thinking: { type: 'disabled' } },    {},                      named,   'its own switch'],
+    ['deepseek', { enable_thinking: false },            {},                      'auto',  "another dialect's is not read there"],
+    ['qwen',     { enable_thinking: false },            {},                      named,   'its own switch'],
+    ['qwen',     { thinking: { type: 'disabled' } },    {},                      'auto',  "another dialect's is not read there"],
+    ['kimi',     { thinking: { type: 'disabled' } },    { drop: ['thinking'] },  'auto',  'a switch that the model drops does not arrive'],
+    ['kimi',     { thinking: { type: 'disabled' } },    { force: { thinking: { type: 'enabled' } } }, 'auto', 'a forced one goes before it'],
+  ] as const;
+  for (const [dialect, fields, model, expected, why] of switches) {
+    t.strictSame(sent(dialect, { tools, tool_choice: named, ...fields }, { model: { ...thinking, ...model } })['tool_choice'], expected, `${dialect}: ${why}`);
+  }
   t.equal(sent('qwen', { tools, parallel_tool_calls: false })['parallel_tool_calls'], false, "the client's word stands");
   t.notOk('parallel_tool_calls' in sent('qwen', {}), 'no tools, no word');
   t.equal(sent('qwen', { tools, n: 3 })['n'], undefined, 'one answer with tools');

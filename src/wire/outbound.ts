@@ -1,3 +1,4 @@
+import type { Model } from '../catalog/index.ts';
 import { adaptMessages, adaptResponseFormat } from './messages.ts';
 import { quirksOf } from './quirks.ts';
 import type { Range, RequestQuirks, ToolChoiceRule } from './quirks.ts';
@@ -23,7 +24,7 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   const quirks = quirksOf(target.dialect).request;
   const draft: Draft = { ...request.body };
   const strict = quirks.strict === true;
-  const thinks = model.capabilities.includes('reasoning') && isLeftThinking(draft, model.force);
+  const thinks = isLeftThinking(draft, model, quirks);
   if (strict) dropNulls(draft);
   for (const name of quirks.strip ?? []) leaveOut(draft, name);
   setTokenLimit(draft, quirks, { wanted: target.maxTokens, own: request.maxTokens, max: model.maxOutput });
@@ -45,10 +46,12 @@ function choicesIn({ n }: Draft): number {
   return typeof n === 'number' && Number.isInteger(n) && n > 0 ? n : 1;
 }
 
-/** Models that can think do, unless the catalogue or the client tells them not to. */
-function isLeftThinking(draft: Draft, forced: Draft): boolean {
-  const sent = (name: string): unknown => (Object.hasOwn(forced, name) ? forced[name] : draft[name]);
-  return fieldsOf(sent('thinking'))['type'] !== 'disabled' && sent('enable_thinking') !== false;
+/** Models that can think do, unless the catalogue or the client tells them not to, in the words of their own dialect: others it does not read. */
+function isLeftThinking(draft: Draft, model: Model, { thinkingSwitch: name }: RequestQuirks): boolean {
+  if (!model.capabilities.includes('reasoning')) return false;
+  if (name === undefined) return true;
+  const sent = Object.hasOwn(model.force, name) ? model.force[name] : model.drop.includes(name) ? undefined : draft[name];
+  return name === 'thinking' ? fieldsOf(sent)['type'] !== 'disabled' : sent !== false;
 }
 
 function leaveOut(draft: Draft, name: string): void {

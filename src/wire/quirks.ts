@@ -3,6 +3,9 @@
 /** `thinking-off`: taken only while the model does not think. */
 export type ToolChoiceRule = 'yes' | 'no' | 'thinking-off';
 
+/** How a model is told not to think: `thinking: { type: 'disabled' }`, or `enable_thinking: false`. */
+export type ThinkingSwitch = 'thinking' | 'enable_thinking';
+
 export interface Range {
   readonly min: number;
   readonly max: number;
@@ -23,6 +26,8 @@ export interface RequestQuirks {
   /** Stop sequences: how many, as a list only, and how many UTF-8 bytes each. A longer list is cut. */
   readonly stop?: { readonly max: number; readonly listOnly?: boolean; readonly bytesMax?: number };
   readonly toolChoice?: { readonly none: boolean; readonly required: ToolChoiceRule; readonly named: ToolChoiceRule };
+  /** The one switch of thinking that it reads; without one nothing keeps a model that can think from it. */
+  readonly thinkingSwitch?: ThinkingSwitch;
   /** Set where tools are given and the client did not set it: this provider's default is the opposite of OpenAI's. */
   readonly parallelToolCalls?: boolean;
   /** Only what the model lists among its capabilities is sent; a schema becomes `json_object` and a message. */
@@ -70,6 +75,7 @@ export const QUIRKS = {
       choices: { max: 1 },
       stop: { max: 16 },
       toolChoice: { none: true, required: 'thinking-off', named: 'thinking-off' },
+      thinkingSwitch: 'thinking',
       responseFormat: 'by-capability',
       strict: true,
       userId: /^[A-Za-z0-9_-]{1,512}$/,
@@ -87,6 +93,7 @@ export const QUIRKS = {
       choices: { max: 1 },
       stop: { max: 4, listOnly: true },
       toolChoice: { none: false, required: 'no', named: 'no' },
+      thinkingSwitch: 'thinking',
       responseFormat: 'by-capability',
       strict: true,
       userId: /^[^]{6,128}$/,
@@ -124,6 +131,7 @@ export const QUIRKS = {
       choices: { max: 4, withTools: 1 },
       toolChoice: { none: true, required: 'no', named: 'thinking-off' },
       parallelToolCalls: true,
+      thinkingSwitch: 'enable_thinking',
       responseFormat: 'by-capability',
       strict: true,
       strip: HOUSEKEEPING,
@@ -137,6 +145,7 @@ export const QUIRKS = {
       choices: { max: 1 },
       stop: { max: 5, bytesMax: 32 },
       toolChoice: { none: true, required: 'no', named: 'thinking-off' },
+      thinkingSwitch: 'thinking',
       responseFormat: 'by-capability',
       strict: true,
       strip: [...HOUSEKEEPING, ...SAMPLING],
