@@ -286,6 +286,30 @@ t.test('a response format is sent where it is known', async (t) => {
   t.strictSame(sent('zhipu', { response_format: { type: 'text' } })['response_format'], undefined, 'text is the default');
 });
 
+t.test('JSON and thinking are not asked for together where only one can be had', async (t) => {
+  const thinking = ['tools', 'json_object', 'reasoning'] as const;
+  const json = { response_format: { type: 'json_object' } };
+  const schema = { response_format: { type: 'json_schema', json_schema: { schema: {} } } };
+  const named = { type: 'function', function: { name: 'f' } };
+  const cases = [
+    // dialect   sent by the client                       model                                                  enable_thinking  why
+    ['qwen',     json,                                    {},                                                    false,     'off for JSON'],
+    ['qwen',     { ...json, enable_thinking: null },      {},                                                    false,     'null says nothing'],
+    ['qwen',     schema,                                  {},                                                    false,     'a schema that becomes JSON'],
+    ['qwen',     schema,                                  { capabilities: [...thinking, 'json_schema'] },        undefined, 'a schema that stays one'],
+    ['qwen',     { ...json, enable_thinking: true },      {},                                                    true,      "the client's word stands"],
+    ['qwen',     json,                                    { force: { enable_thinking: true } },                  true,      'what is forced stands'],
+    ['qwen',     json,                                    { capabilities: ['json_object'] },                     undefined, 'a model that cannot think'],
+    ['qwen',     {},                                      {},                                                    undefined, 'no JSON'],
+    ['deepseek', json,                                    {},                                                    undefined, 'elsewhere both can be had'],
+  ] as const;
+  for (const [dialect, fields, model, expected, why] of cases) {
+    t.equal(sent(dialect, fields, { model: { capabilities: [...thinking], ...model } as Partial<typeof MODEL> })['enable_thinking'], expected, `${dialect}: ${why}`);
+  }
+  const calling = sent('qwen', { ...json, tools: [{ type: 'function', function: { name: 'f' } }], tool_choice: named }, { model: { capabilities: [...thinking] } });
+  t.strictSame(calling['tool_choice'], named, 'without thinking a tool may be named');
+});
+
 t.test('history is said in roles and fields that the target knows', async (t) => {
   const messages = [{ role: 'developer', content: 'a' }, { role: 'assistant', content: 'b', reasoning_content: 'r', x: 1 }];
   const history = (dialect: string, id: string) => sent(dialect, { messages }, { model: { id } })['messages'];

@@ -24,8 +24,10 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   const quirks = quirksOf(target.dialect).request;
   const draft: Draft = { ...request.body };
   const strict = quirks.strict === true;
-  const thinks = isLeftThinking(draft, model, quirks);
   if (strict) dropNulls(draft);
+  if (quirks.responseFormat === 'by-capability') adaptResponseFormat(draft, model.capabilities);
+  setThinking(draft, model, quirks);
+  const thinks = isLeftThinking(draft, model, quirks);
   for (const name of quirks.strip ?? []) leaveOut(draft, name);
   setTokenLimit(draft, quirks, { wanted: target.maxTokens, own: request.maxTokens, max: model.maxOutput });
   setSampling(draft, quirks);
@@ -33,7 +35,6 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   setStop(draft, quirks);
   setTools(draft, quirks, { thinks, hasTools: request.needs.tools });
   setUser(draft, quirks);
-  if (quirks.responseFormat === 'by-capability') adaptResponseFormat(draft, model.capabilities);
   adaptMessages(draft, { strict, keepsReasoning: !strict || quirks.wantsReasoning === true || request.model === model.id });
   setStream(draft, quirks, request.stream);
   for (const name of model.drop) leaveOut(draft, name);
@@ -44,6 +45,12 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
 
 function choicesIn({ n }: Draft): number {
   return typeof n === 'number' && Number.isInteger(n) && n > 0 ? n : 1;
+}
+
+/** The client wants JSON and says nothing about thinking: where only one of them can be had, JSON is what it asked for. */
+function setThinking(draft: Draft, model: Model, { thinkingSwitch: name, jsonObject }: RequestQuirks): void {
+  if (name === undefined || jsonObject !== 'thinking-off' || draft[name] !== undefined || !model.capabilities.includes('reasoning')) return;
+  if (fieldsOf(draft['response_format'])['type'] === 'json_object') draft[name] = name === 'thinking' ? { type: 'disabled' } : false;
 }
 
 /** Models that can think do, unless the catalogue or the client tells them not to, in the words of their own dialect: others it does not read. */

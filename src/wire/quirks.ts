@@ -32,6 +32,8 @@ export interface RequestQuirks {
   readonly parallelToolCalls?: boolean;
   /** Only what the model lists among its capabilities is sent; a schema becomes `json_object` and a message. */
   readonly responseFormat?: 'by-capability';
+  /** `json_object` is refused while the model thinks: thinking is switched off for it where nobody said anything about it. */
+  readonly jsonObject?: 'thinking-off';
   /**
    * Knows its own fields only: role `developer` is said as `system`, fields with null and unknown stream options are left out,
    * `user` goes by `userId`, and reasoning that another model wrote stays here.
@@ -133,6 +135,7 @@ export const QUIRKS = {
       parallelToolCalls: true,
       thinkingSwitch: 'enable_thinking',
       responseFormat: 'by-capability',
+      jsonObject: 'thinking-off',
       strict: true,
       strip: HOUSEKEEPING,
     },
