@@ -224,6 +224,24 @@ t.test('credits bound what may be asked for', async (t) => {
   t.equal(deepseek.requests.length, 1, 'nobody is asked without a hold');
 });
 
+t.test('a limit that nobody asked for does not push a prompt out of the window', async (t) => {
+  const stepfun = await provider(t);
+  const house = await openHouse(t, { providers: { stepfun: stepfun.url }, books: 'cli' });
+  // As those do that count prompt and limit together.
+  stepfun.always((request, response) => {
+    const limit = isRecord(request.body) ? Number(request.body['max_tokens'] ?? 0) : 0;
+    const answer = 12_000 + limit > 16_384
+      ? json(400, { error: { message: `This model's maximum context length is 16384 tokens. However, you requested ${12_000 + limit} tokens.`, type: 'invalid_request_error' } })
+      : json(200, { id: 'x', choices: [{ index: 0, message: { role: 'assistant', content: 'fits' }, finish_reason: 'stop' }], usage: { prompt_tokens: 12_000, completion_tokens: 5 } });
+    return answer(request, response);
+  });
+  const asked = { model: 'step-2-16k', messages: [{ role: 'user', content: 'abcd '.repeat(8_000) }] };
+  const response = await house.post(asked);
+  t.match(await response.json(), { choices: [{ message: { content: 'fits' } }] });
+  t.match(stepfun.requests.at(-1)?.body, { max_tokens: 2_868 });
+  t.equal((await house.post({ ...asked, max_tokens: 9_000 })).status, 400, "a client's own limit is not touched");
+});
+
 t.test('a thousand parallel requests against one cent', async (t) => {
   const deepseek = await provider(t);
   const house = await openHouse(t, { providers: { deepseek: deepseek.url }, credit: '0.01', yaml: { limits: { requests_per_minute: 100_000, concurrent_requests: 2_000, connections_per_address: 2_000 } } });

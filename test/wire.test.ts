@@ -229,6 +229,26 @@ t.test("the gateway's limit replaces the client's in the field that the target w
   }
 });
 
+t.test('a limit of our own leaves room for the prompt in the window', async (t) => {
+  const model = { contextWindow: 16_384, maxOutput: 16_384 };
+  const said = (characters: number) => [{ role: 'user', content: 'x'.repeat(characters) }];
+  const many = Array.from({ length: 100 }, () => ({ role: 'user', content: 'x' }));
+  const cases = [
+    // sent by the client                           held     what is sent   why
+    [{ messages: said(40_000) },                    16_384,  2_868,         'a prompt of about 12,000, an eighth more for what we miscount, and 16 a message'],
+    [{ messages: said(40_000) },                    1_000,   1_000,         'it fits: as held'],
+    [{ messages: said(60_000) },                    16_384,  256,           'never so low that nothing can be said'],
+    [{ messages: said(60_000) },                    100,     100,           'nor raised over what was held'],
+    [{ messages: many },                            16_384,  14_750,        'many short messages'],
+    [{ messages: said(40_000), max_tokens: 9_000 }, 9_000,   9_000,         "the client's own limit is for the provider to judge"],
+    [{ messages: said(40_000), max_tokens: 9_000 }, 300,     300,           'also where less was held'],
+    [{ messages: said(40_000) },                    undefined, undefined,   'no limit of ours, none at all'],
+  ] as const;
+  for (const [fields, held, expected, why] of cases) {
+    t.equal(sent('stepfun', fields, { model, ...(held === undefined ? {} : { maxTokens: held }) })['max_tokens'], expected, why);
+  }
+});
+
 t.test('tools are offered as the target can be told', async (t) => {
   const tools = [{ type: 'function', function: { name: 'f' } }];
   const named = { type: 'function', function: { name: 'f' } };

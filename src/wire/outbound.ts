@@ -4,11 +4,14 @@ import { quirksOf } from './quirks.ts';
 import type { Range, RequestQuirks, ToolChoiceRule } from './quirks.ts';
 import { addText, emptyMeasure } from './measure.ts';
 import { fieldsOf } from './json.ts';
+import { TOKENS_A_MESSAGE } from './prompt.ts';
 import type { ChatRequest, UpstreamTarget } from './types.ts';
 
 /** Fields on their way to a provider. A field is left out by making it undefined: an object that lost a field is slow ever after. */
 type Draft = Record<string, unknown>;
 
+/** A prompt that seems to fill the window may yet leave this much of it. If it does not, the provider says that it is too long. */
+const LEAST_TOKENS = 256;
 const TOKEN_LIMITS = ['max_tokens', 'max_completion_tokens'] as const;
 
 /**
@@ -29,7 +32,7 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   setThinking(draft, model, quirks);
   const thinks = isLeftThinking(draft, model, quirks);
   for (const name of quirks.strip ?? []) leaveOut(draft, name);
-  setTokenLimit(draft, quirks, { wanted: target.maxTokens, own: request.maxTokens, max: model.maxOutput });
+  setTokenLimit(draft, quirks, { wanted: request.maxTokens === undefined ? ownLimit(request, target) : target.maxTokens, own: request.maxTokens, max: model.maxOutput });
   setSampling(draft, quirks);
   setChoices(draft, quirks, request);
   setStop(draft, quirks);
@@ -67,6 +70,19 @@ function leaveOut(draft: Draft, name: string): void {
 
 function dropNulls(draft: Draft): void {
   for (const name of Object.keys(draft)) if (draft[name] === null) draft[name] = undefined;
+}
+
+/**
+ * The limit that we set where the client set none: what the prompt probably leaves of the window, for some providers refuse a request whose
+ * prompt and limit together pass it. Only ever lower than the limit that was held. 16,384 held, a window of 16,384 and an estimate of 12,000
+ * in one message is 2,868.
+ */
+function ownLimit({ promptEstimate, body }: ChatRequest, { model, maxTokens }: UpstreamTarget): number | undefined {
+  if (maxTokens === undefined) return undefined;
+  const { messages } = body;
+  const around = Array.isArray(messages) ? messages.length * TOKENS_A_MESSAGE : 0;
+  const room = model.contextWindow - Math.ceil((promptEstimate * 9) / 8) - around;
+  return Math.min(maxTokens, Math.max(LEAST_TOKENS, room));
 }
 
 /** The gateway's limit goes before the client's; none is over what the model can write. */

@@ -6,7 +6,7 @@ import type { TextMeasure } from './measure.ts';
 import type { Json, JsonObject } from './types.ts';
 
 /** Roles, separators and the like, which every chat template puts around a message. */
-const TOKENS_A_MESSAGE = 16;
+export const TOKENS_A_MESSAGE = 16;
 const PICTURE_TYPES: ReadonlySet<unknown> = new Set(['image_url', 'image', 'input_image']);
 const PICTURE_FIELDS: ReadonlySet<string> = new Set(['image_url', 'image', 'source']);
 

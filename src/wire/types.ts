@@ -153,7 +153,7 @@ export interface UpstreamTarget {
   readonly model: Model;
   /** Row of `QUIRKS`; one that is not there speaks plain OpenAI. */
   readonly dialect: string;
-  /** A limit of output tokens that replaces the client's own; undefined keeps the client's. */
+  /** A limit of output tokens that replaces the client's own; undefined keeps the client's. Where the client set none, what the prompt leaves of the window may be less. */
   readonly maxTokens: number | undefined;
 }
 
