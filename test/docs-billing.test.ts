@@ -74,6 +74,7 @@ t.test('the settings that the pages name', async (t) => {
   t.match(billing, `The first ${rules.byokFreeRequests.toLocaleString('en-US')} BYOK requests`);
   t.match(billing, `at most ${rules.defaultMaxTokens.toLocaleString('en-US')} (`);
   t.match(billing, `${rules.pictureTokens.toLocaleString('en-US')} for each picture`);
+  t.match(billing, `${rules.mediaTokens.toLocaleString('en-US')} for each video, sound or file`);
   t.match(routing, `${rules.pictureTokens.toLocaleString('en-US')} a picture`);
   t.match(routing, `over all providers | ${walk.maxAttempts} |`);
   t.match(routing, `to the first byte | ${walk.deadlineMs / 1_000} s |`);

@@ -224,6 +224,17 @@ t.test('credits bound what may be asked for', async (t) => {
   t.equal(deepseek.requests.length, 1, 'nobody is asked without a hold');
 });
 
+t.test('a video is held for before anybody is asked', async (t) => {
+  const qwen = await provider(t);
+  qwen.usage = { prompt_tokens: 120_000, completion_tokens: 1 };
+  const house = await openHouse(t, { providers: { qwen: qwen.url }, books: 'cli', credit: '0.112' });
+  const asked = { model: 'qwen-vl-max', max_tokens: 1, messages: [{ role: 'user', content: [{ type: 'text', text: 'what?' }, { type: 'video_url', video_url: { url: 'https://example.com/1h.mp4' } }] }] };
+  t.equal((await house.post({ ...asked, max_tokens: 8_192 })).status, 200, 'the balance covers it, with a lower limit');
+  t.match(await house.lastRow(), { status: 'ok', cost: 10_128_338n }, 'what it took is charged in full, for it was held');
+  t.equal((await house.post(asked)).status, 402, 'what is left does not cover another');
+  t.equal(qwen.requests.length, 1);
+});
+
 t.test('a limit that nobody asked for does not push a prompt out of the window', async (t) => {
   const stepfun = await provider(t);
   const house = await openHouse(t, { providers: { stepfun: stepfun.url }, books: 'cli' });

@@ -7,7 +7,11 @@ import { MODEL, request } from './support/wire.ts';
 const HELLO = [{ role: 'user', content: 'hello' }];
 const PICTURE = { type: 'image_url', image_url: { url: `data:image/png;base64,${'A'.repeat(100_000)}` } };
 
-const read = (raw: unknown, routingHeader?: string): ChatRequest => readChatRequest(raw, { pictureTokens: 4_096, routingHeader });
+const LONG = 'A'.repeat(100_000);
+/** A request whose only message has this part alone. */
+const parts = (part: unknown) => ({ messages: [{ role: 'user', content: [part] }] });
+
+const read = (raw: unknown, routingHeader?: string): ChatRequest => readChatRequest(raw, { pictureTokens: 4_096, mediaTokens: 131_072, routingHeader });
 
 /** JSON text of what a target gets, parsed again. */
 function sent(dialect: string, fields: Readonly<Record<string, unknown>>, target: { readonly maxTokens?: number; readonly model?: Partial<typeof MODEL> } = {}): Record<string, unknown> {
@@ -120,6 +124,9 @@ t.test('needs are read off the request', async (t) => {
     [{ functions: [{ name: 'f' }] },                              { tools: true },                                   'their old form'],
     [{ tools: [] },                                               { tools: false },                                  'no tool at all'],
     [{ messages: [{ role: 'user', content: [PICTURE] }] },        { vision: true },                                  'a picture'],
+    [parts({ type: 'video_url', video_url: { url: 'x' } }),       { vision: true },                                  'a video'],
+    [parts({ type: 'video', video: ['x', 'y'] }),                 { vision: true },                                  'a video in frames'],
+    [parts({ type: 'input_audio', input_audio: { data: 'A' } }),  { vision: false },                                 'a sound is not seen'],
     [{ messages: [{ role: 'user', content: [{ type: 'text', text: 'image_url' }] }] }, { vision: false },             'only the word'],
     [{ response_format: { type: 'json_object' } },                { json: 'json_object' },                           'JSON'],
     [{ response_format: { type: 'json_schema' } },                { json: 'json_schema' },                           'JSON by a schema'],
@@ -141,12 +148,25 @@ t.test('a prompt is bounded by its bytes and estimated by its characters', async
     [{ messages: [{ role: 'user', content: null, name: 'bob' }] },              4 + 3 + 16,             3,        'all text of a message, null as JSON has it'],
     [{ messages: [{ role: 'user', content: [{ type: 'text', text: 'hello' }] }] }, 5 + 16,              2,        'parts'],
     [{ messages: [{ role: 'user', content: [PICTURE, { type: 'text', text: 'hello' }] }] }, 5 + 16 + 4_096, 2 + 4_096, 'a picture by its setting, not its bytes'],
+    [parts({ type: 'video_url', video_url: { url: LONG } }),                    16 + 131_072,           4_096,    'a video by its setting, and probably a short one'],
+    [parts({ type: 'video', video: [LONG, LONG] }),                             16 + 131_072,           4_096,    'the same in frames'],
+    [parts({ type: 'input_audio', input_audio: { data: LONG, format: 'wav' } }), 16 + 131_072,          4_096,    'a sound'],
+    [parts({ type: 'file', file: { file_id: 'f1' } }),                          16 + 131_072 + 16,      4_096 + 5, 'a file, and its JSON: it may be text'],
+    [parts({ type: 'input_file', file_id: 'f1' }),                              16 + 131_072 + 2,       4_096 + 1, 'in another form'],
+    [parts({ type: 'hologram', hologram: 'x' }),                                16 + 131_072 + 1,       4_096 + 1, 'what nobody knows may be anything'],
+    [parts({ ...PICTURE, video_url: { url: 'x' } }),                            16 + 4_096 + 131_072,   8_192,    'two in one'],
+    [parts({ text: 'hello' }),                                                  16 + 5,                 2,        'a part without a type is text'],
     [{ tools },                                                                 5 + 16 + toolBytes,     Math.ceil((5 + JSON.stringify(tools).length) * 0.3), 'tools as JSON'],
     [{ documents: 'abc' },                                                      5 + 5 + 16,             3,        'a field nobody knows may be read by the model'],
     [{ user: 'abc', stop: 'abc', metadata: { a: 'b' }, seed: 123_456 },         5 + 16,                 2,        'fields that no model reads'],
   ] as const;
   for (const [fields, bound, estimate, why] of cases) t.match(request(fields), { promptBound: bound, promptEstimate: estimate }, why);
   t.ok(request({ response_format: { type: 'json_schema', json_schema: { schema: { type: 'object' } } } }).promptBound >= Buffer.byteLength(JSON.stringify(sent('deepseek', { response_format: { type: 'json_schema', json_schema: { schema: { type: 'object' } } } })['messages'])), 'the message that stands in for a schema is in the bound');
+});
+
+t.test('no part counts for less than a picture, whatever the setting', async (t) => {
+  const { promptBound } = readChatRequest({ model: 'm', ...parts({ type: 'video_url', video_url: { url: 'x' } }) }, { pictureTokens: 4_096, mediaTokens: 7, routingHeader: undefined });
+  t.equal(promptBound, 16 + 4_096);
 });
 
 t.test('an estimate is 0.3 a Latin and 0.6 a CJK character, rounded up', async (t) => {

@@ -62,7 +62,8 @@ async function open(running: Running, call: Call, owner: KeyOwner, stand: Stand)
     stand.heapBytes = heapBytes;
   }, call.body);
   call.body = undefined;
-  const request = readChatRequest(body, { pictureTokens: settings.billing.pictureTokens, routingHeader: header(call, 'x-findtoken-routing') });
+  const { pictureTokens, mediaTokens } = settings.billing;
+  const request = readChatRequest(body, { pictureTokens, mediaTokens, routingHeader: header(call, 'x-findtoken-routing') });
   const model = requestedModel(running, request);
   const choice = chooseMode({ request, header: header(call, 'x-findtoken-mode'), owner, model, catalog: settings.catalog });
   const byok = choice.mode === 'byok';

@@ -92,6 +92,7 @@ function build(take: Take): Omit<Settings, 'file' | 'catalog' | 'providerKeys' |
       refundDays: take('billing.refund_days'),
       refundFee: take('billing.refund_fee'),
       pictureTokens: take('billing.picture_tokens'),
+      mediaTokens: take('billing.media_tokens'),
       defaultMaxTokens: take('billing.default_max_tokens'),
     },
     limits: {

@@ -55,6 +55,7 @@ const ROWS = {
   'billing.refund_days': row(whole(0, 3_650), 14, 'Days within which unused credits of a recharge can be refunded.'),
   'billing.refund_fee': row(oneOf('kept', 'unspent'), 'kept', 'Whether a refund gives the recharge fee back: never (`kept`), or where nothing of the recharge was spent (`unspent`).'),
   'billing.picture_tokens': row(whole(0, 1_000_000), 4_096, 'Tokens held for each picture of a prompt until its real usage is known.'),
+  'billing.media_tokens': row(whole(0, 10_000_000), 131_072, 'Tokens held for each video, sound or file of a prompt until its real usage is known; never fewer than for a picture.'),
   'billing.default_max_tokens': row(whole(1, 1_048_576), 16_384, 'Output tokens held where a request sets no limit, at most those of the model.'),
   'limits.requests_per_minute': row(whole(1, 1_000_000), 600, 'Requests of one account in a minute, over all its keys.'),
   'limits.concurrent_requests': row(whole(1, 100_000), 200, 'Requests of one account at once.'),

@@ -46,6 +46,8 @@ export interface Settings {
     readonly refundFee: 'kept' | 'unspent';
     /** Tokens held for one picture of a prompt. */
     readonly pictureTokens: number;
+    /** Tokens held for one video, sound or file of a prompt, where they are more than those of a picture. */
+    readonly mediaTokens: number;
     /** Output tokens held where a request sets no limit, at most the model's own. */
     readonly defaultMaxTokens: number;
   };

@@ -9,31 +9,52 @@ import type { Json, JsonObject } from './types.ts';
 export const TOKENS_A_MESSAGE = 16;
 const PICTURE_TYPES: ReadonlySet<unknown> = new Set(['image_url', 'image', 'input_image']);
 const PICTURE_FIELDS: ReadonlySet<string> = new Set(['image_url', 'image', 'source']);
+/** Parts that a model reads as text. One of a type that stands nowhere here may bring anything. */
+const TEXT_TYPES: ReadonlySet<unknown> = new Set([undefined, 'text', 'input_text', 'output_text', 'refusal', 'thinking', 'reasoning', 'tool_use', 'tool_call', 'tool_result']);
+const VIDEO_TYPES: ReadonlySet<unknown> = new Set(['video_url', 'video', 'input_video']);
+/** What carries a video or a sound: its bytes, or where they are, say nothing about its tokens. */
+const PLAYED_FIELDS = ['video_url', 'video', 'input_video', 'audio_url', 'audio', 'input_audio'] as const;
+const PLAYED: ReadonlySet<string> = new Set(PLAYED_FIELDS);
+
+/** Tokens that parts of a prompt other than text count. */
+export interface PartTokens {
+  readonly pictureTokens: number;
+  /** Of a video, a sound or a file, at least those of a picture. */
+  readonly mediaTokens: number;
+}
 
 /** What a prompt weighs, filled while it is copied. */
 export interface PromptMeasure {
   readonly text: TextMeasure;
-  readonly pictureTokens: number;
+  readonly each: PartTokens;
   messages: number;
   pictures: number;
-  /** A picture or a film is in it. */
+  /** Videos, sounds and files. */
+  media: number;
+  /** A picture or a video is in it. */
   vision: boolean;
 }
 
-export function newPrompt(pictureTokens: number): PromptMeasure {
-  return { text: emptyMeasure(), pictureTokens, messages: 0, pictures: 0, vision: false };
+export function newPrompt(each: PartTokens): PromptMeasure {
+  return { text: emptyMeasure(), each, messages: 0, pictures: 0, media: 0, vision: false };
 }
 
-/** `bound`: no prompt of these bytes has more tokens. `estimate`: what it probably has. */
+/**
+ * `bound`: no prompt of these bytes has more tokens. `estimate`: what it probably has; most videos, sounds and files are short, and count
+ * as pictures there.
+ */
 export function promptTokens(prompt: PromptMeasure): { readonly bound: number; readonly estimate: number } {
-  const pictures = prompt.pictures * prompt.pictureTokens;
+  const { pictureTokens, mediaTokens } = prompt.each;
   return {
-    bound: prompt.text.bytes + prompt.messages * TOKENS_A_MESSAGE + pictures,
-    estimate: tokensOf(prompt.text) + pictures,
+    bound: prompt.text.bytes + prompt.messages * TOKENS_A_MESSAGE + prompt.pictures * pictureTokens + prompt.media * Math.max(mediaTokens, pictureTokens),
+    estimate: tokensOf(prompt.text) + (prompt.pictures + prompt.media) * pictureTokens,
   };
 }
 
-/** Copies a message and weighs it: all its text, its role aside; a picture counts as such, not by the bytes that carry it. */
+/**
+ * Copies a message and weighs it: all its text, its role aside; a picture, a video or a sound counts as such, not by the bytes that carry
+ * it. A file counts as such and by its bytes, for it may be text.
+ */
 export function copyMessage(message: Fields, param: string, prompt: PromptMeasure): JsonObject {
   prompt.messages += 1;
   return copyFields(message, (name, value) => {
@@ -45,11 +66,14 @@ export function copyMessage(message: Fields, param: string, prompt: PromptMeasur
 function copyParts(parts: readonly unknown[], param: string, prompt: PromptMeasure): Json {
   return parts.map((part) => {
     if (!isFields(part)) return copyText(part, { param, measure: prompt.text });
-    const pictured = PICTURE_TYPES.has(part['type']) || part['image_url'] !== undefined;
+    const { type } = part;
+    const pictured = PICTURE_TYPES.has(type) || part['image_url'] !== undefined;
+    const isMedia = PLAYED_FIELDS.some((name) => part[name] !== undefined) || part['file'] !== undefined || (!pictured && !TEXT_TYPES.has(type));
     if (pictured) prompt.pictures += 1;
-    if (pictured || part['type'] === 'video_url') prompt.vision = true;
+    if (isMedia) prompt.media += 1;
+    if (pictured || VIDEO_TYPES.has(type) || part['video_url'] !== undefined || part['video'] !== undefined) prompt.vision = true;
     return copyFields(part, (name, value) => {
-      const unread = name === 'type' || (pictured && PICTURE_FIELDS.has(name));
+      const unread = name === 'type' || PLAYED.has(name) || (pictured && PICTURE_FIELDS.has(name));
       return copyText(value, { param, measure: unread ? undefined : prompt.text });
     });
   });

@@ -2,7 +2,7 @@ import { Fault } from '../faults.ts';
 import { bareObject, textOf, isFields } from './json.ts';
 import type { Fields } from './json.ts';
 import { copyJson, copyMessage, newPrompt, promptTokens } from './prompt.ts';
-import type { PromptMeasure } from './prompt.ts';
+import type { PartTokens, PromptMeasure } from './prompt.ts';
 import type { ChatRequest, JsonObject, Routing } from './types.ts';
 
 export const MODEL_CHARS_MAX = 256;
@@ -23,9 +23,7 @@ const NOT_PROMPT: ReadonlySet<string> = new Set([
 /** What the message weighs that takes a schema's place where a provider knows no schemas; see `toUpstream`. */
 const SCHEMA_MESSAGE_TOKENS = 128;
 
-export interface RequestOptions {
-  /** Tokens that a picture counts. */
-  readonly pictureTokens: number;
+export interface RequestOptions extends PartTokens {
   /** Value of `X-FindToken-Routing`. */
   readonly routingHeader: string | undefined;
 }
@@ -45,7 +43,7 @@ export function readChatRequest(raw: unknown, options: RequestOptions): ChatRequ
   const suffix = SUFFIX.exec(requestedModel);
   const routing = readRouting(raw['routing'], 'routing') ?? readRouting(options.routingHeader, 'X-FindToken-Routing') ?? readRouting(suffix?.[2], 'model') ?? 'auto';
   const providerKey = readProviderKey(raw['provider_key']);
-  const prompt = newPrompt(options.pictureTokens);
+  const prompt = newPrompt(options);
   const body = copyBody(raw, prompt);
   const format = raw['response_format'];
   const json = isFields(format) && (format['type'] === 'json_object' || format['type'] === 'json_schema') ? format['type'] : 'none';

@@ -32,7 +32,7 @@ export interface ChatRequest {
   readonly maxTokens: number | undefined;
   /** `n`, at least 1. */
   readonly choices: number;
-  /** An upper bound of the prompt's tokens: bytes of text and tools, 16 a message, a setting a picture. */
+  /** An upper bound of the prompt's tokens: bytes of text and tools, 16 a message, a setting a picture, another a video, a sound or a file. */
   readonly promptBound: number;
   /** What the prompt probably is, in tokens: 0.3 a Latin character, 0.6 a CJK character. */
   readonly promptEstimate: number;

@@ -22,7 +22,7 @@ export const MODEL: Model = {
 
 /** A request with one message, and whatever else. */
 export function request(fields: Readonly<Record<string, unknown>> = {}): ChatRequest {
-  return readChatRequest({ model: MODEL.id, messages: [{ role: 'user', content: 'hello' }], ...fields }, { pictureTokens: 4_096, routingHeader: undefined });
+  return readChatRequest({ model: MODEL.id, messages: [{ role: 'user', content: 'hello' }], ...fields }, { pictureTokens: 4_096, mediaTokens: 131_072, routingHeader: undefined });
 }
 
 export function fixture(path: string): string {

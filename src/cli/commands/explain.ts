@@ -49,7 +49,8 @@ async function explain(call: Call): Promise<void> {
   const { readChatRequest } = await import('../../wire/index.ts');
   const routing = given.text('routing');
   const body = { model: argument(call, 0), messages: [{ role: 'user', content: 'Hello!' }], ...(routing === undefined ? {} : { routing }) };
-  const request = readChatRequest(body, { pictureTokens: settings.billing.pictureTokens, routingHeader: undefined });
+  const { pictureTokens, mediaTokens } = settings.billing;
+  const request = readChatRequest(body, { pictureTokens, mediaTokens, routingHeader: undefined });
   const model = await neededModel(settings.catalog, request.model);
   const { planCandidates } = await import('../../routing/index.ts');
   const { chooseMode } = await import('../../accounts/index.ts');
