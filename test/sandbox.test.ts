@@ -228,6 +228,36 @@ t.test('arguments fit the schema', async (t) => {
   t.ok(answerOf(await ask({ tools: [{ type: 'function', function: { name: 'f', parameters: endless } }] })), 'a schema that refers to itself has an end');
 });
 
+t.test('no request makes the sandbox work without end', async (t) => {
+  const { ask } = rehearsal();
+  const names = Array.from({ length: 40 }, (_, at) => at.toString(36));
+  const self = { $ref: '#/$defs/s' };
+  const each = (schema: unknown) => Object.fromEntries(names.map((name) => [name, schema]));
+  const long = 'x'.repeat(1_000_000);
+  const cases = [
+    // schema, why
+    [{ ...self, $defs: { s: { type: 'object', required: names, properties: each(self) } } }, 'properties that each refer to the whole: 40 to the power of 6'],
+    [{ type: 'object', required: names, properties: each(self), $defs: { s: { const: long } } }, 'a long constant that many share'],
+    [{ ...self, $defs: { s: { type: 'object', required: [long, ...names], properties: { [long]: self, ...each(self) } } } }, 'a long name within itself'],
+    [{ ...self, $defs: { s: { type: 'object', required: [...names, ...Array.from({ length: 200_000 }, () => 'none')], properties: each({ ...self, type: 'array' }) } } }, 'many names that are no property'],
+    [{ type: 'object', required: names, properties: each({ $ref: `#/${'a/'.repeat(400_000)}` }) }, 'a long reference'],
+  ] as const;
+  const begun = performance.now();
+  for (const [schema, why] of cases) {
+    for (const n of [1, 128]) {
+      const change = { n, tools: [{ type: 'function', function: { name: 'f', parameters: schema } }] };
+      t.ok(JSON.stringify(await ask(change)).length < 500_000, `${why}, ${n} times`);
+      const { choices } = answerOf(await ask({ n, response_format: { type: 'json_schema', json_schema: { name: 'x', schema } } }));
+      t.ok(choices.every((choice) => typeof JSON.parse(choice.message.content ?? '') === 'object'), 'and what is said is JSON');
+    }
+  }
+  const { chunks } = await played(await ask({ n: 128, stream: true, tools: [{ type: 'function', function: { name: 'f', parameters: cases[0][0] } }] }));
+  t.ok(chunks.length < 20_000, 'nor does a stream of all choices');
+  t.ok(JSON.stringify(await ask({ n: 128, tools: [{ type: 'function', function: { name: long } }] })).length < 500_000, 'the name of a tool is said a part of');
+  t.ok(answerOf(await ask({ n: 128, stop: Array.from({ length: 300_000 }, () => '~') })), 'of the stops the first are looked for');
+  t.ok(performance.now() - begun < 10_000, 'all of it in a moment');
+});
+
 t.test('the failing models fail as their names say', async (t) => {
   for (const status of [400, 401, 402, 429, 500, 503]) {
     const { ask } = rehearsal();

@@ -21,6 +21,8 @@ export interface Composed {
 /** About a word; long words and scripts without spaces are cut, never inside a character. */
 const PIECE = /\s*\S{1,12}|\s+$/gu;
 const ARGUMENTS_PIECE = /[\s\S]{1,8}/gu;
+/** What all choices of an answer together may say by a schema: a request must not get many times its own size. */
+const SAMPLE_CHARS_MAX = 65_536;
 
 /**
  * What the sandbox says to a request: always the same to the same one.
@@ -46,7 +48,7 @@ export function compose(asked: Asked, behaviour: Behaviour, modelId: string): Co
 
 function composeChoice(asked: Asked, behaviour: Behaviour, modelId: string, index: number): Choice {
   if (asked.tool !== undefined && behaviour.speaks) {
-    const text = JSON.stringify(sampleOf(asked.tool.parameters));
+    const text = sampleText(asked.tool.parameters, asked);
     return { reasoning: [], content: [], call: { name: asked.tool.name, arguments: text.match(ARGUMENTS_PIECE) ?? [] }, finish: 'tool_calls' };
   }
   const thought = behaviour.thinks ? `Asked for: ${asked.question || 'nothing'}. That is soon answered.` : '';
@@ -62,7 +64,11 @@ function speech(asked: Asked, modelId: string, index: number): string {
   const subject = asked.toolResult === undefined ? `You asked: ${asked.question || '(nothing)'}` : `The tool said: ${asked.toolResult || '(nothing)'}`;
   const text = `${subject} — so much from ${modelId} in the sandbox, which made this up without asking anyone.${index === 0 ? '' : ` (${index + 1})`}`;
   if (asked.json === undefined) return text;
-  return JSON.stringify(asked.json.schema === undefined ? { answer: text } : sampleOf(asked.json.schema));
+  return asked.json.schema === undefined ? JSON.stringify({ answer: text }) : sampleText(asked.json.schema, asked);
+}
+
+function sampleText(schema: unknown, { choices }: Asked): string {
+  return JSON.stringify(sampleOf(schema, Math.floor(SAMPLE_CHARS_MAX / choices)));
 }
 
 function beforeStop(text: string, stops: readonly string[]): string {
@@ -72,14 +78,16 @@ function beforeStop(text: string, stops: readonly string[]): string {
 
 /** The pieces of a text, as many as fit into so many tokens. */
 function within(text: string, maxTokens: number): readonly string[] {
-  const pieces: string[] = [];
-  let taken = '';
-  for (const piece of text.match(PIECE) ?? []) {
-    taken += piece;
-    if (estimateTokens(taken) > maxTokens) break;
-    pieces.push(piece);
+  const pieces = text.match(PIECE) ?? [];
+  // Halved, not added up: to count a long text anew for each of its pieces takes a second.
+  let fits = 0;
+  let tooMany = pieces.length + 1;
+  while (tooMany - fits > 1) {
+    const middle = (fits + tooMany) >> 1;
+    if (estimateTokens(pieces.slice(0, middle).join('')) > maxTokens) tooMany = middle;
+    else fits = middle;
   }
-  return pieces;
+  return pieces.slice(0, fits);
 }
 
 function sum(numbers: readonly number[]): number {

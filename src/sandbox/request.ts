@@ -19,6 +19,10 @@ export interface Asked {
 
 const QUESTION_CHARS_MAX = 200;
 const CHOICES_MAX = 128;
+/** OpenAI takes four. Each one is looked for in each choice. */
+const STOPS_MAX = 16;
+/** OpenAI takes 64 characters; each choice says the name again. */
+const TOOL_NAME_CHARS_MAX = 256;
 
 /** Reads a body; undefined where it is no JSON object with messages. */
 export function readAsked(text: string): Asked | undefined {
@@ -37,7 +41,7 @@ export function readAsked(text: string): Asked | undefined {
     promptText: messages.map(textOf).join('\n') + tools,
     maxTokens: positive(body['max_completion_tokens']) ?? positive(body['max_tokens']),
     choices: Math.min(positive(body['n']) ?? 1, CHOICES_MAX),
-    stops: [body['stop']].flat().filter((stop): stop is string => typeof stop === 'string' && stop !== ''),
+    stops: [body['stop']].flat().slice(0, STOPS_MAX).filter((stop): stop is string => typeof stop === 'string' && stop !== ''),
     tool: isToolResult ? undefined : readTool(body['tools'], body['tool_choice']),
     json: readFormat(body['response_format']),
   };
@@ -80,7 +84,7 @@ function readTool(tools: unknown, choice: unknown): Asked['tool'] {
   const named = isRecord(choice) && isRecord(choice['function']) ? choice['function']['name'] : undefined;
   const called = functions.find((candidate) => candidate['name'] === named) ?? functions[0];
   if (called === undefined || typeof called['name'] !== 'string') return undefined;
-  return { name: called['name'], parameters: called['parameters'] };
+  return { name: called['name'].slice(0, TOOL_NAME_CHARS_MAX), parameters: called['parameters'] };
 }
 
 function readFormat(format: unknown): Asked['json'] {
