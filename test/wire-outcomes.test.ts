@@ -333,3 +333,11 @@ t.test('what is missing in an answer is filled in, what is unknown stays', async
   t.ok(answered('openai', { choices: [{ message: { content: 'x' } }], code: 'x', message: 'ok' }), 'a code beside choices is none');
   t.equal(answered('openai', { choices: [{ message: { content: 'x' } }], usage: { prompt_tokens: -1, completion_tokens: 2 } })?.body['usage'], undefined, 'nonsense is not passed on');
 });
+
+t.test('of a whole answer no more choices are read than can be asked for', async (t) => {
+  const choices = Array.from({ length: 300_000 }, (_, index) => ({ index, message: { content: 'xxxxx' } }));
+  const answer = answered('nobody', { choices });
+  const kept = answer?.body['choices'];
+  t.equal(Array.isArray(kept) ? kept.length : undefined, 128);
+  t.equal(answer?.completionEstimate, 192, 'and no more are counted');
+});

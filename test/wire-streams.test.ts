@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import t from 'tap';
 import { QUIRKS, readWhole, simulateAnswer } from '../src/wire/index.ts';
 import type { FailureClass, SseEvent } from '../src/wire/index.ts';
@@ -262,6 +264,38 @@ t.test('a provider that counts wildly makes nothing grow without bounds', async 
     stream.take(event({ choices: [{ index, delta: { tool_calls: [{ index: index * 1_000_000, id: `c${index}`, function: { arguments: 'x' } }] } }] }));
   }
   t.equal(stream.close({ usage: BILLED, cost: 0 }).length, 128, 'ends are made up for as many answers as can be asked for');
+});
+
+t.test('of tool calls there are at most 1,024 an answer, however they come', async (t) => {
+  const numbers = (chunks: ReturnType<typeof play>['live']) => chunks.flatMap((chunk) => chunk.choices.flatMap(({ delta }) => (delta.tool_calls ?? []).map(({ index }) => index)));
+  const many = Array.from({ length: 1_500 }, (_, at) => ({ id: `c${at}`, function: { arguments: 'xxxxx' } }));
+  const expected = many.slice(0, 1_024).map((_, at) => at);
+  const atOnce = open('kimi');
+  t.strictSame(numbers(play(atOnce, [frame({ tool_calls: many })]).live), expected, 'in one frame');
+  t.equal(atOnce.completionEstimate, 1_536, 'what is dropped is not counted');
+  const { live } = play(open('kimi'), [...many.map((call) => frame({ tool_calls: [call] })), frame({ tool_calls: [{ id: 'c1023' }] }), frame({ tool_calls: [{ id: 'c1200' }] })]);
+  t.strictSame(numbers(live), [...expected, 1_023], 'one after the other: those that are known go on');
+  const begun = performance.now();
+  const stream = open('kimi');
+  for (let at = 0; at < 40; at += 1) stream.take(frame({ tool_calls: Array.from({ length: 30_000 }, (_, call) => ({ id: `${at} ${call}` })) }));
+  t.ok(performance.now() - begun < 5_000, 'ids are found without a search');
+});
+
+t.test('ids of tool calls are kept only where they are short and few', async (t) => {
+  const stream = open('kimi');
+  const call = (id: string, index: number, more: object = {}) => event({ choices: [{ index, delta: { tool_calls: [{ ...more, id, function: { arguments: 'x' } }] } }] });
+  const long = 'i'.repeat(257);
+  const { live } = play(stream, [call(long, 0), call('short', 0), call('short', 0), call(long, 0)]);
+  t.match(live.map((chunk) => chunk.choices[0]?.delta.tool_calls?.[0]), [{ id: long, index: 0 }, { id: 'short', index: 1 }, { index: 1 }, { id: long, index: 2 }], 'a long id passes on, and is not known again');
+  setFlagsFromString('--expose-gc');
+  const collect: () => void = runInNewContext('gc');
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let at = 0; at < 60; at += 1) stream.take(call(`${at}${'i'.repeat(1_000_000)}`, 0, { index: at }));
+  for (let at = 0; at < 40_000; at += 1) stream.take(call(`${at}${'i'.repeat(240)}`, at % 128));
+  collect();
+  t.ok(process.memoryUsage().heapUsed - before < 8_000_000, 'and what a provider sends does not pile up');
+  t.equal(stream.failure, undefined);
 });
 
 t.test('an end that the provider forgot is made up, and only once', async (t) => {

@@ -1,13 +1,15 @@
 import { isJsonObject, textOf } from './json.ts';
 import type { AnswerQuirks } from './quirks.ts';
+import { CHOICES_MAX } from './request.ts';
 import { hasSubstance, readFinish, shapeMessage, withoutExtras } from './shape.ts';
 import type { Finish } from './shape.ts';
 import type { Json, JsonObject } from './types.ts';
 
-/** A wild index must not make a list of millions. */
+/** A wild index must not make a list of millions: more calls than this in a choice are dropped. */
 const TOOL_CALLS_MAX = 1_024;
-/** As many as `readChatRequest` lets a client ask for. */
-const CHOICES_MAX = 128;
+/** Of a stream: ids are kept for as long as it lasts, and come from the provider. */
+const IDS_MAX = 1_024;
+const ID_CHARS_MAX = 256;
 const NOT_AROUND = ['usage', 'choices'] as const;
 
 /** What frames that name themselves badly are called. */
@@ -65,28 +67,48 @@ export function writeChoice(choice: FrameChoice, delta: JsonObject, reason: stri
 }
 
 /**
- * Numbers the tool calls of a delta that come without an index: a call known by its id keeps its number, a new id is the
+ * Numbers the tool calls of a stream that come without an index: a call known by its id keeps its number, a new id is the
  * next one, a nameless piece belongs to the newest, and several in one delta count by position.
- * @param ids ids of the calls of this choice so far, in order of their numbers; grows
+ * An id that is too long, or one too many, passes on and is not known again.
  */
-export function numberToolCalls(delta: JsonObject, ids: (string | undefined)[]): JsonObject {
-  const calls = delta['tool_calls'];
-  if (!Array.isArray(calls) || calls.length === 0) return delta;
-  const list: readonly Json[] = calls;
-  const numbered = list.map((call, at) => {
-    if (!isJsonObject(call)) return call;
-    const index = numberOf(call, list.length > 1 ? at : undefined, ids);
-    ids[index] ??= textOf(call['id']);
-    return { ...call, index };
-  });
-  return { ...delta, tool_calls: numbered };
+export class ToolNumbers {
+  /** By choice: the highest number so far and one more. */
+  readonly #counts = new Map<number, number>();
+  /** By choice and id. */
+  readonly #known = new Map<string, number>();
+
+  /** A call of this choice has come. */
+  has(choice: number): boolean {
+    return this.#counts.has(choice);
+  }
+
+  /** The delta of a choice with its tool calls numbered, those beyond the bound left out; the delta itself where it has none. */
+  number(delta: JsonObject, choice: number): JsonObject {
+    const calls = delta['tool_calls'];
+    if (!Array.isArray(calls) || calls.length === 0) return delta;
+    const list: readonly Json[] = calls.slice(0, TOOL_CALLS_MAX);
+    const numbered: Json[] = [];
+    for (const [at, call] of list.entries()) {
+      const index = isJsonObject(call) ? this.#numberOf(call, choice, list.length > 1 ? at : undefined) : undefined;
+      if (!isJsonObject(call)) numbered.push(call);
+      else if (index !== undefined) numbered.push({ ...call, index });
+    }
+    return { ...delta, tool_calls: numbered };
+  }
+
+  #numberOf(call: JsonObject, choice: number, position: number | undefined): number | undefined {
+    const count = this.#counts.get(choice) ?? 0;
+    const id = textOf(call['id']);
+    const key = id === undefined || id.length > ID_CHARS_MAX ? undefined : `${choice} ${id}`;
+    const known = key === undefined ? undefined : this.#known.get(key);
+    const index = numberSaid(call) ?? known ?? (id === undefined ? (position ?? Math.max(0, count - 1)) : count);
+    if (index >= TOOL_CALLS_MAX) return undefined;
+    if (index >= count) this.#counts.set(choice, index + 1);
+    if (key !== undefined && known === undefined && this.#known.size < IDS_MAX) this.#known.set(key, index);
+    return index;
+  }
 }
 
-function numberOf(call: JsonObject, position: number | undefined, ids: readonly (string | undefined)[]): number {
-  const { index } = call;
-  if (typeof index === 'number' && Number.isInteger(index) && index >= 0 && index < TOOL_CALLS_MAX) return index;
-  const id = textOf(call['id']);
-  if (id === undefined) return position ?? Math.max(0, ids.length - 1);
-  const known = ids.indexOf(id);
-  return known === -1 ? Math.min(ids.length, TOOL_CALLS_MAX - 1) : known;
+function numberSaid({ index }: JsonObject): number | undefined {
+  return typeof index === 'number' && Number.isInteger(index) && index >= 0 && index < TOOL_CALLS_MAX ? index : undefined;
 }

@@ -3,6 +3,7 @@ import { fieldsOf, isJsonObject, isTooDeep, parseJson, textOf } from './json.ts'
 import { emptyMeasure, tokensOf } from './measure.ts';
 import { quirksOf } from './quirks.ts';
 import type { AnswerQuirks } from './quirks.ts';
+import { CHOICES_MAX } from './request.ts';
 import { addAnswer, hasSubstance, readFinish, shapeMessage, withoutExtras } from './shape.ts';
 import type { Failure, Json, JsonObject, TransportFailure, WholeAnswer, WholeReply, WholeTarget } from './types.ts';
 import { readUsage, writeUsage } from './usage.ts';
@@ -29,7 +30,7 @@ export function readTransport(failure: TransportFailure, sent: boolean): Failure
  * What a whole answer means: a failure with its class, or the answer in the form that clients see.
  *
  * An error inside a 200 is a failure, and so is a 200 without choices, without JSON or without anything, or one that is nested too deep.
- * Of the answer: `model` is the public id, usage has OpenAI's form, the provider's extras are gone, unknown fields stay.
+ * Of the answer: no more choices than a client may ask for; `model` is the public id, usage has OpenAI's form, the provider's extras are gone, unknown fields stay.
  * Source: facts of the providers, sections 3 to 5. 429 with zhipu's code 1113 is `{ class: 'money' }`.
  */
 export function readWhole(reply: WholeReply, target: WholeTarget): WholeOutcome {
@@ -53,7 +54,7 @@ function readAnswer(body: JsonObject, target: WholeTarget): WholeOutcome {
   const measure = emptyMeasure();
   const choices: JsonObject[] = [];
   let written = false;
-  for (const [at, choice] of (list as readonly Json[]).entries()) {
+  for (const [at, choice] of (list as readonly Json[]).slice(0, CHOICES_MAX).entries()) {
     const shaped = isJsonObject(choice) ? shapeChoice(choice, at, quirks) : undefined;
     if (shaped === undefined) return flagged ?? brokenAnswer('no_message');
     if ('kind' in shaped) return shaped;

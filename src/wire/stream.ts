@@ -1,5 +1,5 @@
 import { brokenAnswer, readError, readFlags, refusalOf } from './envelope.ts';
-import { numberToolCalls, readChoices, shapeEnvelope, writeChoice } from './frame.ts';
+import { readChoices, shapeEnvelope, ToolNumbers, writeChoice } from './frame.ts';
 import type { FrameChoice, FrameNames } from './frame.ts';
 import { isJsonObject, isTooDeep, parseJson, textOf } from './json.ts';
 import { addText, addUtf8, emptyMeasure, tokensOf } from './measure.ts';
@@ -37,7 +37,6 @@ export function simulateAnswer(answer: WholeAnswer, target: Omit<AnswerTarget, '
 
 /** One choice under way. */
 interface ChoiceState {
-  readonly toolIds: (string | undefined)[];
   /** A role was said. Some providers never say one, and the SDKs' own accumulators refuse an answer without. */
   named: boolean;
   streamed: boolean;
@@ -50,6 +49,8 @@ class OpenAnswer implements AnswerStream {
   readonly #templates = new Templates();
   readonly #written = emptyMeasure();
   readonly #choices = new Map<number, ChoiceState>();
+  /** From the first tool call on. */
+  #toolNumbers: ToolNumbers | undefined;
   #names: FrameNames;
   /** Chunks without substance that came before any with. */
   #held: JsonObject[] = [];
@@ -200,10 +201,10 @@ class OpenAnswer implements AnswerStream {
 
   /** Splits a choice into what may go now and its end, which may not. */
   #readChoice(choice: FrameChoice): { readonly live: JsonObject | undefined; readonly end: JsonObject | undefined; readonly substance: boolean } {
-    const state = this.#choices.get(choice.index) ?? { toolIds: [], named: false, streamed: false, ended: false };
+    const state = this.#choices.get(choice.index) ?? { named: false, streamed: false, ended: false };
     this.#choices.set(choice.index, state);
     const source = choice.message !== undefined && !state.streamed ? choice.message : choice.delta;
-    const numbered = numberToolCalls(source, state.toolIds);
+    const numbered = 'tool_calls' in source ? (this.#toolNumbers ??= new ToolNumbers()).number(source, choice.index) : source;
     const substance = hasSubstance(numbered);
     const { reason } = choice.finish;
     const isNameless = !state.named && !('role' in numbered) && (substance || reason !== null);
@@ -260,10 +261,10 @@ class OpenAnswer implements AnswerStream {
   /** Made up for choices that the provider left without one. */
   #missingEnds(): readonly JsonObject[] {
     const open = [...this.#choices].filter(([, state]) => !state.ended);
-    const missing = this.#choices.size === 0 ? [[0, undefined] as const] : open;
-    return missing.map(([index, state]) => ({
+    const missing = this.#choices.size === 0 ? [0] : open.map(([index]) => index);
+    return missing.map((index) => ({
       ...this.#envelope(),
-      choices: [{ index, delta: {}, finish_reason: state !== undefined && state.toolIds.length > 0 ? 'tool_calls' : 'stop' }],
+      choices: [{ index, delta: {}, finish_reason: this.#toolNumbers?.has(index) === true ? 'tool_calls' : 'stop' }],
     }));
   }
 
