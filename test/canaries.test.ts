@@ -12,8 +12,8 @@ const BYOK = 'sk-canary-registered-51c0ffee';
 const INLINE = 'sk-canary-inline-51c0ffee';
 const PROMPT = 'canary-prompt-51c0ffee';
 const ANSWER = 'canary-answer-51c0ffee';
-/** In every message of the provider: clients may see it, so it shows that replies are searched. */
-const CONTROL = 'canary-control-51c0ffee';
+/** In every message of the provider: clients may see it, so it shows that replies are searched. It shares nothing with the keys, or it would be cut out. */
+const CONTROL = 'canary-control-0b5e55ed';
 
 const HEAD = { id: 'x', created: 1, model: 'up' };
 const WORDS = textChunks(HEAD, `${ANSWER} one two three`);

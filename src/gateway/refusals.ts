@@ -1,6 +1,7 @@
 import { Fault, type AttemptTrace } from '../faults.ts';
 import type { Plan } from '../routing/index.ts';
 import type { Failure } from '../wire/index.ts';
+import { redacted } from './redact.ts';
 
 /** Longest part of a provider's message that a client is told. */
 const MESSAGE_MAX = 500;
@@ -10,17 +11,17 @@ const MESSAGE_MAX = 500;
  *
  * Only a failure that is the client's own (`refused`) is told as such; everything else is a 503 with what was tried. In Standard
  * mode an operator's key trouble is never the client's 401 or 402: routing does not refuse with it, so it arrives here as 503.
- * @param secret the credential that was used, cut out of the provider's message should it stand there
+ * @param secret the credential that was used, cut out of the provider's message should it, a part or another form of it stand there
  */
 export function refusalOf(asked: { readonly failure: Failure; readonly refused: boolean; readonly provider: string; readonly traces: readonly AttemptTrace[] }, model: string, plan: Plan, secret: string): Fault {
   const { failure, refused, provider, traces } = asked;
-  const message = cleaned(failure.message, secret);
+  const message = () => cleaned(failure.message, secret);
   if (refused) {
     switch (failure.class) {
       case 'client':
-        return new Fault('invalid_request', { fill: { detail: `${provider} refused the request: ${message}` }, attempts: traces });
+        return new Fault('invalid_request', { fill: { detail: `${provider} refused the request: ${message()}` }, attempts: traces });
       case 'too_long':
-        return new Fault('context_length_exceeded', { fill: { detail: `The prompt is too long for ${model}: ${message}` }, param: 'messages', attempts: traces });
+        return new Fault('context_length_exceeded', { fill: { detail: `The prompt is too long for ${model}: ${message()}` }, param: 'messages', attempts: traces });
       case 'policy':
         return new Fault('content_filter', { fill: { provider }, param: 'messages', attempts: traces });
       case 'key':
@@ -49,7 +50,5 @@ export function unavailable(model: string, traces: readonly AttemptTrace[], plan
 
 /** A provider's own words, without control characters, without the key, of bounded length. */
 function cleaned(message: string, secret: string): string {
-  const plain = message.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ');
-  const safe = secret === '' ? plain : plain.replaceAll(secret, '[key]');
-  return safe.length > MESSAGE_MAX ? `${safe.slice(0, MESSAGE_MAX)}…` : safe;
+  return redacted(message.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' '), secret, MESSAGE_MAX);
 }
