@@ -173,9 +173,11 @@ t.test('a unit runs nothing and writes nothing but its folders', async (t) => {
   const unit = { node: '/usr/bin/node', program: '/opt/my apps/100%/findtoken.js', config: '/etc/findtoken/findtoken.yaml', writes: ['/var/lib/findtoken'], home: '/home/ann' };
   const system = systemdUnit(unit, 'system');
   t.match(system, 'ExecStart=/usr/bin/node "/opt/my apps/100%%/findtoken.js" serve --config /etc/findtoken/findtoken.yaml\n');
-  for (const line of ['User=findtoken', 'NoNewPrivileges=true', 'ProtectSystem=strict', 'CapabilityBoundingSet=', 'ReadWritePaths=/var/lib/findtoken', 'Restart=on-failure']) t.match(system, `\n${line}\n`);
+  for (const line of ['User=findtoken', 'NoNewPrivileges=true', 'ProtectSystem=strict', 'CapabilityBoundingSet=', 'ReadWritePaths=/var/lib/findtoken', 'Restart=on-failure', 'LimitCORE=0']) t.match(system, `\n${line}\n`);
   const user = systemdUnit(unit, 'user');
   t.match(user, '\nNoNewPrivileges=true\n');
+  t.match(user, '\nLimitCORE=0\n', 'a core file would hold every key');
+  for (const kind of ['Soft', 'Hard']) t.match(launchdPlist(unit), `<key>${kind}ResourceLimits</key>\n  <dict>\n    <key>Core</key>\n    <integer>0</integer>\n  </dict>\n`);
   t.notMatch(user, /User=|CapabilityBoundingSet|ProtectSystem/, 'what a user\'s own manager may not do is left out');
   t.match(launchdPlist({ ...unit, program: '/a&b' }), '<string>/a&amp;b</string>');
   const desk = openDesk(t);

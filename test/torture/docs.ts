@@ -87,6 +87,7 @@ R1 to R14 in \`test/regressions.test.ts\` bear the identifiers of the advisories
 ## What is not held
 
 - Whoever is root on the machine, or may read the daemon's memory, sees keys and prompts.
+- A core file of the daemon holds what its memory holds: the master key, provider keys, the Stripe and mail secrets, hashes of API keys, the prompts and answers under way. \`service install\` forbids it; elsewhere start with \`ulimit -c 0\`, a container with \`--ulimit core=0\`. A program that \`kernel.core_pattern\` names is given the dump all the same; systemd-coredump heeds the limit.
 - The master key lies in the keychain or in a file that only its owner may read; whoever has both it and the database has the provider keys.
 - Plain HTTP: put a TLS proxy before a daemon that listens on more than loopback.
 `;

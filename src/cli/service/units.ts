@@ -13,7 +13,7 @@ export interface Unit {
 
 /**
  * A systemd unit. The system's form runs as a user of its own; both may write nothing but their folders and reach nothing but the
- * network. An exit of 70 or 74 is started again, a wrong configuration is not.
+ * network, and leave no core file. An exit of 70 or 74 is started again, a wrong configuration is not.
  */
 export function systemdUnit(unit: Unit, scope: 'user' | 'system'): string {
   const isSystem = scope === 'system';
@@ -39,6 +39,8 @@ ProtectHome=${unit.writes.some((path) => path.startsWith('/home/') || path.start
 ` : `EnvironmentFile=-%h/.config/findtoken/environment
 `}UMask=0077
 LimitNOFILE=65536
+# A core file would hold every key in the daemon's memory.
+LimitCORE=0
 NoNewPrivileges=true
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
 RestrictNamespaces=true
@@ -91,6 +93,16 @@ ${words}
   <integer>150</integer>
   <key>Umask</key>
   <integer>63</integer>
+  <key>SoftResourceLimits</key>
+  <dict>
+    <key>Core</key>
+    <integer>0</integer>
+  </dict>
+  <key>HardResourceLimits</key>
+  <dict>
+    <key>Core</key>
+    <integer>0</integer>
+  </dict>
   <key>StandardOutPath</key>
   <string>${xml(`${unit.home}/Library/Logs/findtoken.log`)}</string>
   <key>StandardErrorPath</key>
