@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openLedger } from '../src/ledger/index.ts';
@@ -159,6 +159,22 @@ t.test('the sandbox starts from nothing, prints a key and a curl line, and its c
   });
   t.equal(refused.status, 404, 'without --sandbox it is not reachable');
   await without.end('SIGTERM');
+});
+
+t.test('a daemon does not start with a catalogue that config check refuses', async (t) => {
+  const home = t.testdir({});
+  const cases = [
+    { models: { mine: { provider: 'deepsek', price: { input: 1, output: 1 } } } },
+    { equivalents: { 'deepseek-chat': ['nobody'] } },
+    { providers: { nobody: { api_key: 'sk-of-nobody' } } },
+  ];
+  for (const wrong of cases) {
+    writeFileSync(join(home, 'findtoken.yaml'), JSON.stringify({ server: { port: 0 }, ...wrong }));
+    const checked = runCommand(home, ['config', 'check']);
+    t.match(checked, { code: 1, stdout: '', stderr: /^findtoken: .*findtoken\.yaml:\d+:\d+: / });
+    for (const args of [[], ['--sandbox']]) t.same(runCommand(home, ['serve', ...args]), checked, 'serve says the same');
+  }
+  t.notOk(existsSync(join(home, '.local')), 'and touches no book');
 });
 
 function models(daemon: DaemonProcess, key: string): Promise<Response> {

@@ -32,7 +32,7 @@ function refusal(t: Test, text: string, more: Partial<LoadOptions> = {}): string
 
 /** Without what differs by file alone. */
 function comparable(settings: Settings): object {
-  return Object.fromEntries(Object.entries(settings).filter(([name]) => name !== 'origins' && name !== 'file'));
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => !['origins', 'file', 'hasOwnCatalog'].includes(name)));
 }
 
 t.test('without a file the defaults serve', async (t) => {
@@ -281,6 +281,9 @@ t.test('the catalogue is the built-in one with the operator\'s on top, read at i
   t.equal(late.server.port, 8787, 'a command that needs no catalogue is not stopped by it');
   t.throws(() => late.catalog, SettingsError);
   t.throws(() => checkSettings(late), SettingsError, 'nor forgotten after the first refusal');
+  t.equal(late.hasOwnCatalog, true);
+  for (const text of ['server: { port: 1 }', '']) t.equal(loadSettings({ ...NOWHERE, cwd: t.testdir({ 'findtoken.yaml': text }) }).hasOwnCatalog, false, 'what is built in need not be read to know that it is good');
+  t.equal(loadSettings(NOWHERE).hasOwnCatalog, false);
 });
 
 t.test('a command that reads no file and no catalogue does not load the YAML parser', async (t) => {

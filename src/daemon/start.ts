@@ -2,6 +2,7 @@ import { createGateway, type Gateway } from '../gateway/index.ts';
 import { openLedger, type Ledger } from '../ledger/index.ts';
 import { choosePayments } from '../payments/index.ts';
 import { createSandbox } from '../sandbox/index.ts';
+import { checkSettings } from '../settings/index.ts';
 import type { Settings } from '../settings/index.ts';
 import { createUpstream } from '../upstream/index.ts';
 import { keepAnchor } from './anchor.ts';
@@ -43,10 +44,12 @@ export interface Daemon {
 /**
  * Starts the daemon: opens the books, closes what a dead process left open in them, then listens.
  * SIGTERM and SIGINT drain; a second one cuts off at once, and still every hold is closed. SIGHUP reads the settings again.
- * @throws what the parts throw, each with its mend: another daemon on the database, a port in use, a wrong master key.
+ * @throws what the parts throw, each with its mend: a wrong catalogue, another daemon on the database, a port in use, a wrong master key.
  */
 export async function startDaemon(options: StartDaemon): Promise<Daemon> {
   const { version } = options;
+  // A wrong model would be an error at every call. What is built in needs no check, and takes longer to read than the rest of a start.
+  if (options.settings.hasOwnCatalog === true) checkSettings(options.settings);
   const live = liveSettings(options.settings);
   const { settings } = live;
   const log = openLog(settings.log, process.stderr.isTTY);

@@ -57,6 +57,7 @@ export function loadSettings(options: LoadOptions): Settings {
     get catalog() {
       return (catalog ??= readCatalog(source, added));
     },
+    hasOwnCatalog: CATALOG_SECTIONS.some((section) => source !== undefined && Object.hasOwn(source.data, section)),
     providerKeys: keys.keys,
     origins: [...origins.map((one) => (one.path === 'server.public_url' ? { ...one, value: asYaml(server.publicUrl) } : one)), ...keys.origins],
   };
@@ -68,7 +69,7 @@ export function checkSettings(settings: Settings): void {
   if (settings.catalog.models.size === 0) throw new SettingsError('the catalogue has no models. Add one under models:.');
 }
 
-function build(take: Take): Omit<Settings, 'file' | 'catalog' | 'providerKeys' | 'origins'> {
+function build(take: Take): Omit<Settings, 'file' | 'catalog' | 'hasOwnCatalog' | 'providerKeys' | 'origins'> {
   return {
     server: {
       host: take('server.host'),

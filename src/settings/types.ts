@@ -84,6 +84,8 @@ export interface Settings {
    * SettingsError where the operator's part is at fault; `checkSettings` reads it early.
    */
   readonly catalog: Catalog;
+  /** The operator's file has a part in the catalogue, which may be at fault; a catalogue that is built in alone is not. */
+  readonly hasOwnCatalog?: boolean;
   /** Provider id → the operator's key from YAML or environment; absent where none is set. */
   readonly providerKeys: ReadonlyMap<string, string>;
   /** What was read from where, secrets masked, for `config show`; absent on settings made by hand. */
