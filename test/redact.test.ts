@@ -1,5 +1,5 @@
 import t from 'tap';
-import { redacted } from '../src/gateway/redact.ts';
+import { pathToLog, redacted } from '../src/gateway/redact.ts';
 import { openHouse } from './support/house.ts';
 import { json, startProvider } from './support/provider.ts';
 
@@ -86,4 +86,19 @@ t.test("a client is told a provider's words without the operator's key", async (
       for (const form of [KEY, BASE64, HEX, percent(KEY)]) t.notOk(windows(form, 8).some((piece) => text.includes(piece)), why);
     }
   }
+});
+
+t.test('a key in a path is not logged, however its characters are written', async (t) => {
+  const house = await openHouse(t, {});
+  const own = house.key;
+  const ways = [own, own.replace('-', '%2d'), own.replace('-', '%2D'), own.replace('sk', '%73%6b'), own.replace('sk', 's%6B'), percent(own), encodeURIComponent(percent(own)), own.replace('-', '%25252d')];
+  for (const way of ways) {
+    await house.get(`/v1/models/${way}`);
+    await house.get(`/v1/keys/${way}/more`);
+  }
+  t.same([...new Set(house.lines.map(({ path }) => path))], ['/v1/models/sk-…', '/v1/keys/sk-…/more']);
+  for (const path of ['/v1/models/task-12', '/v1/models/sk-short', '/v1/models/a%2Fb', '/%zz%', '/v1/models/%73%6b']) t.equal(pathToLog(path), path, 'anything else stays');
+  const begun = performance.now();
+  for (const hostile of ['%', '%25', '25', 's%6b', 'sk-', 'sk-%25', '%2525732525']) pathToLog(`/sk-%${hostile.repeat(100_000 / hostile.length)}`);
+  t.ok(performance.now() - begun < 500, 'and no path is long to look at');
 });

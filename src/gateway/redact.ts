@@ -5,6 +5,9 @@ const COMMON_START = /^(?:sk|pk|rk|ak|api|key)[-_](?:(?:[a-z]{2,8}|v\d{1,2}|api\
 /** A character that was written for an address, once or several times over: `%2d`, `%252D`. */
 const ESCAPED = /%(?:25)*([0-9a-f]{2})/iy;
 
+/** `sk-` and what follows, each character as it is or written for an address. */
+const KEY_IN_PATH = /(?:s|%(?:25)*[57]3)(?:k|%(?:25)*[46]b)(?:-|%(?:25)*2d)(?:[\w-]|%(?:25)*[0-9a-f]{2}){8,}/gi;
+
 /** A text as it is searched: a character each, in lower case, with where it stands in the text as it came. */
 interface Searched {
   readonly text: string;
@@ -40,6 +43,11 @@ export function redacted(text: string, secret: string, charsMax: number): string
     at = end;
   }
   return text.length > charsMax ? `${said}…` : said;
+}
+
+/** A request's path without the keys that somebody put into it, percent-encoded or not. `/v1/keys/sk%2dft_0123abcd` gives `/v1/keys/sk-…`. */
+export function pathToLog(path: string): string {
+  return path.includes('%') || path.includes('sk-') ? path.replace(KEY_IN_PATH, 'sk-…') : path;
 }
 
 function cut(text: string, charsMax: number): string {

@@ -7,6 +7,7 @@ import { ClientGone } from './body.ts';
 import { checkWishes, flushed, guardConnections, HEADER_BYTES, isFlushed } from './connections.ts';
 import { Interrupter } from './interrupter.ts';
 import { authenticate, checkHost, corsHeaders, knownHosts } from './door.ts';
+import { pathToLog } from './redact.ts';
 import { findRoute, serveRoute } from './routes.ts';
 import { answerFault, sendAnswer, STOPPING } from './send.ts';
 import { watchTurns } from './turns.ts';
@@ -158,8 +159,7 @@ function logAccess(running: Running, call: Call, answer: Answer | Streamed, owne
   const line: AccessLine = {
     req_id: call.id,
     method: call.method,
-    // A key that somebody put into a path is no less a key.
-    path: call.path.includes('sk-') ? call.path.replace(/sk-[\w-]{8,}/g, 'sk-…') : call.path,
+    path: pathToLog(call.path),
     status: answer.status,
     dur_ms: Math.round(running.clock.monotonicMs() - call.startedMs),
     trace_id: traceOf(call.req),
