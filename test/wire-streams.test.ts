@@ -275,10 +275,6 @@ t.test('of tool calls there are at most 1,024 an answer, however they come', asy
   t.equal(atOnce.completionEstimate, 1_536, 'what is dropped is not counted');
   const { live } = play(open('kimi'), [...many.map((call) => frame({ tool_calls: [call] })), frame({ tool_calls: [{ id: 'c1023' }] }), frame({ tool_calls: [{ id: 'c1200' }] })]);
   t.strictSame(numbers(live), [...expected, 1_023], 'one after the other: those that are known go on');
-  const begun = performance.now();
-  const stream = open('kimi');
-  for (let at = 0; at < 40; at += 1) stream.take(frame({ tool_calls: Array.from({ length: 30_000 }, (_, call) => ({ id: `${at} ${call}` })) }));
-  t.ok(performance.now() - begun < 5_000, 'ids are found without a search');
 });
 
 t.test('ids of tool calls are kept only where they are short and few', async (t) => {
