@@ -43,7 +43,8 @@ export function readError(body: unknown): SaidError | undefined {
 }
 
 /**
- * A refusal as a failure of the walk. An error inside a 2xx counts with the status its body names, else the one of its class.
+ * A refusal as a failure of the walk. An error inside a 2xx counts with the status its body names, else 429 where it is a rate
+ * limit, else the one of its class.
  * @param headers lower-case names; only `retry-after` is read
  */
 export function refusalOf(
@@ -52,11 +53,11 @@ export function refusalOf(
 ): Failure {
   const inside = reply.status >= 200 && reply.status < 300;
   const status = inside ? (error?.status ?? 200) : reply.status;
-  const kind = classify({ dialect: reply.dialect, status, codes: error?.codes ?? [], message: error?.message ?? '', said: error !== undefined });
+  const row = classify({ dialect: reply.dialect, status, codes: error?.codes ?? [], message: error?.message ?? '', said: error !== undefined });
   return {
     kind: 'failed',
-    class: kind,
-    status: status === 200 ? STATUS_OF[kind] : status,
+    class: row.class,
+    status: status === 200 ? (row.limit === true ? 429 : STATUS_OF[row.class]) : status,
     providerCode: (error?.codes[0] ?? '').replace(/[^\w.:-]/g, '').slice(0, CODE_CHARS_MAX),
     message: error?.message ?? '',
     retryAfterMs: readRetryAfter(reply.headers['retry-after']),

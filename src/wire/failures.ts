@@ -14,6 +14,8 @@ export interface FailureRow {
   /** Whether the body said an error in a shape that is known; pages of proxies do not. */
   readonly said?: boolean;
   readonly class: FailureClass;
+  /** The account asks too often, or for too much at once: inside a 200 it counts as the 429 that it is elsewhere. */
+  readonly limit?: true;
 }
 
 const DEEPSEEK: readonly FailureRow[] = [
@@ -27,7 +29,7 @@ const DEEPSEEK: readonly FailureRow[] = [
 const ZHIPU: readonly FailureRow[] = [
   { dialect: 'zhipu', code: /^(?:100[0-5]|111[0-2]|1121|1220)$/, class: 'key' },
   { dialect: 'zhipu', code: /^(?:1113|1308|1309|131[01]|131[3-9]|132[01])$/, class: 'money' },
-  { dialect: 'zhipu', code: /^130[2-4]$/, class: 'retry' },
+  { dialect: 'zhipu', code: /^130[2-4]$/, class: 'retry', limit: true },
   { dialect: 'zhipu', code: /^1305$/, class: 'overloaded' },
   { dialect: 'zhipu', code: /^130[01]$/, class: 'policy' },
   { dialect: 'zhipu', code: /^121[02345]$/, class: 'client' },
@@ -39,7 +41,7 @@ const ZHIPU: readonly FailureRow[] = [
 const MINIMAX: readonly FailureRow[] = [
   { dialect: 'minimax', code: /^(?:1004|2049)$/, class: 'key' },
   { dialect: 'minimax', code: /^(?:1008|2056)$/, class: 'money' },
-  { dialect: 'minimax', code: /^(?:1002|1041|2045)$/, class: 'retry' },
+  { dialect: 'minimax', code: /^(?:1002|1041|2045)$/, class: 'retry', limit: true },
   { dialect: 'minimax', code: /^(?:1000|1001|1013|1024|1033)$/, class: 'retry' },
   { dialect: 'minimax', code: /^(?:1026|1027)$/, class: 'policy' },
   { dialect: 'minimax', code: /^1039$/, class: 'too_long' },
@@ -50,7 +52,8 @@ const MINIMAX: readonly FailureRow[] = [
   { dialect: 'minimax', code: /^2061$/, class: 'gone' },
   { dialect: 'minimax', code: /^authorized_error$/, class: 'key' },
   { dialect: 'minimax', code: /^insufficient_balance_error$/, class: 'money' },
-  { dialect: 'minimax', code: /^(?:rate_limit_error|server_error)$/, class: 'retry' },
+  { dialect: 'minimax', code: /^rate_limit_error$/, class: 'retry', limit: true },
+  { dialect: 'minimax', code: /^server_error$/, class: 'retry' },
   { dialect: 'minimax', code: /^overloaded_error$/, class: 'overloaded' },
   { dialect: 'minimax', code: /^unprocessable_entity_error$/, class: 'policy' },
   { dialect: 'minimax', code: /^bad_request_error$/, class: 'client' },
@@ -60,7 +63,7 @@ const QWEN: readonly FailureRow[] = [
   { dialect: 'qwen', code: /^(?:data_inspection_failed|DataInspectionFailed)$/, class: 'policy' },
   { dialect: 'qwen', code: /^(?:Arrearage|AllocationQuota\.FreeTierOnly|CommodityNotPurchased|PrepaidBillOverdue|PostpaidBillOverdue)$/, class: 'money' },
   // Elsewhere this code is about money; here it is a throttle of one minute.
-  { dialect: 'qwen', code: /^(?:insufficient_quota|limit_requests|limit_burst_rate|Throttling.*)$/, class: 'retry' },
+  { dialect: 'qwen', code: /^(?:insufficient_quota|limit_requests|limit_burst_rate|Throttling.*)$/, class: 'retry', limit: true },
   { dialect: 'qwen', code: /^(?:invalid_parameter_error|invalid_request_error|InvalidParameter)$/, message: /exceed model limit|range of input length/i, class: 'too_long' },
   { dialect: 'qwen', code: /^(?:invalid_parameter_error|InvalidParameter)$/, class: 'client' },
   { dialect: 'qwen', code: /^(?:invalid_api_key|AccessDenied\.Unpurchased|Model\.AccessDenied)$/, class: 'key' },
@@ -71,7 +74,7 @@ const QWEN: readonly FailureRow[] = [
 const KIMI: readonly FailureRow[] = [
   { dialect: 'kimi', code: /^exceeded_current_quota_error$/, class: 'money' },
   { dialect: 'kimi', code: /^engine_overloaded_error$/, class: 'overloaded' },
-  { dialect: 'kimi', code: /^rate_limit_reached_error$/, class: 'retry' },
+  { dialect: 'kimi', code: /^rate_limit_reached_error$/, class: 'retry', limit: true },
   { dialect: 'kimi', code: /^invalid_request_error$/, message: /exceeded model token limit|input token length too long/i, class: 'too_long' },
   { dialect: 'kimi', code: /^(?:invalid_authentication_error|incorrect_api_key_error|permission_denied_error)$/, class: 'key' },
   { dialect: 'kimi', code: /^resource_not_found_error$/, class: 'gone' },
@@ -114,7 +117,8 @@ const STATUSES: readonly FailureRow[] = [
 const INSIDE_200: readonly FailureRow[] = [
   { status: 200, code: /^(?:invalid_request_error|bad_request_error|invalid_parameter_error)$/, class: 'client' },
   { status: 200, code: /^(?:authentication_error|invalid_api_key|401)$/, class: 'key' },
-  { status: 200, code: /^(?:rate_limit_exceeded|rate_limit_error|server_error|internal_error|internal_server_error|api_error|timeout_error|429|5\d\d)$/, class: 'retry' },
+  { status: 200, code: /^(?:rate_limit_exceeded|rate_limit_error|429)$/, class: 'retry', limit: true },
+  { status: 200, code: /^(?:server_error|internal_error|internal_server_error|api_error|timeout_error|5\d\d)$/, class: 'retry' },
 ];
 
 /** First fit wins: a provider's own words, words of all, the status, and what is left inside a 200. */
@@ -131,9 +135,11 @@ export interface Refusal {
   readonly said: boolean;
 }
 
-/** The class of a refusal; what fits no row goes to the next provider. zhipu's 429 with code 1113 is `money`. */
-export function classify(refusal: Refusal): FailureClass {
-  return FAILURES.find((row) => fits(row, refusal))?.class ?? 'next';
+const UNKNOWN: FailureRow = { class: 'next' };
+
+/** The row that a refusal fits; what fits none goes to the next provider. zhipu's 429 with code 1113 is `money`. */
+export function classify(refusal: Refusal): FailureRow {
+  return FAILURES.find((row) => fits(row, refusal)) ?? UNKNOWN;
 }
 
 function fits(row: FailureRow, refusal: Refusal): boolean {
