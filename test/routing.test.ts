@@ -3,7 +3,7 @@ import t from 'tap';
 import type { Catalog, Model } from '../src/catalog/index.ts';
 import { parsePrice } from '../src/money/index.ts';
 import type { HealthEntry, HealthEvent, Outcome, PlanInput, RetryRules, Step, Trail } from '../src/routing/index.ts';
-import { describeHealth, expectedCost, healthEvent, healthKey, isOpen, isResting, nextStep, observe, planCandidates, reserveTrial } from '../src/routing/index.ts';
+import { breakEvent, describeHealth, expectedCost, healthEvent, healthKey, isOpen, isResting, nextStep, observe, planCandidates, reserveTrial } from '../src/routing/index.ts';
 import type { Failure, FailureClass } from '../src/wire/index.ts';
 
 const RULES: RetryRules = { retries: 3, backoffMs: [1_000, 2_000, 4_000], maxAttempts: 10, deadlineMs: 90_000 };
@@ -61,7 +61,7 @@ const ids = (made: ReturnType<typeof planCandidates>): string => made.candidates
 const skips = (made: ReturnType<typeof planCandidates>): string => made.skipped.map((one) => `${one.model}:${one.kind}`).join(' ');
 
 const DOWN = observe(undefined, { kind: 'failed', class: 'retry', retryAfterMs: undefined, spent: true }, START_MS);
-const RESTING = observe(undefined, { kind: 'failed', class: 'retry', retryAfterMs: 20_000, spent: false }, START_MS);
+const RESTING = observe(undefined, { kind: 'limited', class: 'retry', forMs: 20_000 }, START_MS);
 const sick = (entries: Readonly<Record<string, HealthEntry>>): ReadonlyMap<string, HealthEntry> =>
   new Map(Object.entries(entries).map(([id, entry]) => [healthKey(GROUP.models.get(id)?.provider ?? '', id), entry]));
 
@@ -230,6 +230,8 @@ t.test('the life of a circuit', async (t) => {
   const SPENT: HealthEvent = { ...FAIL, spent: true };
   const OK: HealthEvent = { kind: 'answered' };
   const of = (failure: FailureClass, retryAfterMs?: number): HealthEvent => ({ kind: 'failed', class: failure, retryAfterMs, spent: false });
+  const limit = (forMs: number): HealthEvent => ({ kind: 'limited', class: 'retry', forMs });
+  const probed = (ok: boolean): HealthEvent => ({ kind: 'probed', ok });
   /** Events at seconds; what is shown at the end. */
   const cases: readonly (readonly [readonly (readonly [number, HealthEvent | 'reserve'])[], number, string, string])[] = [
     [[], 0, 'up -', 'nothing known is healthy'],
@@ -253,15 +255,24 @@ t.test('the life of a circuit', async (t) => {
     [[[0, SPENT], [10, { kind: 'probed', ok: false }]], 10, 'down 20', 'a bad probe while down changes nothing'],
     [[[0, SPENT], [30, { kind: 'probed', ok: false }]], 30, 'down 60', 'a bad probe when it is due doubles'],
     [[0, 1, 2, 3, 4].map((s) => [s, { kind: 'probed', ok: false }] as const), 4, 'down 30', 'five bad probes of an idle one'],
-    [[[0, of('retry', 20_000)]], 0, 'resting 20', 'a Retry-After rests'],
-    [[[0, of('retry', 20_000)]], 20, 'up -', 'and is over when it is over'],
-    [[[0, of('retry', 86_400_000)]], 0, 'resting 300', 'not for a day'],
-    [[0, 1, 2, 3, 4, 5].map((s) => [s, of('retry', 1_000)] as const), 5, 'resting 1', 'rate limiting is no outage, however often'],
-    [[[0, of('retry', 20_000)], [1, OK]], 1, 'resting 19', 'an answer that was under way does not end a rest'],
+    [[[0, limit(20_000)]], 0, 'resting 20', 'a rate limit rests'],
+    [[[0, limit(20_000)]], 20, 'up -', 'and is over when it is over'],
+    [[[0, limit(86_400_000)]], 0, 'resting 300', 'not for a day'],
+    [[0, 1, 2, 3, 4, 5].map((s) => [s, limit(1_000)] as const), 5, 'resting 1', 'rate limiting is no outage, however often'],
+    [[[0, of('retry', 20_000)]], 0, 'resting 20', 'a failure that names a time rests as well'],
+    [[0, 1, 2, 3, 4].map((s) => [s, of('retry', 1_000)] as const), 4, 'down 30', 'but it is a failure: five in a row are an outage'],
+    [[[0, { ...SPENT, retryAfterMs: 1_000 }]], 0, 'down 30', 'and so are spent retries, whatever time is named'],
+    [[[0, { ...SPENT, retryAfterMs: 90_000 }]], 31, 'resting 59', 'a longer time than the outage still holds'],
+    [[[0, limit(20_000)], [1, OK]], 1, 'resting 19', 'an answer that was under way does not end a rest'],
     [[[0, of('key')]], 0, 'down 300', 'a refused key is out at once'],
     [[[0, of('money')]], 0, 'down 300', 'so is an empty account'],
     [[[0, of('money')], [10, { kind: 'probed', ok: true }]], 10, 'down 290', 'listing models costs nothing and proves no money'],
     [[[0, of('key')], [10, { kind: 'probed', ok: true }]], 10, 'up -', 'listing models proves the key'],
+    [[[0, of('money')], [10, probed(false)], [20, probed(true)]], 20, 'down 280', 'nor does it after a probe that failed'],
+    [[[0, of('money')], [300, 'reserve'], [301, SPENT], [302, probed(true)]], 302, 'down 299', 'nor after a trial that failed otherwise'],
+    [[[0, of('money')], [10, of('key')], [20, probed(true)]], 20, 'down 290', 'nor where the key was refused meanwhile'],
+    [[[0, of('key')], [10, of('money')], [20, probed(true)]], 20, 'down 290', 'the newer of two is what counts'],
+    [[[0, of('gone')], [1, SPENT], [2, probed(false)], [3, OK]], 3, 'up -', 'an answer disproves all of it'],
     [[[0, of('money')], [10, OK]], 10, 'up -', 'an answer proves the money'],
     [[[0, FAIL], [1, FAIL], [2, FAIL], [3, FAIL], [4, of('client')], [5, FAIL]], 5, 'up -', 'a refused request came from a living provider'],
     [[[0, SPENT], [30, 'reserve'], [31, of('too_long')]], 31, 'up -', 'also as a trial'],
@@ -302,9 +313,10 @@ t.test('what an attempt says about health', async (t) => {
     [failed('next'), ON, {}, { kind: 'failed', class: 'next', retryAfterMs: undefined, spent: true }, 'it has no retries to spend'],
     [failed('next', { maybeServed: true }), ON, {}, { kind: 'failed', class: 'next', retryAfterMs: undefined, spent: false }, 'a stream that broke off once is no outage'],
     [failed('gone', { status: 404 }), ON, {}, { kind: 'failed', class: 'gone', retryAfterMs: undefined, spent: true }, 'a model that is gone stays gone'],
-    [failed('retry', { status: 429, retryAfterMs: 7_000 }), RETRYING, {}, { kind: 'failed', class: 'retry', retryAfterMs: 7_000, spent: false }, 'the wait it asked for'],
-    [failed('retry', { status: 429 }), RETRYING, {}, { kind: 'failed', class: 'retry', retryAfterMs: 1_000, spent: false }, 'a 429 without one is still no outage'],
-    [failed('retry', { status: 429 }), ON, { triesHere: 4 }, { kind: 'failed', class: 'retry', retryAfterMs: 30_000, spent: true }, 'not even after all retries'],
+    [failed('retry', { status: 429, retryAfterMs: 7_000 }), RETRYING, {}, { kind: 'limited', class: 'retry', forMs: 7_000 }, 'the wait it asked for'],
+    [failed('retry', { status: 429 }), RETRYING, {}, { kind: 'limited', class: 'retry', forMs: 1_000 }, 'a 429 without one is still no outage'],
+    [failed('retry', { status: 429 }), ON, { triesHere: 4 }, { kind: 'limited', class: 'retry', forMs: 30_000 }, 'not even after all retries'],
+    [failed('retry', { status: 503, retryAfterMs: 7_000 }), ON, { triesHere: 4 }, { kind: 'failed', class: 'retry', retryAfterMs: 7_000, spent: true }, 'a 503 is an outage though it names a time'],
     [failed('retry', { status: 429, retryAfterMs: 7_000 }), RETRYING, { byok: true }, undefined, "one user's own limit rests nobody else"],
     [failed('key', { status: 401 }), { do: 'refuse' }, { byok: true }, undefined, "one user's bad key is no outage"],
     [failed('money', { status: 402 }), { do: 'refuse' }, { byok: true }, undefined, "one user's empty account is no outage"],
@@ -313,6 +325,9 @@ t.test('what an attempt says about health', async (t) => {
     [failed('key', { status: 401 }), ON, {}, { kind: 'failed', class: 'key', retryAfterMs: undefined, spent: true }, "the operator's key matters to all"],
   ];
   for (const [outcome, step, at, event, why] of cases) t.strictSame(healthEvent(outcome, { step, trail: trail(at), rules: RULES }), event, why);
+  t.strictSame(breakEvent(failed('next', { maybeServed: true }), true), { kind: 'failed', class: 'next', retryAfterMs: undefined, spent: false }, 'a stream that broke off is one failure');
+  t.strictSame(breakEvent(failed('money', { status: 402 }), false), { kind: 'failed', class: 'money', retryAfterMs: undefined, spent: false }, "the operator's account ran out on the way");
+  t.strictSame(breakEvent(failed('money', { status: 402 }), true), undefined, "a user's account did");
   t.strictSame(healthEvent({ kind: 'answered' }, { step: { do: 'finish' }, trail: trail(), rules: RULES }), { kind: 'answered' });
 });
 

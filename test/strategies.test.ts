@@ -283,6 +283,29 @@ t.test('circuits: opened by spent retries, passed by at once, closed again by a 
     of.deepseek.always(answer);
     t.equal((await ask()).status, 200, 'and back at once when it is');
   });
+  await t.test('a Retry-After keeps no circuit closed, least of all one of 0', async (t) => {
+    for (const after of ['0', '1']) {
+      begin(['deepseek', 'qwen']);
+      of.deepseek.always(json(503, { error: { message: 'down', type: 'x' } }, { 'retry-after': after }));
+      await ask();
+      t.equal(asked(), 'deepseek×4 qwen×1');
+      clock.advance(2_000);
+      await ask();
+      t.equal(asked(), 'qwen×1', `Retry-After: ${after}`);
+    }
+  });
+  await t.test('an empty account is remembered over a probe that failed', async (t) => {
+    begin(['deepseek', 'qwen']);
+    of.deepseek.always(POOR);
+    await ask();
+    asked();
+    for (const models of [json(503, {}), json(200, { object: 'list', data: [] })]) {
+      of.deepseek.models(models);
+      await probe(t);
+    }
+    await ask();
+    t.equal(asked(), 'qwen×1', 'a list of models proves no money');
+  });
   await t.test('a 429 is no outage: it rests for its Retry-After', async (t) => {
     begin(['deepseek', 'qwen']);
     of.deepseek.next(json(429, { error: { message: 'slow down', type: 'x' } }, { 'retry-after': '200' }));

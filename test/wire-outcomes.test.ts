@@ -239,7 +239,7 @@ t.test("a code is a word, a message is kept short, neither is the whole body", a
 
 t.test('Retry-After counts in seconds, within reason', async (t) => {
   const cases = [
-    ['7', 7_000, 'seconds'], ['0', 0, 'none'], ['1.5', 1_500, 'a fraction'], ['3600', 3_600_000, 'an hour'], ['7200', 3_600_000, 'more is an hour'],
+    ['7', 7_000, 'seconds'], ['0', undefined, 'no time is named'], ['0.0', undefined, 'no time is named'], ['1.5', 1_500, 'a fraction'], ['3600', 3_600_000, 'an hour'], ['7200', 3_600_000, 'more is an hour'],
     ['1000000000', undefined, 'absurd'], ['90000', undefined, 'more than a day'], ['-5', undefined, 'negative'], ['soon', undefined, 'a word'],
     ['Wed, 21 Oct 2026 07:28:00 GMT', undefined, 'a date needs a clock'], ['', undefined, 'empty'], ['1e3', undefined, 'not plain'],
   ] as const;

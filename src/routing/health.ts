@@ -1,4 +1,4 @@
-import type { FailureClass, Outcome } from '../wire/index.ts';
+import type { Failure, FailureClass, Outcome } from '../wire/index.ts';
 import { retriesOf } from './step.ts';
 import type { HealthEntry, HealthEvent, RetryRules, Step, Trail } from './types.ts';
 
@@ -47,10 +47,11 @@ export function healthKey(provider: string, modelId: string): string {
  * The entry after an event. Recorded at the end of an answer, not at its head.
  *
  * Opens when one request's retries are spent or after 5 failures in a row, for 30 s, doubling up to 5 min with every failure
- * of a half-open circuit; for 5 min at once on a refused key or an empty account. A failure that names a Retry-After rests
- * the provider instead (at most 5 min): rate limiting is no outage. A failure while open moves nothing, so that trials of a
- * sole provider do not lengthen its outage. Closed by an answer, a good probe, or a refusal that was the client's fault; a
- * probe keeps `openForMs`, so that a provider that only lists its models stays out longer each time. `lastSuccessMs` is kept to the second.
+ * of a half-open circuit; for 5 min at once on a refused key or an empty account. A rate limit rests the provider instead (at
+ * most 5 min), for it is no outage; a failure that names a Retry-After does both. A failure while open moves nothing, so that
+ * trials of a sole provider do not lengthen its outage. Closed by an answer, a good probe, or a refusal that was the client's
+ * fault; but that an account is empty, or a model unknown, only an answer disproves, whatever else fails meanwhile. A probe
+ * keeps `openForMs`, so that a provider that only lists its models stays out longer each time. `lastSuccessMs` is kept to the second.
  */
 export function observe(entry: HealthEntry | undefined, event: HealthEvent, nowMs: number): HealthEntry {
   const before = entry ?? UNKNOWN;
@@ -58,15 +59,16 @@ export function observe(entry: HealthEntry | undefined, event: HealthEvent, nowM
   if (event.kind === 'answered') return { ...alive(before), openForMs: 0, lastFailure: '', lastSuccessMs: nowMs };
   if (event.kind === 'probed' && event.ok) return { ...aliveUnlessProvenOtherwise(before), lastSuccessMs: nowMs };
   const failure = event.kind === 'probed' ? 'probe' : event.class;
-  const failed: HealthEntry = { ...before, failuresInRow: before.failuresInRow + 1, lastFailure: failure, lastFailureMs: nowMs };
+  const noted: HealthEntry = { ...before, lastFailure: worse(before, failure), lastFailureMs: nowMs };
+  if (event.kind === 'limited') return rested(noted, event.forMs, nowMs);
+  const failed: HealthEntry = { ...noted, failuresInRow: before.failuresInRow + 1 };
   if (event.kind === 'probed') return opened(failed, failed.failuresInRow >= FAILURES_IN_ROW, nowMs);
 
   switch (MEANING[event.class]) {
     case 'alive': return aliveUnlessProvenOtherwise(before);
     case 'off': return { ...failed, state: 'open', openForMs: OPEN_MAX_MS, retryAtMs: nowMs + OPEN_MAX_MS };
     case 'failure':
-      if (event.retryAfterMs === undefined) return opened(failed, event.spent || failed.failuresInRow >= FAILURES_IN_ROW, nowMs);
-      return { ...before, restingUntilMs: nowMs + Math.min(event.retryAfterMs, REST_MAX_MS), lastFailure: failure, lastFailureMs: nowMs };
+      return opened(rested(failed, event.retryAfterMs, nowMs), event.spent || failed.failuresInRow >= FAILURES_IN_ROW, nowMs);
   }
 }
 
@@ -81,10 +83,19 @@ export function healthEvent(outcome: Outcome, at: { readonly step: Step; readonl
   if (outcome.kind === 'answered') return outcome;
   const { step, trail, rules } = at;
   const spent = step.do !== 'retry' && !outcome.maybeServed && trail.triesHere > retriesOf(outcome.class, rules);
-  const limited = outcome.status === 429 && MEANING[outcome.class] === 'failure';
-  if (trail.byok && (limited || outcome.class === 'gone' || MEANING[outcome.class] === 'off')) return undefined;
-  const retryAfterMs = outcome.retryAfterMs ?? (limited ? (spent ? REST_LONG_MS : REST_SHORT_MS) : undefined);
-  return { kind: 'failed', class: outcome.class, retryAfterMs, spent };
+  return failureEvent(outcome, { spent, byok: trail.byok });
+}
+
+/** What a stream that broke off says: as `healthEvent`, one failure in a row, never a whole request's worth of retries. */
+export function breakEvent(failure: Failure, byok: boolean): HealthEvent | undefined {
+  return failureEvent(failure, { spent: false, byok });
+}
+
+function failureEvent(failure: Failure, { spent, byok }: { readonly spent: boolean; readonly byok: boolean }): HealthEvent | undefined {
+  const limited = failure.status === 429 && MEANING[failure.class] === 'failure';
+  if (byok && (limited || failure.class === 'gone' || MEANING[failure.class] === 'off')) return undefined;
+  if (limited) return { kind: 'limited', class: failure.class, forMs: failure.retryAfterMs ?? (spent ? REST_LONG_MS : REST_SHORT_MS) };
+  return { kind: 'failed', class: failure.class, retryAfterMs: failure.retryAfterMs, spent };
 }
 
 /**
@@ -150,6 +161,16 @@ function alive(before: HealthEntry): HealthEntry {
 
 function aliveUnlessProvenOtherwise(before: HealthEntry): HealthEntry {
   return before.state !== 'closed' && PROVEN_BY_ANSWER_ONLY.includes(before.lastFailure) ? before : alive(before);
+}
+
+/** What is told of an open circuit: what only an answer disproves is not forgotten over a failure that less disproves. */
+function worse(before: HealthEntry, failure: HealthEntry['lastFailure']): HealthEntry['lastFailure'] {
+  const isKept = before.state !== 'closed' && PROVEN_BY_ANSWER_ONLY.includes(before.lastFailure) && !PROVEN_BY_ANSWER_ONLY.includes(failure);
+  return isKept ? before.lastFailure : failure;
+}
+
+function rested(entry: HealthEntry, forMs: number | undefined, nowMs: number): HealthEntry {
+  return forMs === undefined ? entry : { ...entry, restingUntilMs: nowMs + Math.min(forMs, REST_MAX_MS) };
 }
 
 function opened(failed: HealthEntry, due: boolean, nowMs: number): HealthEntry {

@@ -4,4 +4,4 @@ export type { PlanInput } from './plan.ts';
 export { expectedCost, planCandidates } from './plan.ts';
 export { nextStep } from './step.ts';
 export type { HealthView } from './health.ts';
-export { describeHealth, healthEvent, healthKey, isOpen, isResting, observe, reserveTrial } from './health.ts';
+export { breakEvent, describeHealth, healthEvent, healthKey, isOpen, isResting, observe, reserveTrial } from './health.ts';

@@ -51,6 +51,8 @@ export type HealthEvent =
   | { readonly kind: 'answered' }
   /** `spent`: the retries of one request are used up. */
   | { readonly kind: 'failed'; readonly class: FailureClass; readonly retryAfterMs: number | undefined; readonly spent: boolean }
+  /** Asked too often: no failure, and nothing to be asked again before `forMs` have passed. */
+  | { readonly kind: 'limited'; readonly class: FailureClass; readonly forMs: number }
   | { readonly kind: 'probed'; readonly ok: boolean };
 
 export interface RetryRules {

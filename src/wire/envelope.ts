@@ -96,9 +96,9 @@ function codeOf(value: unknown): string | undefined {
   return typeof value === 'number' ? String(value) : textOf(value);
 }
 
-/** Seconds only: a date needs a clock. Over a day is no advice, over an hour is an hour. */
+/** Seconds only: a date needs a clock. 0 names no time, over a day is no advice, over an hour is an hour. */
 function readRetryAfter(value: string | undefined): number | undefined {
   if (value === undefined || !/^\s*\d{1,5}(?:\.\d{1,3})?\s*$/.test(value)) return undefined;
   const ms = Math.ceil(Number(value) * 1_000);
-  return ms > 24 * RETRY_AFTER_MS_MAX ? undefined : Math.min(ms, RETRY_AFTER_MS_MAX);
+  return ms === 0 || ms > 24 * RETRY_AFTER_MS_MAX ? undefined : Math.min(ms, RETRY_AFTER_MS_MAX);
 }
