@@ -317,6 +317,7 @@ t.test('what an attempt says about health', async (t) => {
     [failed('retry', { status: 429 }), RETRYING, {}, { kind: 'limited', class: 'retry', forMs: 1_000 }, 'a 429 without one is still no outage'],
     [failed('retry', { status: 429 }), ON, { triesHere: 4 }, { kind: 'limited', class: 'retry', forMs: 30_000 }, 'not even after all retries'],
     [failed('retry', { status: 503, retryAfterMs: 7_000 }), ON, { triesHere: 4 }, { kind: 'failed', class: 'retry', retryAfterMs: 7_000, spent: true }, 'a 503 is an outage though it names a time'],
+    [failed('retry', { status: 500, doubtful: true }), ON, { triesHere: 4 }, undefined, 'it may be the request'],
     [failed('retry', { status: 429, retryAfterMs: 7_000 }), RETRYING, { byok: true }, undefined, "one user's own limit rests nobody else"],
     [failed('key', { status: 401 }), { do: 'refuse' }, { byok: true }, undefined, "one user's bad key is no outage"],
     [failed('money', { status: 402 }), { do: 'refuse' }, { byok: true }, undefined, "one user's empty account is no outage"],

@@ -306,6 +306,15 @@ t.test('circuits: opened by spent retries, passed by at once, closed again by a 
     await ask();
     t.equal(asked(), 'qwen×1', 'a list of models proves no money');
   });
+  await t.test('a 500 that may be the request\'s own fault opens no circuit', async (t) => {
+    begin(['qwen', 'minimax']);
+    of.qwen.always(json(500, { error: { message: 'list index out of range', type: 'internal_error', code: 'internal_error' } }));
+    await ask({ model: 'qwen-max' });
+    t.equal(asked(), 'qwen×4 minimax×1');
+    of.qwen.always(answer);
+    t.equal((await ask({ model: 'qwen-max' })).headers.get('x-findtoken-model'), 'qwen-max', 'the next request is another one');
+    t.equal(asked(), 'qwen×1');
+  });
   await t.test('a 429 is no outage: it rests for its Retry-After', async (t) => {
     begin(['deepseek', 'qwen']);
     of.deepseek.next(json(429, { error: { message: 'slow down', type: 'x' } }, { 'retry-after': '200' }));

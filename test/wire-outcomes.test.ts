@@ -224,6 +224,14 @@ t.test('a failure bears a status that says what it is', async (t) => {
   for (const [dialect, status, body, expected, why] of cases) t.equal(failed(dialect, status, body)?.status, expected, why);
 });
 
+t.test('a fault of the request in the dress of the server\'s is known for doubtful', async (t) => {
+  for (const message of ['list index out of range', "Role must be in ['system', 'user']"]) {
+    t.match(failed('qwen', 500, qwen('internal_error', message)), { class: 'retry', status: 500, doubtful: true }, message);
+  }
+  t.equal(failed('qwen', 500, qwen('internal_error'))?.doubtful, undefined, 'not every 500');
+  t.equal(failed('zhipu', 500, qwen('internal_error', 'list index out of range'))?.doubtful, undefined, 'nor of everybody');
+});
+
 t.test('an answer that is none is not asked for again at the same provider; a refusal may be', async (t) => {
   t.equal(failed('nobody', 200, '{')?.maybeServed, true);
   t.equal(failed('nobody', 200, { choices: null })?.maybeServed, true);

@@ -74,7 +74,7 @@ export function observe(entry: HealthEntry | undefined, event: HealthEvent, nowM
 
 /**
  * What an attempt's outcome says about the provider's health; undefined where it says nothing: a BYOK key that is refused,
- * empty, rate-limited or not entitled to a model says nothing about the others'.
+ * empty, rate-limited or not entitled to a model says nothing about the others', nor does a failure that may be the request's.
  * `spent` is set where the class's own retries were made, not where a deadline, a client's wish or the doubt whether it was
  * served cut them short: one timeout is a failure, five in a row are an outage.
  * A 429 without Retry-After rests the provider for 1 s, and for 30 s once the retries are spent.
@@ -93,6 +93,7 @@ export function breakEvent(failure: Failure, byok: boolean): HealthEvent | undef
 
 function failureEvent(failure: Failure, { spent, byok }: { readonly spent: boolean; readonly byok: boolean }): HealthEvent | undefined {
   const limited = failure.status === 429 && MEANING[failure.class] === 'failure';
+  if (failure.doubtful === true) return undefined;
   if (byok && (limited || failure.class === 'gone' || MEANING[failure.class] === 'off')) return undefined;
   if (limited) return { kind: 'limited', class: failure.class, forMs: failure.retryAfterMs ?? (spent ? REST_LONG_MS : REST_SHORT_MS) };
   return { kind: 'failed', class: failure.class, retryAfterMs: failure.retryAfterMs, spent };

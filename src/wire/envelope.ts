@@ -62,6 +62,7 @@ export function refusalOf(
     message: error?.message ?? '',
     retryAfterMs: readRetryAfter(reply.headers['retry-after']),
     maybeServed: false,
+    ...(row.doubtful === true ? { doubtful: true } : {}),
   };
 }
 

@@ -16,6 +16,8 @@ export interface FailureRow {
   readonly class: FailureClass;
   /** The account asks too often, or for too much at once: inside a 200 it counts as the 429 that it is elsewhere. */
   readonly limit?: true;
+  /** The request itself may be at fault, whatever the status says: nothing is held against the provider. */
+  readonly doubtful?: true;
 }
 
 const DEEPSEEK: readonly FailureRow[] = [
@@ -68,6 +70,8 @@ const QWEN: readonly FailureRow[] = [
   { dialect: 'qwen', code: /^(?:invalid_parameter_error|InvalidParameter)$/, class: 'client' },
   { dialect: 'qwen', code: /^(?:invalid_api_key|AccessDenied\.Unpurchased|Model\.AccessDenied)$/, class: 'key' },
   { dialect: 'qwen', code: /^(?:model_not_found|model_not_supported)$/, class: 'gone' },
+  // By the documentation these two are faults of the request in the dress of the server's.
+  { dialect: 'qwen', status: 500, message: /list index out of range|role must be in/i, class: 'retry', doubtful: true },
   { dialect: 'qwen', code: /^(?:internal_error|RequestTimeOut|ModelUnavailable|ModelServingError)$/, class: 'retry' },
 ];
 

@@ -63,6 +63,8 @@ export type Outcome =
       readonly retryAfterMs: number | undefined;
       /** The request may have been processed: it must not be sent to the same provider again. */
       readonly maybeServed: boolean;
+      /** The request itself may be at fault, whatever the status says: nothing is held against the provider. */
+      readonly doubtful?: true;
     };
 
 export type Failure = Extract<Outcome, { kind: 'failed' }>;
