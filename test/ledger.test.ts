@@ -156,7 +156,7 @@ t.test('API keys', async (t) => {
   await t.rejects(ledger.createKey({ id: 'key_3', accountId: 'acct_nobody', name: '', hash: hash(3), last4: '', nowMs: NOW_MS }), /no account acct_nobody/);
   await t.rejects(ledger.createKey({ id: 'key_3', accountId: 'acct_ann', name: '', hash: hash(1), last4: '', nowMs: NOW_MS }), /UNIQUE/);
   t.same(await ledger.findKey(hash(1)), {
-    keyId: 'key_1', accountId: 'acct_ann', status: 'active', frozen: false, balance: 1_000_000n, held: 0n, requestsPerMinute: undefined, byokProviders: [],
+    keyId: 'key_1', accountId: 'acct_ann', status: 'active', frozen: false, balance: 1_000_000n, held: 0n, requestsPerMinute: undefined, byokProviders: [], byokRegions: new Map(),
   });
   t.equal(await ledger.findKey(hash(9)), undefined);
 
@@ -192,6 +192,11 @@ t.test('sealed keys are kept as they come, and sealed anew all together or not a
 
   await ledger.createKey({ id: 'key_1', accountId: 'acct_ann', name: '', hash: new Uint8Array(32), last4: '', nowMs: NOW_MS });
   t.same([...((await ledger.findKey(new Uint8Array(32)))?.byokProviders ?? [])].sort(), ['qwen', 'zhipu']);
+  const regions = async () => [...((await ledger.findKey(new Uint8Array(32)))?.byokRegions ?? [])];
+  t.same(await regions(), [], 'the newest key of qwen is for its main address');
+  await ledger.saveByokKey({ ...byok, id: 'byok_4', provider: 'qwen', region: 'Hong Kong, new', sealed: new Uint8Array([7]) });
+  t.same(await regions(), [['qwen', 'Hong Kong, new']]);
+  t.equal(await ledger.removeByokKey('acct_ann', 'byok_4'), true);
 
   const turned = (sealed: Uint8Array): Uint8Array => sealed.map((byte) => byte + 100);
   await t.rejects(ledger.resealAll({ byok: ({ sealed }) => turned(sealed), provider: () => { throw new Error('wrong master key'); }, notes: { master: 'new' } }), /wrong master key/);

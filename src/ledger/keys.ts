@@ -8,7 +8,9 @@ export type KeyBooks = Sync<Pick<Ledger, 'createKey' | 'listKeys' | 'keyById' | 
 
 const KEY = `SELECT k.id, a.id AS account_id, k.name, k.last4, k.created_ms, k.last_used_ms, k.revoked_ms
   FROM accounts a JOIN api_keys k ON k.account = a.no`;
-const NO_PROVIDERS: readonly string[] = [];
+const NO_BYOK: Pick<KeyOwner, 'byokProviders' | 'byokRegions'> = { byokProviders: [], byokRegions: new Map() };
+/** Between the keys that the door's one read lists: it is in no provider's or region's name. */
+export const BETWEEN_KEYS = '\x1f';
 
 /** API keys by the SHA-256 of them; the keys themselves are nowhere. */
 export function createKeyBooks(db: Connection): KeyBooks {
@@ -19,7 +21,8 @@ export function createKeyBooks(db: Connection): KeyBooks {
   const revoke = db.prepare(`UPDATE api_keys SET revoked_ms = CASE revoked_ms WHEN 0 THEN @now ELSE revoked_ms END
     WHERE id = @id AND account = (SELECT no FROM accounts WHERE id = @account)`);
   const find = db.prepare(`SELECT k.id AS key_id, a.id AS account_id, a.status, a.requests_per_minute, w.may_overdraw, w.balance, w.held,
-      (SELECT coalesce(group_concat(provider), '') FROM byok_keys WHERE account = a.no) AS providers
+      (SELECT coalesce(group_concat(provider || ' ' || region, char(31)), '')
+        FROM (SELECT provider, region FROM byok_keys WHERE account = a.no ORDER BY provider, no)) AS byok
     FROM api_keys k JOIN accounts a ON a.no = k.account JOIN wallets w ON w.no = a.no
     WHERE k.hash = ? AND k.revoked_ms = 0`).raw();
   return {
@@ -53,11 +56,11 @@ function keyIn(row: Row): ApiKey {
 }
 
 /** Read by place: SQLite would make each column's name anew for every row, and this row is read with every request. */
-function ownerIn([keyId, accountId, status, limit, frozen, balance, held, providers]: readonly unknown[]): KeyOwner {
+function ownerIn([keyId, accountId, status, limit, frozen, balance, held, byok]: readonly unknown[]): KeyOwner {
   const known = STATUSES.find((one) => one === status);
   if (
     typeof keyId !== 'string' || typeof accountId !== 'string' || known === undefined || (limit !== null && typeof limit !== 'bigint')
-    || typeof frozen !== 'bigint' || typeof balance !== 'bigint' || typeof held !== 'bigint' || typeof providers !== 'string'
+    || typeof frozen !== 'bigint' || typeof balance !== 'bigint' || typeof held !== 'bigint' || typeof byok !== 'string'
   ) throw new TypeError('the row of a key has another form');
   return {
     keyId,
@@ -67,8 +70,19 @@ function ownerIn([keyId, accountId, status, limit, frozen, balance, held, provid
     balance,
     held,
     requestsPerMinute: limit === null ? undefined : Number(limit),
-    // A provider's name is a key of the configuration and bears no comma; saveByokKey refuses one that does.
-    // Of several keys for one provider each is named; a DISTINCT in SQL would make a table for every request.
-    byokProviders: providers === '' ? NO_PROVIDERS : [...new Set(providers.split(','))],
+    ...(byok === '' ? NO_BYOK : byokIn(byok)),
   };
+}
+
+/**
+ * Of several keys for one provider each is listed, the newest last: the index has them in that order. A DISTINCT in SQL would
+ * make a table for every request.
+ */
+function byokIn(listed: string): Pick<KeyOwner, 'byokProviders' | 'byokRegions'> {
+  const regions = new Map<string, string>();
+  for (const key of listed.split(BETWEEN_KEYS)) {
+    const space = key.indexOf(' ');
+    regions.set(key.slice(0, space), key.slice(space + 1));
+  }
+  return { byokProviders: [...regions.keys()], byokRegions: new Map([...regions].filter(([, region]) => region !== '')) };
 }

@@ -40,6 +40,8 @@ export interface KeyOwner {
   readonly requestsPerMinute: number | undefined;
   /** Providers for which the account has a registered key. */
   readonly byokProviders: readonly string[];
+  /** The region of the newest of those keys by provider, where it is not the provider's main address. */
+  readonly byokRegions: ReadonlyMap<string, string>;
 }
 
 export interface HoldRequest {

@@ -1,5 +1,6 @@
 import type { Sync } from './books.ts';
 import type { Connection } from './connection.ts';
+import { BETWEEN_KEYS } from './keys.ts';
 import { bytes, int, rowsOf, text, unless, whole, type Row } from './rows.ts';
 import type { ByokKey, Ledger, ProviderKey } from './types.ts';
 
@@ -37,7 +38,8 @@ export function createSealedBooks(db: Connection, setNote: (name: string, value:
 
   return {
     saveByokKey(key) {
-      if (key.provider === '' || key.provider.includes(',')) throw new RangeError(`not a provider's name: ${key.provider}`);
+      if (!/^[^\s,\x1f]+$/.test(key.provider)) throw new RangeError(`not a provider's name: ${key.provider}`);
+      if (key.region?.includes(BETWEEN_KEYS) === true) throw new RangeError('not a region\'s name');
       const { id, provider, name, last4, sealed } = key;
       const { changes } = save.run({ id, provider, name, last4, sealed, account: key.accountId, region: key.region ?? '', created: whole(key.createdMs) });
       if (changes === 0) throw new Error(`no account ${key.accountId} for BYOK key ${id}, or the key is another's`);

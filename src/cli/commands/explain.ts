@@ -106,12 +106,16 @@ async function look(context: Context, settings: Settings, books: Books | undefin
 async function ownerOf(ledger: Ledger, named: string): Promise<KeyOwner> {
   const { resolveAccount } = await import('../../accounts/index.ts');
   const { id, status, frozen, balance, held, requestsPerMinute } = await resolveAccount({ ledger }, named);
-  const byokProviders = [...new Set((await ledger.listByokKeys(id)).map(({ provider }) => provider))];
-  return { keyId: '', accountId: id, status, frozen, balance, held, requestsPerMinute, byokProviders };
+  // Newest first, and the newest is used.
+  const keys = (await ledger.listByokKeys(id)).toReversed();
+  const byokProviders = [...new Set(keys.map(({ provider }) => provider))];
+  const regions = new Map(keys.map(({ provider, region }) => [provider, region]));
+  const byokRegions = new Map([...regions].flatMap(([provider, region]) => (region === undefined ? [] : [[provider, region]])));
+  return { keyId: '', accountId: id, status, frozen, balance, held, requestsPerMinute, byokProviders, byokRegions };
 }
 
 /** Without an account the operator's own keys decide. */
-const NOBODY: KeyOwner = { keyId: '', accountId: '', status: 'active', frozen: false, balance: 0n, held: 0n, requestsPerMinute: undefined, byokProviders: [] };
+const NOBODY: KeyOwner = { keyId: '', accountId: '', status: 'active', frozen: false, balance: 0n, held: 0n, requestsPerMinute: undefined, byokProviders: [], byokRegions: new Map() };
 
 function rowsOf(plan: Plan, { catalog }: Settings, reasons: ReadonlyMap<string, string>): readonly Row[] {
   const priceOf = (id: string): string => {
