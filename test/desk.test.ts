@@ -115,17 +115,21 @@ const DOWN = { kind: 'failed', class: 'retry', retryAfterMs: undefined, spent: t
 t.test('what one process learns of a provider the others know, and one request alone tries it again', async (t) => {
   const { sit, clock } = await furnished();
   const [one, two] = [await sit(t, 1), await sit(t, 2)];
-  one.shared.health.observe('deepseek', 'm', DOWN);
-  t.ok(one.shared.health.isDown('deepseek', 'm'), 'known here at once');
-  await until(() => two.shared.health.isDown('deepseek', 'm'));
-  t.ok(two.shared.health.isDown('deepseek', 'm'), 'and there');
-  t.equal(await two.shared.health.reserve('deepseek', 'm'), true, 'an open circuit has nothing to reserve');
+  one.shared.health.observe('deepseek/m', DOWN);
+  t.ok(one.shared.health.isDown('deepseek/m'), 'known here at once');
+  await until(() => two.shared.health.isDown('deepseek/m'));
+  t.ok(two.shared.health.isDown('deepseek/m'), 'and there');
+  t.equal(await two.shared.health.reserve('deepseek/m'), true, 'an open circuit has nothing to reserve');
   clock.advance(31_000);
-  const asked = await Promise.all([one, two, one, two].map(async ({ shared }) => shared.health.reserve('deepseek', 'm')));
+  const asked = await Promise.all([one, two, one, two].map(async ({ shared }) => shared.health.reserve('deepseek/m')));
   t.same(asked.filter((granted) => granted).length, 1, 'one of four may try');
-  two.shared.health.observe('deepseek', 'm', { kind: 'answered' });
+  two.shared.health.observe('deepseek/m', { kind: 'answered' });
   await until(() => one.shared.health.entries.get('deepseek/m')?.state === 'closed');
   t.equal(one.shared.health.entries.get('deepseek/m')?.state, 'closed', 'its success is everybody\'s');
+  one.shared.health.observe('deepseek/m (BYOK, hongkong)', DOWN);
+  await until(() => two.shared.health.isDown('deepseek/m (BYOK, hongkong)'));
+  t.ok(two.shared.health.isDown('deepseek/m (BYOK, hongkong)'), 'what BYOK finds is shared as well');
+  t.notOk(two.shared.health.isDown('deepseek/m'), 'and stands apart there too');
   const third = await sit(t, 3);
   await until(() => third.shared.health.entries.size > 0);
   t.equal(third.shared.health.entries.get('deepseek/m')?.state, 'closed', 'who comes later is told');
@@ -183,7 +187,7 @@ t.test('figures are the sum of all, and what a dead process counted stays in it'
   charge(two, 23n);
   two.metrics.added(3, true);
   one.metrics.added(700, true);
-  one.shared.health.observe('deepseek', 'm', DOWN);
+  one.shared.health.observe('deepseek/m', DOWN);
   const text = async () => Metrics.text(await one.shared.measure(() => one.metrics.record({ inFlight: 0, loopLagMs: 0, unsentBytes: 0 })), { version: '1', journalBytes: 0, health: [] });
   const both = await text();
   t.match(both, /^findtoken_cost_usd_total\{mode="standard",provider="deepseek",model="m"\} 0\.00000123$/m);

@@ -146,5 +146,5 @@ async function errorOf(response: Response): Promise<ErrorBody> {
 /** Every row begins with a provider that nothing is known against. */
 function heal(house: House, clock: ReturnType<typeof handClock>, name: SimulatedProvider): void {
   clock.advance(600_000);
-  house.gateway.health.observe(name, MODELS[name], { kind: 'answered' });
+  house.gateway.health.observe(`${name}/${MODELS[name]}`, { kind: 'answered' });
 }

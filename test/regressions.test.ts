@@ -97,7 +97,7 @@ t.test('R2 nothing is fetched from an address in a request, and no redirect is f
     for (const stream of [false, true]) {
       provider.next(json(status, '', { location: `${canary.url}/chat/completions` }));
       t.equal((await house.post({ ...HELLO, stream })).status, 503, `${status} is a failure`);
-      house.gateway.health.observe('deepseek', 'deepseek-chat', { kind: 'answered' });
+      house.gateway.health.observe('deepseek/deepseek-chat', { kind: 'answered' });
     }
   }
   provider.models(json(302, '', { location: `${canary.url}/models` }));
@@ -268,7 +268,7 @@ t.test('R10 no way to end leaves a hold (Routstr#291, litellm#38157)', async (t)
   for (const [at, end] of ends.entries()) {
     for (const stream of [false, true]) {
       provider.next((_request, response) => end(response));
-      house.gateway.health.observe('deepseek', 'deepseek-chat', { kind: 'answered' });
+      house.gateway.health.observe('deepseek/deepseek-chat', { kind: 'answered' });
       await (await house.post({ ...HELLO, stream })).text();
       const row = await house.lastRow();
       t.equal(row.cost, 0n, `end ${at}: a failure is free`);

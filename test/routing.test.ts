@@ -3,7 +3,7 @@ import t from 'tap';
 import type { Catalog, Model } from '../src/catalog/index.ts';
 import { parsePrice } from '../src/money/index.ts';
 import type { HealthEntry, HealthEvent, Outcome, PlanInput, RetryRules, Step, Trail } from '../src/routing/index.ts';
-import { breakEvent, describeHealth, expectedCost, healthEvent, healthKey, isOpen, isResting, nextStep, observe, planCandidates, reserveTrial } from '../src/routing/index.ts';
+import { breakEvent, describeHealth, expectedCost, forOperator, healthEvent, healthKey, isOpen, isResting, nextStep, observe, planCandidates, readHealthKey, reserveTrial } from '../src/routing/index.ts';
 import type { Failure, FailureClass } from '../src/wire/index.ts';
 
 const RULES: RetryRules = { retries: 3, backoffMs: [1_000, 2_000, 4_000], maxAttempts: 10, deadlineMs: 90_000 };
@@ -45,6 +45,7 @@ function input(more: Partial<Omit<PlanInput, 'request'>> & { readonly request?: 
   return {
     catalog: GROUP,
     servedBy: (one) => one.provider,
+    byok: undefined,
     health: new Map(),
     nowMs: START_MS,
     only: undefined,
@@ -208,6 +209,30 @@ t.test('who is asked, in order', async (t) => {
   t.equal(ids(planCandidates(input({ catalog: twice, request: { model: 'a', routing: 'cheapest' } }))), 'a b c', 'ties keep the order of preference');
   const stand = planCandidates(input({ servedBy: () => 'sandbox' }));
   t.ok(stand.candidates.every((one) => one.provider === 'sandbox' && one.reason !== ''), 'the sandbox stands in, and every candidate has a reason');
+});
+
+t.test('health is read where it will be told: of the operator, of BYOK, of a region', async (t) => {
+  const regionOf = (provider: string): string | undefined => (provider === 'qwen' ? 'hong kong, new' : undefined);
+  const ill = (...keys: readonly string[]): ReadonlyMap<string, HealthEntry> => new Map(keys.map((key) => [key, DOWN]));
+  const cases = [
+    // byok, what is down, who is asked first, why
+    [undefined, ill('deepseek/deepseek-chat'), 'qwen-max', "the operator's"],
+    [undefined, ill('deepseek/deepseek-chat (BYOK)'), 'deepseek-chat', "the accounts' is not the operator's"],
+    [{ regionOf }, ill('deepseek/deepseek-chat'), 'deepseek-chat', "nor the operator's the accounts'"],
+    [{ regionOf }, ill('deepseek/deepseek-chat (BYOK)'), 'qwen-max', "the accounts' is all accounts'"],
+    [{ regionOf }, ill('deepseek/deepseek-chat (BYOK)', 'qwen/qwen-max (BYOK)'), 'qwen-max', 'the main address is not the region'],
+    [{ regionOf }, ill('deepseek/deepseek-chat (BYOK)', 'qwen/qwen-max (BYOK, hong kong, new)'), 'glm-4-plus', 'the region is'],
+  ] as const;
+  for (const [byok, health, first, why] of cases) {
+    const made = planCandidates(input({ byok, health }));
+    t.equal(made.candidates[0]?.model.id, first, why);
+    for (const { healthKey: key, provider, model: { id } } of made.candidates) {
+      t.strictSame(readHealthKey(key), { provider, model: id, isByok: byok !== undefined }, key);
+    }
+    for (const { healthKey: key } of made.skipped) t.ok(health.has(key), `${key} tells why it is left out`);
+  }
+  const shown = (...keys: readonly string[]): readonly string[] => forOperator(keys.map((key) => ({ key }))).map(({ key }) => key);
+  t.strictSame(shown('a/x', 'a/x (BYOK)', 'a/y (BYOK, z)', 'b/x (BYOK)', 'b/x (BYOK, z)'), ['a/x', 'b/x (BYOK)', 'b/x (BYOK, z)'], "the operator's, else the accounts'");
 });
 
 t.test('the expected cost is the estimated prompt and output at list price', async (t) => {

@@ -53,7 +53,7 @@ async function scene(t: Test, keyed: readonly Name[], more: { readonly routing?:
       for (const name of ALL) {
         of[name].always(answer);
         of[name].requests.length = 0;
-        house.gateway.health.observe(name, GROUP[name], { kind: 'answered' });
+        house.gateway.health.observe(`${name}/${GROUP[name]}`, { kind: 'answered' });
       }
     },
     ask: (fields = {}, headers = {}) => house.post({ ...HELLO, ...fields }, headers),

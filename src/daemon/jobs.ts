@@ -97,7 +97,7 @@ export async function probeProviders(parts: JobParts): Promise<void> {
     if (credential === undefined) continue;
     const reply = await upstream.listModels({ ...credential, timeoutMs: PROBE_TIMEOUT_MS });
     const ok = reply.kind === 'whole' && reply.status < 500 && reply.status !== 401 && reply.status !== 403;
-    for (const model of due) gateway.health.observe(provider, model.id, { kind: 'probed', ok });
+    for (const model of due) gateway.health.observe(healthKey(provider, model.id), { kind: 'probed', ok });
     if (!ok) parts.log.warn('probe_failed', { provider, answer: reply.kind === 'whole' ? reply.status : reply.failure });
   }
 }

@@ -51,7 +51,7 @@ export async function askProviders(asking: Asking): Promise<Asked> {
     const candidate = candidateAt(plan, at);
     triesHere += 1;
     mouth?.serving(candidate, traces.length + 1);
-    if (at > 0) await running.health.reserve(candidate.provider, candidate.model.id);
+    if (at > 0) await running.health.reserve(candidate.healthKey);
     const sentMs = running.clock.monotonicMs();
     const attempted = await attempt(asking, candidate, rules.deadlineMs - (sentMs - startedMs));
     const failure = attempted.kind === 'failed' ? attempted.failure : undefined;
@@ -81,7 +81,7 @@ export async function askProviders(asking: Asking): Promise<Asked> {
 /** Tells health what an attempt's end says about the provider, and the operator where a key of theirs is in trouble. */
 function observeFailure(booked: Booked, candidate: Candidate, failure: Failure, at: { readonly step: Step; readonly trail: Trail; readonly rules: RetryRules }): void {
   const event = healthEvent(failure, at);
-  if (event !== undefined) booked.running.health.observe(candidate.provider, candidate.model.id, event);
+  if (event !== undefined) booked.running.health.observe(candidate.healthKey, event);
   if (!booked.byok && (failure.class === 'key' || failure.class === 'money')) {
     booked.running.log.warn('operator_key_trouble', { provider: candidate.provider, class: failure.class, status: failure.status, mend: 'findtoken providers test' });
   }

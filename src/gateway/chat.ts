@@ -119,7 +119,7 @@ async function conclude(asking: Asking, asked: Asked, billing: Billing, lease: L
   if (asked.kind === 'whole') {
     const usage = asked.answer.usage ?? estimated(request, asked.answer.completionEstimate);
     const receipt = await settle(booked, served, usage, call.signal.aborted ? 'aborted' : 'ok');
-    booked.running.health.observe(asked.candidate.provider, asked.candidate.model.id, { kind: 'answered' });
+    booked.running.health.observe(asked.candidate.healthKey, { kind: 'answered' });
     booked.running.metrics.added(booked.running.clock.monotonicMs() - call.startedMs - call.waits.ms, false);
     return {
       status: 200,
@@ -192,14 +192,16 @@ async function planFor(running: Running, request: ChatRequest, owner: KeyOwner, 
   };
   const { catalog, billing } = running.settings;
   const { entries: health } = running.health;
-  const planNow = () => planCandidates({ catalog, request, servedBy, health, nowMs: running.clock.nowMs(), only: choice.only, defaultMaxTokens: billing.defaultMaxTokens });
+  // An inline key goes to the main address.
+  const byok = choice.mode === 'standard' ? undefined : { regionOf: (provider: string) => (choice.inlineKey === undefined ? owner.byokRegions.get(provider) : undefined) };
+  const planNow = () => planCandidates({ catalog, request, servedBy, byok, health, nowMs: running.clock.nowMs(), only: choice.only, defaultMaxTokens: billing.defaultMaxTokens });
   const plan = planNow();
   if (choice.only !== undefined && plan.candidates.length === 0) {
     throw new Fault('invalid_request', { fill: { detail: `provider_key names ${choice.only}, which serves neither ${request.model} nor an equivalent of it. Ask for one of its models.` }, param: 'provider_key' });
   }
   // Marked before anything is awaited, so that of many requests only one tries a provider that may be back.
   const [first] = plan.candidates;
-  const reserved = first === undefined || running.health.reserve(first.provider, first.model.id);
+  const reserved = first === undefined || running.health.reserve(first.healthKey);
   // Where another was quicker, the health that it left tells who is next.
   return reserved === true || (await reserved) ? plan : planNow();
 }

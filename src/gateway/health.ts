@@ -1,8 +1,8 @@
 import type { Catalog } from '../catalog/index.ts';
-import { describeHealth, healthKey, isOpen, isResting, observe, reserveTrial, type HealthEntry, type HealthEvent, type HealthView } from '../routing/index.ts';
+import { describeHealth, forOperator, isOpen, isResting, observe, readHealthKey, reserveTrial, type HealthEntry, type HealthEvent, type HealthView } from '../routing/index.ts';
 
 /**
- * What the gateway knows of its providers' health: one entry for each provider and model, moved on by `routing`'s reducer.
+ * What the gateway knows of its providers' health: one entry for each `healthKey`, moved on by `routing`'s reducer.
  * It lives in memory and starts healthy; the daemon publishes it for the command line.
  */
 export class HealthBook {
@@ -24,19 +24,17 @@ export class HealthBook {
     return this.#entries;
   }
 
-  /** Notes what happened to a provider's model. */
-  observe(provider: string, model: string, event: HealthEvent): void {
-    const key = healthKey(provider, model);
+  /** Notes what happened to a provider's model. @param key of `healthKey` */
+  observe(key: string, event: HealthEvent): void {
     const nowMs = this.#nowMs();
     const before = this.#entries.get(key);
     const after = observe(before, event, nowMs);
     this.#entries.set(key, after);
-    if (event.kind !== 'answered' && isPassedBy(after, nowMs) && !isPassedBy(before, nowMs)) this.#onCooldown(provider);
+    if (event.kind !== 'answered' && isPassedBy(after, nowMs) && !isPassedBy(before, nowMs)) this.#onCooldown(readHealthKey(key).provider);
   }
 
   /** Marks the one request that an open circuit lets through, so that others do not rush in beside it. True: the caller is that one, or no mark is needed. */
-  reserve(provider: string, model: string): true {
-    const key = healthKey(provider, model);
+  reserve(key: string): true {
     const entry = this.#entries.get(key);
     if (entry !== undefined && entry.state !== 'closed') this.#entries.set(key, reserveTrial(entry, this.#nowMs()));
     return true;
@@ -48,8 +46,8 @@ export class HealthBook {
   }
 
   /** True while requests pass this model by. */
-  isDown(provider: string, model: string): boolean {
-    return isPassedBy(this.#entries.get(healthKey(provider, model)), this.#nowMs());
+  isDown(key: string): boolean {
+    return isPassedBy(this.#entries.get(key), this.#nowMs());
   }
 }
 
@@ -67,15 +65,14 @@ export interface ProviderHealth {
   readonly ill: readonly string[];
 }
 
-/** Every provider of the catalogue, in its order, with its health at `nowMs`. */
+/** Every provider of the catalogue, in its order, with its health at `nowMs`: as the operator's key finds it, else as BYOK does. */
 export function providersHealth(catalog: Catalog, book: { readonly entries: ReadonlyMap<string, HealthEntry> }, operators: ReadonlySet<string>, nowMs: number): readonly ProviderHealth[] {
+  const ill = forOperator([...book.entries].map(([key, entry]) => ({ key, ...readHealthKey(key), ...describeHealth(entry, nowMs) }))).filter(({ state }) => state !== 'up');
   return [...catalog.providers.keys()].map((id) => {
-    const ill = [...catalog.models.values()]
-      .filter(({ provider }) => provider === id)
-      .map((model) => ({ id: model.id, state: describeHealth(book.entries.get(healthKey(id, model.id)), nowMs).state }))
-      .filter(({ state }) => state !== 'up');
-    const worst = BY_WEIGHT.find((state) => ill.some((model) => model.state === state));
-    return { id, operator_key: operators.has(id), health: worst ?? 'up', ill: ill.map((model) => model.id) };
+    const here = ill.filter(({ provider, model }) => provider === id && catalog.models.get(model)?.provider === id);
+    const worst = BY_WEIGHT.find((state) => here.some((one) => one.state === state));
+    const models = [...catalog.models.keys()].filter((model) => here.some((one) => one.model === model));
+    return { id, operator_key: operators.has(id), health: worst ?? 'up', ill: models };
   });
 }
 

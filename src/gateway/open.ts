@@ -1,5 +1,6 @@
 import { Fault } from '../faults.ts';
 import type { StorageState } from '../ledger/index.ts';
+import { forOperator, readHealthKey } from '../routing/index.ts';
 import { isLoopback } from './door.ts';
 import { providersHealth } from './health.ts';
 import { Metrics } from './metrics.ts';
@@ -55,7 +56,7 @@ export async function showMetrics(running: Running, call: Call): Promise<Answer>
   if (readers === 'off' || (readers === 'loopback' && !isHere)) {
     throw new Fault('not_found', { fill: { detail: 'Metrics are not served to this address; the operator opens them with server.metrics.' } });
   }
-  const health = [...running.health.entries].map(([key, { state }]) => ({ provider: key.slice(0, key.indexOf('/')), state }));
+  const health = forOperator([...running.health.entries].map(([key, { state }]) => ({ key, state }))).map(({ key, state }) => ({ provider: readHealthKey(key).provider, state }));
   // Looked at before anything else is awaited, and without this call itself.
   const measured = running.measure();
   const { journalBytes } = await running.ledger.storage();

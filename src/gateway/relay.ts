@@ -65,7 +65,7 @@ async function closeStream(streaming: Streaming, relayed: Relayed): Promise<Ende
 
   if (relayed === 'whole') {
     const usage = usageOf(streaming);
-    running.health.observe(candidate.provider, candidate.model.id, { kind: 'answered' });
+    running.health.observe(candidate.healthKey, { kind: 'answered' });
     const receipt = await settle(booked, served, usage, 'ok');
     mouth.finish(answer.close({ usage, cost: usdNumber(receipt.cost) }), receipt.cost, byok ? undefined : receipt.balance);
     return { receipt, usage, end: 'ok' };
@@ -77,7 +77,7 @@ async function closeStream(streaming: Streaming, relayed: Relayed): Promise<Ende
     return { receipt: await settle(booked, served, usage, 'aborted'), usage, end: 'aborted' };
   }
   // One stream that broke is a failure in a row, never a whole request's worth of retries.
-  running.health.observe(candidate.provider, candidate.model.id, { kind: 'failed', class: relayed.class, retryAfterMs: undefined, spent: false });
+  running.health.observe(candidate.healthKey, { kind: 'failed', class: relayed.class, retryAfterMs: undefined, spent: false });
   return failInBand(booked, mouth, served, brokenOff(candidate.provider, relayed, traces));
 }
 

@@ -38,9 +38,39 @@ const UNKNOWN: HealthEntry = {
   state: 'closed', failuresInRow: 0, retryAtMs: 0, openForMs: 0, restingUntilMs: 0, lastFailure: '', lastFailureMs: 0, lastSuccessMs: 0,
 };
 
-/** Key of a provider's model in the map of health entries. `healthKey('deepseek', 'deepseek-chat')` is `"deepseek/deepseek-chat"`. */
-export function healthKey(provider: string, modelId: string): string {
-  return `${provider}/${modelId}`;
+/** Whose keys an entry tells of, where they are not the operator's: those of all accounts for one address of the provider. */
+export interface ByokPlace {
+  /** Undefined: the provider's main address. */
+  readonly region: string | undefined;
+}
+
+/**
+ * Key of a provider's model in the map of health entries: `"deepseek/deepseek-chat"` for the operator's key,
+ * `"qwen/qwen-max (BYOK)"` and `"qwen/qwen-max (BYOK, hongkong)"` for the accounts' keys.
+ *
+ * They are apart because what befalls one says little of the other: an operator's empty account, refused key or rate limit is
+ * nobody else's, a tenant's answer proves none of the operator's, and another address is another machine. What a BYOK entry
+ * holds is the provider's own doing (`healthEvent`), so all accounts share it.
+ */
+export function healthKey(provider: string, modelId: string, byok?: ByokPlace): string {
+  if (byok === undefined) return `${provider}/${modelId}`;
+  return `${provider}/${modelId} (BYOK${byok.region === undefined ? '' : `, ${byok.region}`})`;
+}
+
+/** What a key of `healthKey` names. No provider's id has a slash, no model's a space. */
+export function readHealthKey(key: string): { readonly provider: string; readonly model: string; readonly isByok: boolean } {
+  const slash = key.indexOf('/');
+  const space = key.indexOf(' ', slash);
+  return { provider: key.slice(0, slash), model: key.slice(slash + 1, space < 0 ? undefined : space), isByok: space >= 0 };
+}
+
+/** The entries that tell how a provider fares for the operator: those of the operator's key, and BYOK's where there are none. */
+export function forOperator<Entry extends { readonly key: string }>(entries: readonly Entry[]): readonly Entry[] {
+  const own = new Set(entries.map(({ key }) => readHealthKey(key)).filter(({ isByok }) => !isByok).map(({ provider }) => provider));
+  return entries.filter(({ key }) => {
+    const { provider, isByok } = readHealthKey(key);
+    return !isByok || !own.has(provider);
+  });
 }
 
 /**

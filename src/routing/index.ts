@@ -3,5 +3,5 @@ export type { Candidate, HealthEntry, HealthEvent, Outcome, Plan, RetryRules, Sk
 export type { PlanInput } from './plan.ts';
 export { expectedCost, planCandidates } from './plan.ts';
 export { nextStep } from './step.ts';
-export type { HealthView } from './health.ts';
-export { breakEvent, describeHealth, healthEvent, healthKey, isOpen, isResting, observe, reserveTrial } from './health.ts';
+export type { ByokPlace, HealthView } from './health.ts';
+export { breakEvent, describeHealth, forOperator, healthEvent, healthKey, isOpen, isResting, observe, readHealthKey, reserveTrial } from './health.ts';

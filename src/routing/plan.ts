@@ -11,7 +11,9 @@ export interface PlanInput {
   readonly request: Pick<ChatRequest, 'model' | 'routing' | 'needs' | 'promptEstimate' | 'promptBound' | 'maxTokens' | 'choices'>;
   /** The provider (or the sandbox) that would be asked for this model, if there is a credential for it in this request's mode. */
   readonly servedBy: (model: Model) => string | undefined;
-  /** By `healthKey(provider, model id)`; who is missing is healthy. */
+  /** In BYOK, the region of the key for a provider, undefined for its main address; undefined in Standard. */
+  readonly byok: { regionOf(provider: string): string | undefined } | undefined;
+  /** By `healthKey`; who is missing is healthy. */
   readonly health: ReadonlyMap<string, HealthEntry>;
   readonly nowMs: number;
   /** The provider of an inline `provider_key`: nobody else is asked. */
@@ -75,7 +77,10 @@ function preferred(catalog: Catalog, id: string): readonly Model[] {
 
 /** Why this model cannot be asked at all; undefined where it can. */
 function refuse(model: Model, provider: string | undefined, input: PlanInput): Skipped | undefined {
-  const skip = (kind: Skipped['kind'], reason: string): Skipped => ({ model: model.id, provider: provider ?? model.provider, kind, reason });
+  const skip = (kind: Skipped['kind'], reason: string): Skipped => {
+    const asked = provider ?? model.provider;
+    return { model: model.id, provider: asked, healthKey: placeOf(model, asked, input), kind, reason };
+  };
   if (input.only !== undefined && input.only !== model.provider) return skip('other_provider', `the request's key is for ${input.only}`);
   if (provider === undefined) return skip('no_credential', `no key for ${model.provider}`);
   if (model.id === input.request.model) return undefined;
@@ -101,9 +106,9 @@ function withoutTooShort(served: readonly Candidate[], input: PlanInput, skipped
   const prompt = Math.min(input.request.promptEstimate, promptBound);
   const fits = served.filter((one) => prompt <= one.model.contextWindow);
   const kept = fits.length > 0 ? fits : served.filter((one) => one.model.id === requested);
-  for (const { model, provider } of served.filter((one) => !kept.includes(one))) {
+  for (const { model, provider, healthKey: place } of served.filter((one) => !kept.includes(one))) {
     const reason = `a prompt of about ${Math.ceil(prompt)} tokens does not fit its window of ${model.contextWindow}`;
-    skipped.push({ model: model.id, provider, kind: 'too_long', reason });
+    skipped.push({ model: model.id, provider, healthKey: place, kind: 'too_long', reason });
   }
   return kept;
 }
@@ -111,16 +116,21 @@ function withoutTooShort(served: readonly Candidate[], input: PlanInput, skipped
 function candidate(model: Model, provider: string, input: PlanInput): Candidate {
   const { request, defaultMaxTokens } = input;
   const role = model.id === request.model ? 'the requested model' : `stands in for ${request.model}`;
-  return { model, provider, expectedCost: expectedCost(model, request, defaultMaxTokens), trial: false, reason: role };
+  return { model, provider, healthKey: placeOf(model, provider, input), expectedCost: expectedCost(model, request, defaultMaxTokens), trial: false, reason: role };
+}
+
+/** Health is read where this request's outcome will be told. */
+function placeOf(model: Model, provider: string, { byok }: PlanInput): string {
+  return healthKey(provider, model.id, byok === undefined ? undefined : { region: byok.regionOf(provider) });
 }
 
 /** Why a candidate is better not asked now; undefined where nothing is known against it. */
 function unwell(one: Candidate, input: PlanInput): Skipped | undefined {
-  const entry = input.health.get(healthKey(one.provider, one.model.id));
+  const entry = input.health.get(one.healthKey);
   const down = isOpen(entry, input.nowMs);
   if (!down && !isResting(entry, input.nowMs)) return undefined;
   const { reason } = describeHealth(entry, input.nowMs);
-  return { model: one.model.id, provider: one.provider, kind: down ? 'down' : 'resting', reason };
+  return { model: one.model.id, provider: one.provider, healthKey: one.healthKey, kind: down ? 'down' : 'resting', reason };
 }
 
 function asLastResort(one: Candidate, input: PlanInput, why: string): Candidate {

@@ -7,6 +7,8 @@ export interface Candidate {
   readonly model: Model;
   /** Who is asked: the model's provider, or the sandbox standing in for it. */
   readonly provider: string;
+  /** Where its health stands for this request's key. */
+  readonly healthKey: string;
   /** Expected provider cost by this request's own estimate; what `cheapest` sorts by. */
   readonly expectedCost: UsdE8;
   /** Known to be down, but nothing healthy is left: one attempt, no retries. */
@@ -19,6 +21,7 @@ export interface Candidate {
 export interface Skipped {
   readonly model: string;
   readonly provider: string;
+  readonly healthKey: string;
   readonly kind: 'no_credential' | 'down' | 'resting' | 'too_long' | 'tools' | 'vision' | 'json' | 'other_provider';
   readonly reason: string;
 }
@@ -30,7 +33,7 @@ export interface Plan {
   readonly skipped: readonly Skipped[];
 }
 
-/** What is known of one provider's model. Kept per `healthKey(provider, model)`; a missing entry is healthy. */
+/** What is known of one provider's model under the operator's key, or under BYOK's. Kept per `healthKey`; a missing entry is healthy. */
 export interface HealthEntry {
   readonly state: 'closed' | 'open' | 'half-open';
   readonly failuresInRow: number;

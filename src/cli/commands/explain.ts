@@ -64,6 +64,7 @@ async function explain(call: Call): Promise<void> {
       if (seen.operators.has(provider)) return provider;
       return settings.sandbox || seen.sandbox ? 'sandbox' : undefined;
     },
+    byok: choice.mode === 'standard' ? undefined : { regionOf: (provider) => seen.owner.byokRegions.get(provider) },
     health: seen.health,
     nowMs: Date.now(),
     only: choice.only,
@@ -122,10 +123,10 @@ function rowsOf(plan: Plan, { catalog }: Settings, reasons: ReadonlyMap<string, 
     const price = catalog.models.get(id)?.price;
     return price === undefined ? '' : `${perMillion(price.input)}, ${perMillion(price.output)}`;
   };
-  const healthOf = (provider: string, model: string): string => reasons.get(`${provider}/${model}`) ?? 'unknown';
+  const healthOf = (key: string): string => reasons.get(key) ?? 'unknown';
   return [
-    ...plan.candidates.map(({ model, provider, reason }, index) => ({ order: index + 1, model: model.id, provider, price: priceOf(model.id), health: healthOf(provider, model.id), reason })),
-    ...plan.skipped.map(({ model, provider, reason }) => ({ order: null, model, provider, price: priceOf(model), health: healthOf(provider, model), reason })),
+    ...plan.candidates.map(({ model, provider, healthKey, reason }, index) => ({ order: index + 1, model: model.id, provider, price: priceOf(model.id), health: healthOf(healthKey), reason })),
+    ...plan.skipped.map(({ model, provider, healthKey, reason }) => ({ order: null, model, provider, price: priceOf(model), health: healthOf(healthKey), reason })),
   ];
 }
 

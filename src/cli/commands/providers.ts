@@ -61,17 +61,19 @@ async function list({ context }: Call): Promise<void> {
     const news = books === undefined ? undefined : await readNews(books.ledger, books.nowMs());
     const { listProviderKeys } = await import('../../accounts/index.ts');
     const shown = new Map((books === undefined || stored.length === 0 ? [] : await listProviderKeys(books)).map(({ provider, key }) => [provider, key]));
-    return [...settings.catalog.providers.values()].map((provider) => rowOf(provider, { shown, settings, news }));
+    const { forOperator } = await import('../../routing/index.ts');
+    const health = forOperator(news?.health ?? []);
+    return [...settings.catalog.providers.values()].map((provider) => rowOf(provider, { shown, settings, health }));
   });
   const { listView } = await import('../../accounts/index.ts');
   context.show(listView(rows, undefined), () => renderTable(rows, COLUMNS, context.terminal));
 }
 
-function rowOf(provider: Provider, known: { readonly shown: ReadonlyMap<string, string>; readonly settings: Books['settings']; readonly news: DaemonNews | undefined }): ProviderRow {
-  const { shown, settings, news } = known;
+function rowOf(provider: Provider, known: { readonly shown: ReadonlyMap<string, string>; readonly settings: Books['settings']; readonly health: DaemonNews['health'] }): ProviderRow {
+  const { shown, settings } = known;
   const stored = shown.get(provider.id);
   const configured = settings.providerKeys.get(provider.id);
-  const health = news?.health.filter(({ key }) => key.startsWith(`${provider.id}/`)) ?? [];
+  const health = known.health.filter(({ key }) => key.startsWith(`${provider.id}/`));
   const worst = health.find(({ state }) => state !== 'up') ?? health[0];
   return {
     id: provider.id,

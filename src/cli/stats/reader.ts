@@ -1,5 +1,5 @@
 import type { Ledger, MinuteTotals, RequestRow, UsageTotals } from '../../ledger/index.ts';
-import { describeHealth } from '../../routing/index.ts';
+import { describeHealth, forOperator, readHealthKey } from '../../routing/index.ts';
 import type { HealthEntry } from '../../routing/index.ts';
 import { readNews } from '../daemon-news.ts';
 import type { DaemonNews } from '../daemon-news.ts';
@@ -203,8 +203,8 @@ async function readNames(ledger: Ledger): Promise<{ readonly keys: ReadonlyMap<s
 /** One line a provider that was called or has a key, the ailing ones first. */
 function providerLines(keyed: readonly string[], news: DaemonNews | undefined, nowMs: number): readonly ProviderLine[] {
   const entries = new Map<string, HealthEntry[]>();
-  for (const { key, entry } of news?.health ?? []) {
-    const provider = key.slice(0, key.indexOf('/'));
+  for (const { key, entry } of forOperator(news?.health ?? [])) {
+    const { provider } = readHealthKey(key);
     entries.set(provider, [...(entries.get(provider) ?? []), entry]);
   }
   const names = new Set([...entries.keys(), ...keyed]);

@@ -1,6 +1,6 @@
 import type { Handlers, Link } from '../../crew/index.ts';
 import type { Settings } from '../../settings/index.ts';
-import { healthKey, isOpen, type HealthEntry } from '../../routing/index.ts';
+import { isOpen, type HealthEntry } from '../../routing/index.ts';
 import { HealthBook } from '../health.ts';
 import { Limits, type Lease, type LimitRefusal } from '../limits.ts';
 import { Metrics, sumOf, type MetricsRecord } from '../metrics.ts';
@@ -72,8 +72,8 @@ export function openDesk({ settings, clock }: { readonly settings: Pick<Settings
       return {
         ...limitHandlers(seat, limits),
         ...runHandlers(seat, seats, runs),
-        observed: ([provider, model, event]) => health.observe(provider, model, event),
-        reserve: ([provider, model]) => health.tryReserve(provider, model),
+        observed: ([key, event]) => health.observe(key, event),
+        reserve: (key) => health.tryReserve(key),
         signUp: (wish) => signUps.admit(wish),
         arrived: ([connection, address]) => void seat.connections.set(connection, addresses.arrived(address, () => link.tell('crowded', connection))),
         parted(connection) {
@@ -166,25 +166,24 @@ class SpokenHealth extends HealthBook {
     this.#say = say;
   }
 
-  override observe(...[provider, model, event]: Parameters<HealthBook['observe']>): void {
-    const before = this.entries.get(healthKey(provider, model));
-    super.observe(provider, model, event);
-    this.#tell(provider, model, before);
+  override observe(...[key, event]: Parameters<HealthBook['observe']>): void {
+    const before = this.entries.get(key);
+    super.observe(key, event);
+    this.#tell(key, before);
   }
 
   /** The mark of one request that tries a provider which may be back; false where another has it. */
-  tryReserve(provider: string, model: string): boolean {
-    const before = this.entries.get(healthKey(provider, model));
+  tryReserve(key: string): boolean {
+    const before = this.entries.get(key);
     if (before === undefined || before.state === 'closed') return true;
     if (isOpen(before, this.#nowMs())) return false;
-    this.reserve(provider, model);
-    this.#tell(provider, model, before);
+    this.reserve(key);
+    this.#tell(key, before);
     return true;
   }
 
   /** That a healthy one answered once more is no news. */
-  #tell(provider: string, model: string, before: HealthEntry | undefined): void {
-    const key = healthKey(provider, model);
+  #tell(key: string, before: HealthEntry | undefined): void {
     const entry = this.entries.get(key);
     if (entry !== undefined && !isSame(before, entry)) this.#say(key, entry);
   }

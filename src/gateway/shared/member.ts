@@ -1,5 +1,5 @@
 import type { Handlers, Link } from '../../crew/index.ts';
-import { healthKey, isOpen, type HealthEvent } from '../../routing/index.ts';
+import { isOpen, type HealthEvent } from '../../routing/index.ts';
 import { HealthBook } from '../health.ts';
 import { limitFault, type Lease } from '../limits.ts';
 import type { MetricsRecord } from '../metrics.ts';
@@ -113,21 +113,21 @@ class DeskHealth implements SharedHealth {
     return this.book.entries;
   }
 
-  observe(provider: string, model: string, event: HealthEvent): void {
-    const before = this.entries.get(healthKey(provider, model));
+  observe(key: string, event: HealthEvent): void {
+    const before = this.entries.get(key);
     if (event.kind === 'answered' && before?.state === 'closed' && before.failuresInRow === 0 && before.lastFailure === '' && this.#nowMs() - before.lastSuccessMs < BEAT_MS) return;
-    this.book.observe(provider, model, event);
-    this.#link.tell('observed', [provider, model, event]);
+    this.book.observe(key, event);
+    this.#link.tell('observed', [key, event]);
   }
 
-  reserve(provider: string, model: string): boolean | Promise<boolean> {
-    const entry = this.entries.get(healthKey(provider, model));
+  reserve(key: string): boolean | Promise<boolean> {
+    const entry = this.entries.get(key);
     if (entry === undefined || entry.state === 'closed' || isOpen(entry, this.#nowMs())) return true;
-    return this.#link.ask('reserve', [provider, model]);
+    return this.#link.ask('reserve', key);
   }
 
-  isDown(provider: string, model: string): boolean {
-    return this.book.isDown(provider, model);
+  isDown(key: string): boolean {
+    return this.book.isDown(key);
   }
 }
 

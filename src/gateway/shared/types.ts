@@ -35,10 +35,10 @@ export interface AccountLimits {
 export interface SharedHealth {
   /** Keyed by `healthKey`; a missing entry is healthy. */
   readonly entries: ReadonlyMap<string, HealthEntry>;
-  observe(provider: string, model: string, event: HealthEvent): void;
+  observe(key: string, event: HealthEvent): void;
   /** Marks the one request that an open circuit lets through. False where another request has been quicker. */
-  reserve(provider: string, model: string): boolean | Promise<boolean>;
-  isDown(provider: string, model: string): boolean;
+  reserve(key: string): boolean | Promise<boolean>;
+  isDown(key: string): boolean;
 }
 
 export interface SignUpGate {
@@ -68,8 +68,8 @@ export interface Neighbours {
 export interface ToDesk {
   readonly enter: { readonly ask: readonly [id: string, accountId: string, perMinute: number | undefined]; readonly answer: LimitRefusal | undefined };
   readonly leave: { readonly ask: string; readonly answer: void };
-  readonly observed: { readonly ask: readonly [provider: string, model: string, event: HealthEvent]; readonly answer: void };
-  readonly reserve: { readonly ask: readonly [provider: string, model: string]; readonly answer: boolean };
+  readonly observed: { readonly ask: readonly [key: string, event: HealthEvent]; readonly answer: void };
+  readonly reserve: { readonly ask: string; readonly answer: boolean };
   readonly signUp: { readonly ask: SignUpWish; readonly answer: LimitRefusal | undefined };
   /** Answers with who has the run; undefined: it is now the asker's. */
   readonly claim: { readonly ask: string; readonly answer: number | undefined };
