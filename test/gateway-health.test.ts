@@ -1,12 +1,13 @@
 import t, { type Test } from 'tap';
 import { handClock, openHouse, type House } from './support/house.ts';
-import { hang, json, startProvider, type Answer, type FakeProvider } from './support/provider.ts';
+import { hang, json, startProvider, textChunks, type Answer, type FakeProvider } from './support/provider.ts';
 
 /** Whose trouble a failure is: health is kept apart for the operator's key, for BYOK, and for each region. */
 
 const STANDARD = { 'x-findtoken-mode': 'standard' };
 const BYOK = { 'x-findtoken-mode': 'byok' };
 const OPERATOR = 'Bearer good-key';
+const HEAD = { id: 'x', object: 'chat.completion.chunk', created: 1, model: 'm' };
 
 const answer = json(200, { id: 'x', object: 'chat.completion', created: 1, choices: [{ index: 0, message: { role: 'assistant', content: 'hi' }, finish_reason: 'stop' }], usage: { prompt_tokens: 10, completion_tokens: 5 } });
 const POOR = json(402, { error: { message: 'Insufficient Balance', type: 'x' } });
@@ -89,6 +90,28 @@ t.test("the operator's empty account, refused key and rate limit divert nobody w
     clock.advance(600_000);
     house.gateway.health.observe('deepseek/deepseek-chat', { kind: 'answered' });
   }
+});
+
+t.test("a tenant's stream that ends in the tenant's own trouble says nothing of the provider", async (t) => {
+  const { of, ask, ill, house } = await scene(t, ['kimi', 'qwen'], { equivalents: { 'kimi-k2': ['qwen-max'] } });
+  const words = textChunks(HEAD, 'hel lo').slice(0, -1).map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join('');
+  const ends = (error: object): Answer => (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write(words);
+    setTimeout(() => response.end(`data: ${JSON.stringify({ error })}\n\n`), 20);
+  };
+  for (const type of ['exceeded_current_quota_error', 'invalid_authentication_error', 'rate_limit_reached_error']) {
+    of['kimi']?.always(ends({ type, message: 'x' }));
+    for (let times = 0; times < 6; times += 1) await ask('kimi-k2', BYOK, { stream: true });
+    t.equal(house.gateway.health.entries.get('kimi/kimi-k2 (BYOK)')?.failuresInRow ?? 0, 0, type);
+    t.equal(await ill(), '', type);
+    of['kimi']?.always(answer);
+    t.equal(await ask('kimi-k2', BYOK), 'kimi-k2 1', `${type}: other accounts are served`);
+    t.equal(await ask('kimi-k2', STANDARD), 'kimi-k2 1', `${type}: and the operator's customers`);
+  }
+  of['kimi']?.always(ends({ type: 'exceeded_current_quota_error', message: 'x' }));
+  await ask('kimi-k2', STANDARD, { stream: true });
+  t.equal(await ill(), 'kimi down', "the operator's own empty account, found out on the way");
 });
 
 t.test('what is the provider\'s own doing all accounts share, and the operator finds out alone', async (t) => {

@@ -1,6 +1,7 @@
 import { Fault, toEnvelope, type AttemptTrace } from '../faults.ts';
 import type { Receipt } from '../ledger/index.ts';
 import { usdNumber } from '../money/index.ts';
+import { breakEvent } from '../routing/index.ts';
 import type { EventStream, StreamRead } from '../upstream/index.ts';
 import { readTransport, type ChatRequest, type Failure, type Usage } from '../wire/index.ts';
 import type { Asked } from './attempts.ts';
@@ -76,8 +77,8 @@ async function closeStream(streaming: Streaming, relayed: Relayed): Promise<Ende
     const usage = usageOf(streaming);
     return { receipt: await settle(booked, served, usage, 'aborted'), usage, end: 'aborted' };
   }
-  // One stream that broke is a failure in a row, never a whole request's worth of retries.
-  running.health.observe(candidate.healthKey, { kind: 'failed', class: relayed.class, retryAfterMs: undefined, spent: false });
+  const event = breakEvent(relayed, byok);
+  if (event !== undefined) running.health.observe(candidate.healthKey, event);
   return failInBand(booked, mouth, served, brokenOff(candidate.provider, relayed, traces));
 }
 
