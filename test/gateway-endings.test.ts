@@ -63,7 +63,7 @@ t.test('an answer too deep to be written down is left to another provider, and c
     t.equal(response.headers.get('x-findtoken-model'), 'k', 'an equivalent answers');
     t.match(await response.text(), /echo:.*hello/s);
     t.match(await house.lastRow(), { status: 'ok', provider: 'other' });
-    house.gateway.health.observe('own', 'm', { kind: 'answered' });
+    house.gateway.health.observe('own/m', { kind: 'answered' });
   }
   t.same([own.requests.length, other.requests.length], [2, 2], 'each was asked once a request');
   own.always(sse([ONE[0], answer('delta', 'null')]));
