@@ -1,4 +1,4 @@
-import { Fault } from '../faults.ts';
+import { Fault, toEnvelope } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
 import { formatUsd } from '../money/index.ts';
 import type { Interruption } from '../upstream/index.ts';
@@ -7,7 +7,7 @@ import { readJsonBytes } from './body.ts';
 import { chatFault, serveChat } from './chat.ts';
 import { Interrupter } from './interrupter.ts';
 import { STOPPING } from './send.ts';
-import { isGone, Tape, type Hearer } from './tape.ts';
+import { isGone, Tape, type Heard, type Hearer } from './tape.ts';
 import type { Answer, Call, Running, Streamed } from './types.ts';
 
 /** Source: CONTRACT section 2. */
@@ -64,7 +64,6 @@ export class KeyedRuns {
 
   /** Keeps a run that is over, and lets go of the oldest ones beyond the bounds. */
   keep(run: Run, size: number): void {
-    run.isOver = true;
     run.size = size;
     this.#size += size;
     for (const [name, old] of this.#runs) {
@@ -138,8 +137,8 @@ async function runFirst(running: Running, call: Call, owner: KeyOwner, name: str
   const run: Run = { bodyHash, id: call.id, tape, startedMs, abort, done: start(), isOver: false, size: 0, listeners: 0, timer: undefined };
   running.keyed.add(name, run);
   const settled = run.done.then(
-    (ended) => keepOrForget(running, name, run, ended),
-    () => running.keyed.forget(name), // every listener is told by `done` itself
+    (ended) => conclude(running, name, run, ended),
+    () => conclude(running, name, run, undefined), // every listener is told by `done` itself
   );
   await listen(running, call, run, {});
   await settled;
@@ -149,17 +148,24 @@ async function runFirst(running: Running, call: Call, owner: KeyOwner, name: str
 /** The same call again: the answer of the first, under the first one's request id. */
 export async function repeat(running: Running, call: Hearer, run: Run): Promise<Answer | Streamed> {
   const marks = { 'x-request-id': run.id, 'idempotent-replayed': 'true' };
-  const isWhole = await listen(running, call, run, marks);
-  if (!isWhole) return { status: 499, body: '' };
+  const heard = await listen(running, call, run, marks);
+  if (heard === 'left') return { status: 499, body: '' };
+  if (heard === 'behind') return { streamed: true, status: 200 };
   const ended = await run.done;
+  if ('streamed' in ended && !run.tape.headersSent) throw goneAnswer(run.id);
   // Tokens and cost are told by the first call's line alone.
   if ('streamed' in ended || run.tape.headersSent) return { streamed: true, status: ended.status };
   const { chat: _, ...answer } = ended;
   return { ...answer, headers: { ...answer.headers, ...marks } };
 }
 
-/** Stays with a run until this call's client has its stream, or the run its end. False when the client left before. */
-async function listen(running: Running, call: Hearer, run: Run, marks: Readonly<Record<string, string>>): Promise<boolean> {
+/**
+ * Stays with a run until this call's client has its stream, or the run its end.
+ * @throws Fault `idempotency_conflict` where the beginning of its stream is forgotten
+ */
+async function listen(running: Running, call: Hearer, run: Run, marks: Readonly<Record<string, string>>): Promise<Heard> {
+  const listener = run.tape.join();
+  if (listener === undefined) throw goneAnswer(run.id);
   run.listeners += 1;
   clearTimeout(run.timer);
   const onAbort = () => {
@@ -168,23 +174,50 @@ async function listen(running: Running, call: Hearer, run: Run, marks: Readonly<
   call.signal.addEventListener('abort', onAbort);
   try {
     await Promise.race([run.tape.opened, run.done, aborted(call.signal)]);
-    if (isGone(call.signal)) return false;
-    if (run.tape.headersSent) return await run.tape.play(call, running.timing, marks);
+    if (isGone(call.signal)) return 'left';
+    if (run.tape.headersSent) return breakOff(call, run, await run.tape.play(listener, call, running.timing, marks));
     await run.done;
-    return true;
+    return 'whole';
   } finally {
     call.signal.removeEventListener('abort', onAbort);
+    run.tape.leave(listener);
     run.listeners -= 1;
-    if (run.listeners === 0 && !run.isOver) run.timer = setTimeout(() => run.abort.abort(), running.isDraining() ? 0 : running.timing.rejoinMs);
+    // Nobody can come back to an answer whose beginning is forgotten.
+    const isWaiting = run.tape.keptSize !== undefined && !running.isDraining();
+    if (run.listeners === 0 && !run.isOver) run.timer = setTimeout(() => run.abort.abort(), isWaiting ? running.timing.rejoinMs : 0);
   }
 }
 
-/** What was answered is kept; what failed cost nothing and leaves its key free; what was cut short is known to the books alone. */
-function keepOrForget(running: Running, name: string, run: Run, ended: Answer | Streamed): void {
+/** Tells a stream in-band that the rest of it will not come. */
+function breakOff({ res }: Hearer, run: Run, heard: Heard): Heard {
+  if (heard === 'behind' || heard === 'cut') {
+    res.write(`data: ${JSON.stringify(toEnvelope(goneAnswer(run.id), run.id))}\n\n`, 'latin1');
+    res.end();
+  }
+  return heard;
+}
+
+/** A run is over, however it ended: whoever still listens hears so, and its key is kept or free. */
+function conclude(running: Running, name: string, run: Run, ended: Answer | Streamed | undefined): void {
   clearTimeout(run.timer);
-  const size = 'streamed' in ended ? (ended.chat?.end === 'ok' ? run.tape.keptSize : undefined) : ended.status === 200 ? JSON.stringify(ended.body).length : undefined;
+  run.isOver = true;
+  run.tape.over();
+  const size = ended === undefined ? undefined : keptSize(running, run, ended);
   if (size === undefined) running.keyed.forget(name);
   else running.keyed.keep(run, size);
+}
+
+/** What was answered is kept; what failed cost nothing and leaves its key free; what was cut short is known to the books alone. */
+function keptSize(running: Running, run: Run, ended: Answer | Streamed): number | undefined {
+  if ('streamed' in ended) return ended.chat?.end === 'ok' ? run.tape.keptSize : undefined;
+  if (ended.status !== 200) return undefined;
+  try {
+    return JSON.stringify(ended.body).length;
+  } catch (error) {
+    // What cannot be written (nested too deeply, too long for a string) cannot be told again either.
+    running.log.error('answer_not_kept', error);
+    return undefined;
+  }
 }
 
 /** What makes a call the same: its body, and the headers that change what is done with it. The key itself salts the hash. */
@@ -196,6 +229,13 @@ function hashOf(call: Call, key: string, body: Uint8Array): Uint8Array {
 /** The key stands for another request. */
 export function otherBody(requestId: string): Fault {
   return new Fault('idempotency_conflict', { fill: { detail: `This Idempotency-Key was used for request ${requestId} with another body. Use a new key for a new request.` } });
+}
+
+/** The answer is there in part, or was cut off. Its request is named, for the billing log tells what became of it. */
+export function goneAnswer(requestId: string): Fault {
+  return new Fault('idempotency_conflict', {
+    fill: { detail: `The answer under this Idempotency-Key cannot be heard from the beginning to the end: it is too long to be kept, or was cut off. GET /v1/user/billing-logs tells how request ${requestId} ends; send a new key to ask again.` },
+  });
 }
 
 function aborted(signal: Interruption): Promise<void> {

@@ -95,7 +95,7 @@ export async function drained(res: Outlet, stallMs: number, signal: Interruption
     };
     const onDrain = () => done(true);
     const onGone = () => done(false);
-    const timer = setTimeout(onGone, stallMs);
+    const timer = res.endsStalls === true ? undefined : setTimeout(onGone, stallMs);
     res.on('drain', onDrain);
     signal.addEventListener('abort', onGone);
   });

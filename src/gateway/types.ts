@@ -164,6 +164,8 @@ export interface Outlet {
   readonly destroyed: boolean;
   readonly writableEnded: boolean;
   readonly writableNeedDrain: boolean;
+  /** It gives up readers that stall by itself: who writes to it waits as long as it takes. */
+  readonly endsStalls?: true;
   writeHead(status: number, headers: OutgoingHttpHeaders): unknown;
   /** Takes text of one character a byte. False when no more should be written before `drain`. */
   write(bytes: string, encoding: 'latin1'): boolean;

@@ -1,7 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { Handlers, Link } from '../../crew/index.ts';
 import { Fault, toEnvelope } from '../../faults.ts';
-import { otherBody, repeat } from '../idempotency.ts';
+import { goneAnswer, otherBody, repeat } from '../idempotency.ts';
 import { Interrupter } from '../interrupter.ts';
 import { drained, STOPPING } from '../send.ts';
 import type { Hearer } from '../tape.ts';
@@ -115,6 +115,8 @@ async function speak(running: Running, desk: Link<ToDesk>, speaking: Map<string,
     const answer = await repeat(running, hearer, run);
     if (!outlet.writableEnded) say({ kind: 'answer', hearing, answer });
   } catch (error) {
+    // The one refusal that a repeat meets.
+    if (error instanceof Fault && error.code === 'idempotency_conflict') return say({ kind: 'gone', hearing, requestId: run.id });
     say({ kind: 'failed', hearing });
     throw error;
   } finally {
@@ -140,6 +142,7 @@ async function hear(running: Running, desk: Link<ToDesk>, listener: Listening, h
       return listener.end({ streamed: true, status: 200 });
     case 'answer': return listener.end(heard.answer);
     case 'other': return listener.fail(otherBody(heard.requestId));
+    case 'gone': return listener.fail(goneAnswer(heard.requestId));
     case 'none': return listener.end(undefined);
     case 'failed': return listener.fail(new Error('the process that has the run failed over it'));
   }

@@ -108,5 +108,6 @@ export type Heard =
   | { readonly kind: 'end'; readonly hearing: number; readonly trailers: OutgoingHttpHeaders }
   | { readonly kind: 'answer'; readonly hearing: number; readonly answer: Answer | Streamed }
   | { readonly kind: 'other'; readonly hearing: number; readonly requestId: string }
+  | { readonly kind: 'gone'; readonly hearing: number; readonly requestId: string }
   | { readonly kind: 'failed'; readonly hearing: number }
   | { readonly kind: 'none'; readonly hearing: number };
