@@ -142,6 +142,18 @@ t.test('who joins a run that is being cut off is told so', async (t) => {
   t.match(await house.lastRow(), { status: 'aborted' });
 });
 
+t.test('where the books cannot be written a stream is told so and ends', async (t) => {
+  const deepseek = await startProvider();
+  t.teardown(() => deepseek.close());
+  const house = await openHouse(t, { providers: { deepseek: deepseek.url }, books: 'cli' });
+  const broken = async () => { throw new Error('no books'); };
+  Object.assign(house.ledger, { settle: broken, release: broken });
+  for (const headers of [{}, { 'idempotency-key': 'unwritten' }]) {
+    const { events } = await readStream(await house.post(STREAM, headers));
+    t.match(events.at(-1), { error: { code: 'internal_error' } });
+  }
+});
+
 t.test('an answer that cannot be written again is over all the same', async (t) => {
   const deepseek = await startProvider();
   t.teardown(() => deepseek.close());

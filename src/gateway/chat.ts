@@ -150,17 +150,19 @@ function withUsage(answer: JsonObject, usage: JsonObject): JsonObject {
 
 /** Closes the books of a call whose station threw, before anybody is told: nobody pays for our bugs. Returns what is to be told. */
 async function released(booked: Booked, mouth: StreamMouth | undefined, thrown: unknown): Promise<unknown> {
+  let told = thrown;
+  mouth?.close();
   try {
-    mouth?.close();
     await release(booked, undefined, 0, thrown instanceof Fault ? thrown.code : 'internal_error');
-    if (mouth?.isOpen === true) {
-      const fault = thrown instanceof Fault ? thrown : new Fault('internal_error', { fill: { request_id: booked.call.id } });
-      mouth.fail(toEnvelope(fault, booked.call.id), undefined);
-    }
-    return thrown;
   } catch (worse) {
-    return worse;
+    told = worse;
   }
+  // However the books fare: a stream that nobody ends has its client wait for ever.
+  if (mouth?.isOpen === true) {
+    const fault = told instanceof Fault ? told : new Fault('internal_error', { fill: { request_id: booked.call.id } });
+    mouth.fail(toEnvelope(fault, booked.call.id), undefined);
+  }
+  return told;
 }
 
 /** The client left before the first words: it pays for the prompt if a provider was working on it, else nothing. */
