@@ -280,7 +280,7 @@ t.test('a call whose turn never comes ends like one whose client has gone', asyn
 });
 
 t.test('a process that is late with its own work takes no more', async (t) => {
-  const load = new Load({ inFlight: 10, loopLagMs: 500 });
+  const load = new Load({ inFlight: 10, loopLagMs: 500, bodyBytes: 1_024 });
   load.judge(499);
   t.doesNotThrow(() => load.admit());
   load.judge(501);

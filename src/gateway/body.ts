@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { Fault } from '../faults.ts';
+import type { Arriving } from './load.ts';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -16,18 +17,18 @@ const WALKED = 256;
 /**
  * Reads a JSON body: media type, size, UTF-8, depth, then the parse, in this order, so that nothing costly happens to a body
  * that is refused anyway.
- * @param weigh is told how much of the heap the body may come to, before it is parsed, and refuses what there is no room for
+ * @param room what bodies may take: `arriving` counts the bytes, `weigh` is told before the parse how much of the heap they may come to
  * @param already the body, where it was read before with `readJsonBytes`
  *
- * @throws Fault 415 (not JSON, or compressed), 413 (over the limit), 400 (`invalid_json`: empty, not UTF-8, too deep, broken).
+ * @throws Fault 415 (not JSON, or compressed), 413 (over the limit), 400 (`invalid_json`: empty, not UTF-8, too deep, broken), 503 (no room).
  */
-export async function readJson(req: IncomingMessage, limits: { readonly bodyBytes: number; readonly jsonDepth: number }, weigh: (heapBytes: number) => void, already?: Buffer): Promise<unknown> {
-  const bytes = already ?? (await readJsonBytes(req, limits));
+export async function readJson(req: IncomingMessage, limits: { readonly bodyBytes: number; readonly jsonDepth: number }, room: BodyRoom, already?: Buffer): Promise<unknown> {
+  const bytes = already ?? (await readJsonBytes(req, limits, room.arriving));
   if (bytes.length === 0) throw new Fault('invalid_json', { fill: { detail: ': it is empty' } });
   const text = decodeUtf8(bytes);
   const { depth, values } = survey(bytes, limits.jsonDepth);
   if (depth > limits.jsonDepth) throw new Fault('invalid_json', { fill: { detail: `: it is nested deeper than ${limits.jsonDepth} levels` } });
-  weigh(bytes.length * HEAP_A_BYTE + values * HEAP_A_VALUE);
+  room.weigh(bytes.length * HEAP_A_BYTE + values * HEAP_A_VALUE);
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -37,42 +38,58 @@ export async function readJson(req: IncomingMessage, limits: { readonly bodyByte
   }
 }
 
-/** A body that says it is JSON, unparsed. @throws Fault 415, 413 */
-export function readJsonBytes(req: IncomingMessage, limits: { readonly bodyBytes: number }): Promise<Buffer> {
-  refuseOtherMedia(req);
-  return readBytes(req, limits.bodyBytes);
+/** What the bodies of all calls may take, as `Load` keeps it. */
+export interface BodyRoom {
+  readonly arriving: Pick<Arriving, 'take' | 'give'>;
+  readonly weigh: (heapBytes: number) => void;
 }
 
-/** Reads a body whole, at most `limit` bytes. @throws Fault 413; the rest of the body stays unread. */
-export function readBytes(req: IncomingMessage, limit: number): Promise<Buffer> {
+/** A body that says it is JSON, unparsed. @throws Fault 415, 413, 503 */
+export function readJsonBytes(req: IncomingMessage, limits: { readonly bodyBytes: number }, arriving: BodyRoom['arriving']): Promise<Buffer> {
+  refuseOtherMedia(req);
+  return readBytes(req, limits.bodyBytes, arriving);
+}
+
+/**
+ * Reads a body whole, at most `limit` bytes, which count as arriving until it is whole or refused.
+ * @throws Fault 413, 503; the rest of the body stays unread.
+ */
+export function readBytes(req: IncomingMessage, limit: number, arriving: BodyRoom['arriving']): Promise<Buffer> {
   const declared = Number(req.headers['content-length'] ?? 0);
   if (declared > limit) throw tooLarge(limit);
   let parts: Buffer[] = [];
   let size = 0;
   return new Promise((resolve, reject) => {
+    // The request outlives its body, for as long as a stream runs: nothing of it may hold the bytes.
+    const leave = () => {
+      arriving.give(size);
+      parts = [];
+      req.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone);
+    };
+    const refuse = (cause: Fault) => {
+      req.pause();
+      leave();
+      reject(cause);
+    };
     const onData = (part: Buffer) => {
+      const refusal = size + part.length > limit ? tooLarge(limit) : arriving.take(part.length);
+      if (refusal !== undefined) return refuse(refusal);
       size += part.length;
-      if (size > limit) {
-        req.pause();
-        reject(tooLarge(limit));
-        return;
-      }
       parts.push(part);
     };
-    const onError = () => reject(new ClientGone());
-    const onClose = () => {
-      if (!req.complete) reject(new ClientGone());
+    const onEnd = () => {
+      const whole = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts, size);
+      leave();
+      resolve(whole);
+    };
+    const onGone = () => {
+      leave();
+      reject(new ClientGone());
     };
     req.on('data', onData);
-    req.once('end', () => {
-      const whole = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts, size);
-      // The request outlives its body, for as long as a stream runs: nothing of it may hold the bytes.
-      parts = [];
-      req.off('data', onData).off('error', onError).off('close', onClose);
-      resolve(whole);
-    });
-    req.on('error', onError);
-    req.on('close', onClose);
+    req.on('end', onEnd);
+    req.on('error', onGone);
+    req.on('close', onGone);
   });
 }
 

@@ -56,11 +56,12 @@ function giveBack(running: Running, stand: Stand): void {
 
 /** From the bytes to an answer, or to the first words of a stream. */
 async function open(running: Running, call: Call, owner: KeyOwner, stand: Stand): Promise<Answer | Streamed | Streaming> {
-  const { settings } = running;
-  const body = await readJson(call.req, settings.limits, (heapBytes) => {
-    running.load.take(heapBytes);
+  const { settings, load } = running;
+  const weigh = (heapBytes: number) => {
+    load.take(heapBytes);
     stand.heapBytes = heapBytes;
-  }, call.body);
+  };
+  const body = await readJson(call.req, settings.limits, { arriving: load.arriving, weigh }, call.body);
   call.body = undefined;
   const { pictureTokens, mediaTokens } = settings.billing;
   const request = readChatRequest(body, { pictureTokens, mediaTokens, routingHeader: header(call, 'x-findtoken-routing') });

@@ -9,11 +9,49 @@ const WINDOW_MS = 1_000;
 
 /** The part of the heap that the bodies of all calls under way may come to; the rest is the daemon's own. */
 const BODIES_PART = 0.5;
+/**
+ * What bodies may come to while they arrive, measured by the heap too: they lie beside it, and its bound follows the machine's memory.
+ * Those that no key came with may take an eighth of it, so that strangers cannot shut the door for callers.
+ */
+const ARRIVING_PART = 0.25;
+const STRANGERS_PART = 0.125;
 
 export interface LoadRules {
   /** Calls at once, over all accounts. */
   readonly inFlight: number;
   readonly loopLagMs: number;
+  /** The largest body: one alone always has room. */
+  readonly bodyBytes: number;
+}
+
+/** Counts the bytes of bodies that are arriving. */
+export class Arriving {
+  readonly #roomBytes: () => number;
+  readonly #within: Arriving | undefined;
+  #bytes = 0;
+
+  /** @param within what counts them as well */
+  constructor(roomBytes: () => number, within?: Arriving) {
+    this.#roomBytes = roomBytes;
+    this.#within = within;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Makes room for bytes that have come. Where there is none, what to refuse them with (`overloaded`, 503), and nothing is counted. */
+  take(bytes: number): Fault | undefined {
+    if (this.#bytes + bytes > this.#roomBytes()) return overloaded('The server has no memory for more request bodies at once.');
+    const refusal = this.#within?.take(bytes);
+    if (refusal === undefined) this.#bytes += bytes;
+    return refusal;
+  }
+
+  give(bytes: number): void {
+    this.#bytes -= bytes;
+    this.#within?.give(bytes);
+  }
 }
 
 /** A call under way, as far as it is looked at here. */
@@ -32,7 +70,11 @@ interface CallsUnderWay {
  */
 export class Load {
   readonly #rules: LoadRules;
-  readonly #roomBytes = getHeapStatistics().heap_size_limit * BODIES_PART;
+  readonly #roomBytes: number;
+  /** The bodies of calls with a key, and of all others. */
+  readonly arriving: Arriving;
+  /** The bodies of calls without one. */
+  readonly strangers: Arriving;
   #takenBytes = 0;
   #lagMs = 0;
   #calls: CallsUnderWay = { size: 0, now: () => [] };
@@ -40,6 +82,11 @@ export class Load {
 
   constructor(rules: LoadRules) {
     this.#rules = rules;
+    const { heap_size_limit: heapBytes } = getHeapStatistics();
+    this.#roomBytes = heapBytes * BODIES_PART;
+    const roomBytes = () => Math.max(heapBytes * ARRIVING_PART, rules.bodyBytes);
+    this.arriving = new Arriving(roomBytes);
+    this.strangers = new Arriving(() => roomBytes() * STRANGERS_PART, this.arriving);
   }
 
   get inFlight(): number {

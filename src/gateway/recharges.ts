@@ -2,7 +2,7 @@ import { landMessage, listView, rechargeView, startRecharge } from '../accounts/
 import type { RechargeParts } from '../accounts/index.ts';
 import { Fault } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
-import { readWebhook } from '../payments/index.ts';
+import { expectWebhook, readWebhook } from '../payments/index.ts';
 import { readBytes, readJson } from './body.ts';
 import { CREDITS_FORM } from './forms.ts';
 import { readPage, readQuery, RECHARGES_QUERY } from './query.ts';
@@ -17,7 +17,7 @@ const EVENT_BYTES = 1_048_576;
  * @throws Fault 400 (amount, URLs), 429, 503 (no payments here, or the payment service does not answer).
  */
 export async function startCredits(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
-  const { amount, success_url: successUrl, cancel_url: cancelUrl } = CREDITS_FORM.read(await readJson(call.req, running.settings.limits, running.load.weigh));
+  const { amount, success_url: successUrl, cancel_url: cancelUrl } = CREDITS_FORM.read(await readJson(call.req, running.settings.limits, running.load));
   const parts = rechargeParts(running);
   const lease = await running.limits.enterWithoutHold(owner, call.id);
   try {
@@ -37,19 +37,20 @@ export async function showRecharges(running: Running, call: Call, owner: KeyOwne
 /**
  * `POST /webhooks/stripe`: an event of Stripe's, believed only with its signature. Answered when what it says is durable; what is
  * not for us, or does not fit our record, is acknowledged too, for sending it again would change nothing.
- * @throws Fault 400 (not believed), 413, 503 (no secret here, or the books cannot be written): Stripe tries again.
+ * What cannot be believed anyhow is refused unread, for anybody may send here.
+ * @throws Fault 400 (not believed), 413, 503 (no secret here, no memory, or the books cannot be written): Stripe tries again.
  */
 export async function receiveEvent(running: Running, call: Call): Promise<Answer> {
   const { payments, settings, clock, log } = running;
-  const body = await readBytes(call.req, EVENT_BYTES);
   const signature = call.req.headers['stripe-signature'];
-  const { eventId, type, message } = await readWebhook({
-    body,
+  const head = {
     signature: typeof signature === 'string' ? signature : undefined,
     secret: payments?.kind === 'stripe' ? settings.stripe.webhookSecret : '',
-    isLive: payments?.isLive === true,
     nowMs: clock.nowMs(),
-  });
+  };
+  expectWebhook(head);
+  const body = await readBytes(call.req, EVENT_BYTES, running.load.strangers);
+  const { eventId, type, message } = await readWebhook({ ...head, body, isLive: payments?.isLive === true });
   const landing = await landMessage({ ledger: running.ledger, nowMs: () => clock.nowMs() }, message, eventId);
   if (landing.kind === 'mismatch') log.warn('payment_mismatch', { event: eventId, type, recharge: landing.recharge.id, mend: 'compare the payment in the dashboard with findtoken recharges list' });
   if (landing.kind === 'unknown') log.warn('payment_unknown', { event: eventId, type });

@@ -19,7 +19,7 @@ export async function signUp(running: Running, call: Call): Promise<Answer> {
   if (!settings.registration.open) {
     throw new Fault('not_found', { fill: { detail: 'Registration is closed here. Ask the operator for an account (`findtoken accounts create EMAIL`), or open it with registration.open: true.' } });
   }
-  const body = await readJson(call.req, { ...settings.limits, bodyBytes: Math.min(REGISTRATION_BYTES, settings.limits.bodyBytes) }, running.load.weigh);
+  const body = await readJson(call.req, { ...settings.limits, bodyBytes: Math.min(REGISTRATION_BYTES, settings.limits.bodyBytes) }, { arriving: running.load.strangers, weigh: running.load.weigh });
   const email = readEmail(SIGN_UP_FORM.read(body).email);
   await running.signUps.enter({ email, remoteAddress: call.req.socket.remoteAddress });
   await register({ ledger: running.ledger, nowMs: () => running.clock.nowMs(), publicUrl: settings.server.publicUrl }, { email });
@@ -38,7 +38,7 @@ export async function showActivation(_running: Running, call: Call): Promise<Ans
 
 /** `POST /activate`, with the token in the form or in the query: activates, once. The answer shows the first API key, this once. */
 export async function activate(running: Running, call: Call): Promise<Answer> {
-  const token = call.query.get('token') ?? new URLSearchParams(await readForm(call)).get('token') ?? '';
+  const token = call.query.get('token') ?? new URLSearchParams(await readForm(running, call)).get('token') ?? '';
   const result = await activateByToken({ ledger: running.ledger, nowMs: () => running.clock.nowMs() }, token);
   return resultPage(running, result);
 }
@@ -64,9 +64,9 @@ function resultPage({ settings }: Running, result: ActivationResult): Answer {
   }
 }
 
-/** @throws Fault 415 on anything but what a form sends, 413. */
-async function readForm(call: Call): Promise<string> {
+/** @throws Fault 415 on anything but what a form sends, 413, 503. */
+async function readForm({ load }: Running, call: Call): Promise<string> {
   const media = (call.req.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase();
   if (media !== FORM) throw new Fault('unsupported_media_type', { fill: { detail: `Send the token as a form (Content-Type: ${FORM}), or in the query.` } });
-  return (await readBytes(call.req, FORM_BYTES)).toString('utf8');
+  return (await readBytes(call.req, FORM_BYTES, load.strangers)).toString('utf8');
 }

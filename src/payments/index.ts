@@ -4,4 +4,4 @@ export { floorToCents, PAYMENT_MAX } from './cents.ts';
 export { openPayments, type OpenPayments } from './open.ts';
 export { createSandboxPayments, isSandboxId, sandboxPayment } from './sandbox.ts';
 export type { Checkout, CheckoutWish, PaymentMessage, Payments } from './types.ts';
-export { readWebhook, type WebhookEvent, type WebhookRequest } from './webhook.ts';
+export { expectWebhook, readWebhook, type WebhookEvent, type WebhookRequest } from './webhook.ts';

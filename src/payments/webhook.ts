@@ -4,6 +4,8 @@ import type { PaymentMessage } from './types.ts';
 
 /** How far the time of a signature may be from ours, on either side. The package itself accepts any time to come. */
 const TOLERANCE_S = 300;
+/** One signature of Stripe's scheme among those of the header. */
+const SIGNED = /(?:^|,)\s*v1=[0-9a-f]{64}\s*(?:,|$)/i;
 
 /** A request to the webhook, as it came. */
 export interface WebhookRequest {
@@ -25,15 +27,24 @@ export interface WebhookEvent {
 }
 
 /**
- * Reads an event of Stripe's after making sure that Stripe sent it, lately, and in our mode.
+ * Refuses a request to the webhook that cannot be believed whatever its body is.
  * @throws Fault `payments_unavailable` (503) without a secret: nothing is believed then, and Stripe tries again; `invalid_request` (400)
- *   on a signature that is missing, wrong, or more than 300 s old or ahead, on an event of the other mode, or on no event at all.
+ *   on a signature that is missing, has another form, or is more than 300 s old or ahead.
+ */
+export function expectWebhook({ secret, signature, nowMs }: Pick<WebhookRequest, 'secret' | 'signature' | 'nowMs'>): void {
+  if (secret.trim() === '') throw new Fault('payments_unavailable', { fill: { detail: 'No webhook secret is set, so no event can be believed. Set stripe.webhook_secret (whsec_…).' }, retryAfterS: 60 });
+  if (signature === undefined || !isTimely(signature, nowMs)) throw refused('The Stripe-Signature header is missing, or its time is more than 300 s from ours. Check the clock.');
+  if (!SIGNED.test(signature)) throw refused('The Stripe-Signature header holds no v1 signature. Let Stripe send the event, or sign it with stripe.webhook_secret.');
+}
+
+/**
+ * Reads an event of Stripe's after making sure that Stripe sent it, lately, and in our mode.
+ * @throws Fault as `expectWebhook`; `invalid_request` (400) on a wrong signature, on an event of the other mode, or on no event at all.
  */
 export async function readWebhook(request: WebhookRequest): Promise<WebhookEvent> {
+  expectWebhook(request);
+  const { signature = '', nowMs } = request;
   const secret = request.secret.trim();
-  if (secret === '') throw new Fault('payments_unavailable', { fill: { detail: 'No webhook secret is set, so no event can be believed. Set stripe.webhook_secret (whsec_…).' }, retryAfterS: 60 });
-  const { signature, nowMs } = request;
-  if (signature === undefined || !isTimely(signature, nowMs)) throw refused('The Stripe-Signature header is missing, or its time is more than 300 s from ours. Check the clock.');
   const { readSigned } = await import('./stripe.ts');
   const event = fieldsOf(readSigned(request.body, { signature, secret, toleranceS: TOLERANCE_S, nowMs }));
   const { id, type, livemode, data } = event;
