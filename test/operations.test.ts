@@ -219,7 +219,7 @@ t.test('O12: with few file descriptors some are turned away, none is lost', { ti
 
 t.test('O13: with a small heap bodies of many values are turned away, and the process stays', { timeout: 120_000 }, async (t) => {
   const provider = await startProvider(slowly(20));
-  const { home, database, key } = await furnished(t, provider);
+  const { home, database, key } = await furnished(t, provider, { limits: { requests_per_minute: 1_000_000, concurrent_requests: 5_000, json_values: 10_000_000 } });
   const { daemon, exited } = await startNode(home, ['--max-old-space-size=192']);
   /** A chat request with so many empty objects in a field that is passed on: three bytes each, a hundred on the heap. */
   const many = (values: number) => post(daemon, key, { model: 'deepseek-chat', stream: true, max_tokens: 20, messages: [{ role: 'user', content: 'Hello!' }], extra: Array.from({ length: values }, () => ({})) });

@@ -45,7 +45,7 @@ t.test('without a file the defaults serve', async (t) => {
       usageFee: 55_000n, rechargeFee: 55_000n, minimumRecharge: 1_000_000_000n, byokFreeRequests: 1_000_000, byokFee: 50_000n,
       creditExpiryDays: 365, refundDays: 14, refundFee: 'kept', pictureTokens: 4_096, mediaTokens: 131_072, defaultMaxTokens: 16_384,
     },
-    limits: { requestsPerMinute: 600, concurrentRequests: 200, bodyBytes: 20_971_520, jsonDepth: 128, inFlight: 10_000, loopLagMs: 3_000, connections: 20_000, connectionsPerAddress: 4_096 },
+    limits: { requestsPerMinute: 600, concurrentRequests: 200, bodyBytes: 20_971_520, jsonDepth: 128, jsonValues: 60_000, inFlight: 10_000, loopLagMs: 3_000, connections: 20_000, connectionsPerAddress: 4_096 },
     routing: {
       retries: 3, backoffMs: [1_000, 2_000, 4_000], timeoutMs: 30_000, streamTimeoutMs: 120_000, healthIntervalMs: 30_000,
       deadlineMs: 90_000, maxAttempts: 10,

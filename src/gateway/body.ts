@@ -15,19 +15,22 @@ const HEAP_A_VALUE = 256;
 const WALKED = 256;
 
 /**
- * Reads a JSON body: media type, size, UTF-8, depth, then the parse, in this order, so that nothing costly happens to a body
+ * Reads a JSON body: media type, size, UTF-8, depth, number of values, then the parse, in this order, so that nothing costly happens to a body
  * that is refused anyway.
  * @param room what bodies may take: `arriving` counts the bytes, `weigh` is told before the parse how much of the heap they may come to
  * @param already the body, where it was read before with `readJsonBytes`
  *
- * @throws Fault 415 (not JSON, or compressed), 413 (over the limit), 400 (`invalid_json`: empty, not UTF-8, too deep, broken), 503 (no room).
+ * @throws Fault 415 (not JSON, or compressed), 413 (over the limit), 400 (`invalid_json`: empty, not UTF-8, too deep, broken; `invalid_request`: too many values), 503 (no room).
  */
-export async function readJson(req: IncomingMessage, limits: { readonly bodyBytes: number; readonly jsonDepth: number }, room: BodyRoom, already?: Buffer): Promise<unknown> {
+export async function readJson(req: IncomingMessage, limits: BodyLimits, room: BodyRoom, already?: Buffer): Promise<unknown> {
   const bytes = already ?? (await readJsonBytes(req, limits, room.arriving));
   if (bytes.length === 0) throw new Fault('invalid_json', { fill: { detail: ': it is empty' } });
   const text = decodeUtf8(bytes);
-  const { depth, values } = survey(bytes, limits.jsonDepth);
+  const { depth, values } = survey(bytes, limits);
   if (depth > limits.jsonDepth) throw new Fault('invalid_json', { fill: { detail: `: it is nested deeper than ${limits.jsonDepth} levels` } });
+  if (values > limits.jsonValues) {
+    throw new Fault('invalid_request', { fill: { detail: `The request body holds more than ${limits.jsonValues} JSON values (its commas and opening brackets are counted). Send fewer, such as a list as one text, or raise limits.json_values.` } });
+  }
   room.weigh(bytes.length * HEAP_A_BYTE + values * HEAP_A_VALUE);
   try {
     return JSON.parse(text);
@@ -38,6 +41,13 @@ export async function readJson(req: IncomingMessage, limits: { readonly bodyByte
   }
 }
 
+/** What one body may be. */
+export interface BodyLimits {
+  readonly bodyBytes: number;
+  readonly jsonDepth: number;
+  readonly jsonValues: number;
+}
+
 /** What the bodies of all calls may take, as `Load` keeps it. */
 export interface BodyRoom {
   readonly arriving: Pick<Arriving, 'take' | 'give'>;
@@ -45,7 +55,7 @@ export interface BodyRoom {
 }
 
 /** A body that says it is JSON, unparsed. @throws Fault 415, 413, 503 */
-export function readJsonBytes(req: IncomingMessage, limits: { readonly bodyBytes: number }, arriving: BodyRoom['arriving']): Promise<Buffer> {
+export function readJsonBytes(req: IncomingMessage, limits: Pick<BodyLimits, 'bodyBytes'>, arriving: BodyRoom['arriving']): Promise<Buffer> {
   refuseOtherMedia(req);
   return readBytes(req, limits.bodyBytes, arriving);
 }
@@ -103,17 +113,23 @@ export class ClientGone extends Error {
 
 /**
  * The deepest nesting of objects and arrays and how many values there may be, at most, counted on the bytes without parsing; stops
- * counting just past `enough` levels. Ten megabytes of `[` would hold the parser for seconds, and a megabyte of `{},` is a
+ * counting just past what is allowed of either. Ten megabytes of `[` would hold the parser for seconds, and a megabyte of `{},` is a
  * hundred on the heap. `{"a":[1]}` is 2 deep and has 3 values.
  */
-export function survey(bytes: Buffer, enough: number): { readonly depth: number; readonly values: number } {
+export function survey(bytes: Buffer, allowed: Pick<BodyLimits, 'jsonDepth' | 'jsonValues'>): { readonly depth: number; readonly values: number } {
+  const { jsonDepth, jsonValues } = allowed;
   let depth = 0;
   let deepest = 0;
   let values = 1;
-  for (let at = 0; at < bytes.length && deepest <= enough; at += 1) {
+  let strings = 0;
+  for (let at = 0; at < bytes.length && deepest <= jsonDepth && values <= jsonValues; at += 1) {
     const byte = bytes[at];
-    if (byte === QUOTE) at = endOfString(bytes, at + 1);
-    else if (byte === COMMA) values += 1;
+    if (byte === QUOTE) {
+      at = endOfString(bytes, at + 1);
+      strings += 1;
+      // A name and a value at most: what has more strings is no JSON, and megabytes of `""` are slow to walk.
+      if (strings > 2 * jsonValues) values = jsonValues + 1;
+    } else if (byte === COMMA) values += 1;
     else if (byte === 0x5b || byte === 0x7b) {
       depth += 1;
       values += 1;

@@ -101,6 +101,7 @@ function build(take: Take): Omit<Settings, 'file' | 'catalog' | 'hasOwnCatalog' 
       concurrentRequests: take('limits.concurrent_requests'),
       bodyBytes: take('limits.body_bytes'),
       jsonDepth: take('limits.json_depth'),
+      jsonValues: take('limits.json_values'),
       inFlight: take('limits.in_flight'),
       loopLagMs: take('limits.loop_lag'),
       connections: take('limits.connections'),

@@ -61,6 +61,7 @@ const ROWS = {
   'limits.concurrent_requests': row(whole(1, 100_000), 200, 'Requests of one account at once.'),
   'limits.body_bytes': row(bytes(1_024, 256 * MIB), 20_971_520, 'Largest request body, in bytes or as `20MiB`.'),
   'limits.json_depth': row(whole(8, 1_000), 128, 'Deepest nesting of a request body.'),
+  'limits.json_values': row(whole(1_000, 10_000_000), 60_000, 'Most values in a request body, by its commas and opening brackets; each is work that other requests wait for.'),
   'limits.in_flight': row(whole(1, 1_000_000), 10_000, 'Requests under way over all accounts; beyond them new ones are turned away with 503.'),
   'limits.loop_lag': row(duration(10, 60_000), '3s', 'How late the daemon may be with its own work before new requests are turned away with 503.'),
   'limits.connections': row(whole(1, 1_000_000), 20_000, 'Connections at once.'),

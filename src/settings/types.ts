@@ -58,6 +58,8 @@ export interface Settings {
     readonly bodyBytes: number;
     /** Levels of nesting in a request body. */
     readonly jsonDepth: number;
+    /** Values in a request body, by its commas and opening brackets. */
+    readonly jsonValues: number;
     /** Over all accounts, at once. */
     readonly inFlight: number;
     /** Lag of the event loop beyond which new requests are turned away. */
