@@ -1,6 +1,6 @@
 import type { Catalog } from '../catalog/index.ts';
 import { Fault } from '../faults.ts';
-import type { ByokKey } from '../ledger/index.ts';
+import { BYOK_KEYS_MAX, type ByokKey } from '../ledger/index.ts';
 import type { Upstream } from '../upstream/index.ts';
 import { mintId } from '../vault/index.ts';
 import type { Vault } from '../vault/index.ts';
@@ -48,7 +48,8 @@ const CHECK_TIMEOUT_MS = 10_000;
 /**
  * Keeps an account's own key for a provider, sealed to its row.
  * @returns the masked record
- * @throws Fault invalid_request on an unknown provider or region, an unusable name, or a key that cannot be one.
+ * @throws Fault invalid_request on an unknown provider or region, an unusable name, a key that cannot be one, or
+ *   where the account has as many keys as it may.
  */
 export async function registerByok(parts: ByokParts, wanted: Registration): Promise<ByokView> {
   const provider = readProvider(parts.catalog, wanted.provider);
@@ -60,7 +61,9 @@ export async function registerByok(parts: ByokParts, wanted: Registration): Prom
   const { accountId, region } = wanted;
   const sealed = parts.vault.seal(secret, { table: 'byok', rowId: id, accountId, provider: provider.id });
   const key: ByokKey = { id, accountId, provider: provider.id, region, name, last4: lastFour(secret), sealed, createdMs: nowMs };
-  await parts.ledger.saveByokKey(key);
+  if ((await parts.ledger.saveByokKey(key)) === 'too_many') {
+    throw new Fault('invalid_request', { fill: { detail: `This account has ${BYOK_KEYS_MAX} BYOK keys, the most it may have. Remove one that is no longer used first: DELETE /v1/user/byok/keys/{id}, or \`findtoken byok remove ID\`.` } });
+  }
   return byokView(key);
 }
 

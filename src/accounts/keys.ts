@@ -1,5 +1,5 @@
 import { Fault } from '../faults.ts';
-import type { ApiKey } from '../ledger/index.ts';
+import { KEYS_MAX, type ApiKey } from '../ledger/index.ts';
 import { mintId, mintKey } from '../vault/index.ts';
 import type { AccountParts } from './account.ts';
 import { readName } from './names.ts';
@@ -16,20 +16,24 @@ export interface NewKey {
 
 /**
  * Makes an API key for an account.
- * @throws Fault invalid_request (`param` is `name`) on a name that is empty, longer than 100 characters or unprintable.
+ * @throws Fault invalid_request (`param` is `name`) on a name that is empty, longer than 100 characters or unprintable, or where the account has
+ *   as many live keys as it may.
  */
 export async function createKey(parts: AccountParts, wanted: { readonly accountId: string; readonly name: string }): Promise<NewKey> {
   const name = readName(wanted.name);
   const nowMs = parts.nowMs();
   const { key, hash, last4 } = mintKey();
   const id = mintId('key', nowMs);
-  await parts.ledger.createKey({ id, accountId: wanted.accountId, name, hash, last4, nowMs });
+  const made = await parts.ledger.createKey({ id, accountId: wanted.accountId, name, hash, last4, nowMs });
+  if (made === 'too_many') {
+    throw new Fault('invalid_request', { fill: { detail: `This account has ${KEYS_MAX} API keys, the most it may have. Revoke one that is no longer used first: DELETE /v1/user/keys/{id}, or \`findtoken keys revoke ID\`.` } });
+  }
   return { id, name, key };
 }
 
-/** The account's keys, newest first, revoked ones too. */
-export async function listKeys(parts: Pick<AccountParts, 'ledger'>, accountId: string): Promise<readonly ApiKey[]> {
-  return parts.ledger.listKeys(accountId);
+/** The account's keys, newest first, revoked ones too; all of them, or one page. */
+export async function listKeys(parts: Pick<AccountParts, 'ledger'>, accountId: string, page?: { readonly limit: number; readonly after: string | undefined }): Promise<readonly ApiKey[]> {
+  return parts.ledger.listKeys(accountId, page);
 }
 
 /** True for a key that the program made for itself and has ended: nobody looks for it in a list. */

@@ -21,12 +21,12 @@ export async function showBillingLogs(running: Running, call: Call, owner: KeyOw
 
 /** `GET /v1/user/keys`: the account's API keys, masked, newest first. */
 export async function showKeys(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
-  const keys = await listKeys(partsOf(running), owner.accountId);
   const { limit, after } = readPage(call);
-  const start = after === undefined ? 0 : keys.findIndex(({ id }) => id === after) + 1;
-  if (after !== undefined && start === 0) throw badQuery('after', 'the `next` of the page before');
-  const rows = keys.slice(start, start + limit);
-  return ok(owner, listView(rows.map(keyView), start + limit < keys.length ? rows.at(-1)?.id : undefined));
+  if (after !== undefined && (await running.ledger.keyById(after))?.accountId !== owner.accountId) throw badQuery('after', 'the `next` of the page before');
+  // One more than is shown tells whether there is more.
+  const keys = await listKeys(running, owner.accountId, { limit: limit + 1, after });
+  const rows = keys.slice(0, limit);
+  return ok(owner, listView(rows.map(keyView), keys.length > limit ? rows.at(-1)?.id : undefined));
 }
 
 /** `POST /v1/user/keys` `{name}`: a new API key; the only answer that ever shows one. */

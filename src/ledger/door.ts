@@ -31,7 +31,7 @@ export function createDoor({ read, write, storage, close, failed, forward }: Acc
     setAccountLimit: (accountId, limit) => write('setAccountLimit', accountId, limit),
 
     createKey: (key) => write('createKey', key),
-    listKeys: (accountId) => read((books) => books.listKeys(accountId)),
+    listKeys: (accountId, page) => read((books) => books.listKeys(accountId, page)),
     keyById: (keyId) => read((books) => books.keyById(keyId)),
     revokeKey: (accountId, keyId, nowMs) => write('revokeKey', accountId, keyId, nowMs),
     findKey: (hash) => read((books) => books.findKey(hash)),

@@ -1,5 +1,6 @@
 import { STATUSES } from './accounts.ts';
 import type { Sync } from './books.ts';
+import { KEYS_MAX } from './bounds.ts';
 import type { Connection } from './connection.ts';
 import { int, rowOf, rowsOf, text, unless, whole, type Row } from './rows.ts';
 import type { ApiKey, KeyOwner, Ledger } from './types.ts';
@@ -16,7 +17,9 @@ export const BETWEEN_KEYS = '\x1f';
 export function createKeyBooks(db: Connection): KeyBooks {
   const add = db.prepare(`INSERT INTO api_keys (id, account, name, hash, last4, created_ms)
     SELECT @id, no, @name, @hash, @last4, @now FROM accounts WHERE id = @account`);
+  const live = db.prepare('SELECT count(*) FROM api_keys k JOIN accounts a ON a.no = k.account WHERE a.id = ? AND k.revoked_ms = 0').pluck();
   const list = db.prepare(`${KEY} WHERE a.id = ? ORDER BY k.no DESC`);
+  const listPage = db.prepare(`${KEY} WHERE a.id = @account AND (@after = '' OR k.no < (SELECT no FROM api_keys WHERE id = @after)) ORDER BY k.no DESC LIMIT @limit`);
   const one = db.prepare(`${KEY} WHERE k.id = ?`);
   const revoke = db.prepare(`UPDATE api_keys SET revoked_ms = CASE revoked_ms WHEN 0 THEN @now ELSE revoked_ms END
     WHERE id = @id AND account = (SELECT no FROM accounts WHERE id = @account)`);
@@ -27,10 +30,12 @@ export function createKeyBooks(db: Connection): KeyBooks {
     WHERE k.hash = ? AND k.revoked_ms = 0`).raw();
   return {
     createKey({ id, accountId, name, hash, last4, nowMs }) {
+      if (Number(live.get(accountId)) >= KEYS_MAX) return 'too_many';
       const { changes } = add.run({ id, account: accountId, name, hash, last4, now: whole(nowMs) });
       if (changes === 0) throw new Error(`no account ${accountId}`);
+      return 'made';
     },
-    listKeys: (accountId) => rowsOf(list.all(accountId)).map(keyIn),
+    listKeys: (account, page) => rowsOf(page === undefined ? list.all(account) : listPage.all({ account, limit: page.limit, after: page.after ?? '' })).map(keyIn),
     keyById(keyId) {
       const row = rowOf(one.get(keyId));
       return row === undefined ? undefined : keyIn(row);

@@ -1,4 +1,5 @@
 import type { Sync } from './books.ts';
+import { BYOK_KEYS_MAX } from './bounds.ts';
 import type { Connection } from './connection.ts';
 import { BETWEEN_KEYS } from './keys.ts';
 import { bytes, int, rowsOf, text, unless, whole, type Row } from './rows.ts';
@@ -23,6 +24,7 @@ export function createSealedBooks(db: Connection, setNote: (name: string, value:
     SELECT @id, no, @provider, @region, @name, @last4, @sealed, @created FROM accounts WHERE id = @account
     ON CONFLICT (id) DO UPDATE SET region = excluded.region, name = excluded.name, last4 = excluded.last4, sealed = excluded.sealed
       WHERE account = excluded.account AND provider = excluded.provider`);
+  const others = db.prepare('SELECT count(*) FROM byok_keys k JOIN accounts a ON a.no = k.account WHERE a.id = @account AND k.id <> @id').pluck();
   const every = `SELECT k.id, a.id AS account_id, k.provider, k.region, k.name, k.last4, k.sealed, k.created_ms
     FROM byok_keys k JOIN accounts a ON a.no = k.account`;
   const all = db.prepare(`${every} ORDER BY k.no DESC`);
@@ -41,8 +43,10 @@ export function createSealedBooks(db: Connection, setNote: (name: string, value:
       if (!/^[^\s,\x1f]+$/.test(key.provider)) throw new RangeError(`not a provider's name: ${key.provider}`);
       if (key.region?.includes(BETWEEN_KEYS) === true) throw new RangeError('not a region\'s name');
       const { id, provider, name, last4, sealed } = key;
+      if (Number(others.get({ account: key.accountId, id })) >= BYOK_KEYS_MAX) return 'too_many';
       const { changes } = save.run({ id, provider, name, last4, sealed, account: key.accountId, region: key.region ?? '', created: whole(key.createdMs) });
       if (changes === 0) throw new Error(`no account ${key.accountId} for BYOK key ${id}, or the key is another's`);
+      return 'saved';
     },
     listByokKeys: (accountId) => rowsOf(list.all(accountId)).map(byokKeyIn),
     everyByokKey: () => rowsOf(all.all()).map(byokKeyIn),

@@ -1,0 +1,5 @@
+/** Live API keys of one account. Without a bound one account could make so many that every list of them holds up all others. */
+export const KEYS_MAX = 1_000;
+
+/** Registered provider keys of one account: each is read with every request of it. */
+export const BYOK_KEYS_MAX = 100;
