@@ -1,30 +1,29 @@
-import { chmodSync, closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, existsSync, fsyncSync, mkdtempSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type Connection, openConnection, storageTrouble, takeDaemonLock } from './connection.ts';
 import { LedgerError } from './errors.ts';
 import { assertMigrated, MIGRATIONS } from './schema.ts';
-
-/** What SQLite keeps beside a database in WAL mode. */
-const JOURNALS = ['-wal', '-shm'] as const;
+import { areBooks, assertTarget, isSameFile, JOURNALS, readAlone } from './target.ts';
 
 /** Pages a step; between two steps the process can be interrupted. 16 MiB of 4 KiB pages. */
 const STEP_PAGES = 4_096;
 
 /**
  * Copies the books as they are at this moment into a new file (0600), while a daemon goes on writing: the copy is one moment of
- * them, proved sound and on the disk before it bears its name. What is already at `to` is replaced by the rename, so whoever
- * must keep it asks before. A key file of the vault is not in it.
+ * them, proved sound and on the disk before it bears its name. An older backup at `to` is replaced, once `replaces` has not
+ * thrown; nothing else is. A key file of the vault is not in it.
  * @returns the copy's size in bytes
- * @throws LedgerError `ledger_missing`, or `ledger_unfit` where `to` is the database itself by another name, a file cannot be read or
+ * @throws LedgerError `ledger_missing`, or `ledger_unfit` where `to` is anything but free or an older backup, a file cannot be read or
  *   written, or the copy is not sound
  */
-export async function backupLedger({ path, to }: { readonly path: string; readonly to: string }): Promise<{ readonly bytes: number }> {
+export async function backupLedger({ path, to, replaces }: { readonly path: string; readonly to: string; /** Asks whoever must know. */ readonly replaces?: () => Promise<void> }): Promise<{ readonly bytes: number }> {
   return refused(to, async () => {
     const source = openConnection({ path, readonly: true });
     try {
       assertMigrated(source, path);
-      if (isSameFile(path, to)) throw new LedgerError('ledger_unfit', `${to} is the database itself. Name another file.`);
-      return await copyInto(source, to);
+      if ((await assertTarget(path, to)) === 'books') await replaces?.();
+      // Looked at again at the end: somebody may have put something there meanwhile.
+      return await copyInto(source, to, () => assertTarget(path, to));
     } finally {
       source.close();
     }
@@ -34,23 +33,21 @@ export async function backupLedger({ path, to }: { readonly path: string; readon
 /**
  * Puts a backup in the place of the books. The file that is replaced is kept beside them under the name that is returned;
  * undefined where there was none. The daemon's lock is held meanwhile.
- * @throws LedgerError `ledger_locked` while a daemon runs; `ledger_newer`, `ledger_unfit` where the backup is not one, before anything is changed
+ * @throws LedgerError `ledger_locked` while a daemon runs; `ledger_newer`, `ledger_unfit` where the backup is not one, or is the books
+ *   themselves by another name, before anything is changed
  */
 export async function restoreLedger({ path, from, stamp }: { readonly path: string; readonly from: string; /** Made part of the kept file's name. */ readonly stamp: string }): Promise<{ readonly kept: string | undefined; readonly bytes: number }> {
+  if (isSameFile(path, from)) throw new LedgerError('ledger_unfit', `${from} is the database itself. Name a backup.`);
   const lock = takeDaemonLock(path);
   try {
     return await refused(from, async () => {
       const arriving = `${path}.arriving`;
-      // A reader makes journals beside the backup and leaves them there; a backup is one file before and after.
-      const made = JOURNALS.map((ending) => from + ending).filter((journal) => !existsSync(journal));
-      const source = openConnection({ path: from, readonly: true });
-      try {
+      // To open a pipe would wait for whoever writes into it.
+      if (statSync(from, { throwIfNoEntry: false })?.isFile() === false) throw new LedgerError('ledger_unfit', `${from} is no plain file. Name a file that \`findtoken backup\` made.`);
+      await readAlone(from, async (source) => {
         assertBackup(source, from);
-        await copyInto(source, arriving);
-      } finally {
-        source.close();
-        for (const journal of made) rmSync(journal, { force: true });
-      }
+        await copyInto(source, arriving, async () => undefined);
+      });
       const kept = setAside(path, stamp);
       renameSync(arriving, path);
       syncFolder(path);
@@ -61,11 +58,18 @@ export async function restoreLedger({ path, from, stamp }: { readonly path: stri
   }
 }
 
-async function copyInto(source: Connection, to: string): Promise<{ readonly bytes: number }> {
-  const part = `${to}.part`;
+/**
+ * The copy is made in a new folder that this user alone may enter: where others write too, none of them can put a link in its way.
+ * @param mayLand rejects where the copy shall not take its name after all
+ */
+async function copyInto(source: Connection, to: string, mayLand: () => Promise<unknown>): Promise<{ readonly bytes: number }> {
+  const folder = mkdtempSync(join(dirname(to), '.findtoken-backup-'));
+  const sweep = () => rmSync(folder, { recursive: true, force: true });
+  // An interrupted command ends at once.
+  process.once('exit', sweep);
   try {
-    closeSync(openSync(part, 'w', 0o600));
-    chmodSync(part, 0o600);
+    const part = join(folder, 'copy.db');
+    closeSync(openSync(part, 'wx', 0o600));
     // Within a transaction of the reader the copy sees one moment; without it, it would start again at every write of another process.
     source.exec('BEGIN');
     source.prepare('SELECT count(*) FROM notes').get();
@@ -76,13 +80,15 @@ async function copyInto(source: Connection, to: string): Promise<{ readonly byte
     fsyncSync(handle);
     closeSync(handle);
     const { size } = statSync(part);
+    await mayLand();
     // A journal that somebody's copy of this name was left with would be played into this one.
     for (const ending of JOURNALS) rmSync(to + ending, { force: true });
     renameSync(part, to);
     syncFolder(to);
     return { bytes: size };
   } finally {
-    for (const leftover of [part, ...JOURNALS.map((ending) => part + ending)]) rmSync(leftover, { force: true });
+    process.off('exit', sweep);
+    sweep();
   }
 }
 
@@ -98,8 +104,7 @@ function assertSound(path: string): void {
 
 /** Older books are brought up to date at the next start, newer ones are refused as everywhere. */
 function assertBackup(source: Connection, from: string): void {
-  const tables = source.prepare(`SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('wallets', 'accounts', 'transfers', 'requests', 'notes')`).pluck().get();
-  if (tables !== 5n) throw new LedgerError('ledger_unfit', `${from} is a database, but not one of findtoken. Name a file that \`findtoken backup\` made.`);
+  if (!areBooks(source)) throw new LedgerError('ledger_unfit', `${from} is a database, but not one of findtoken. Name a file that \`findtoken backup\` made.`);
   const version = Number(source.pragma('user_version', { simple: true }));
   if (version > MIGRATIONS.length) throw new LedgerError('ledger_newer', `${from} has schema ${version}, this findtoken knows ${MIGRATIONS.length}. Use the newer findtoken that made it.`);
   const found = String(source.pragma('quick_check(1)', { simple: true }));
@@ -116,11 +121,6 @@ function setAside(path: string, stamp: string): string | undefined {
   const there = ['', ...JOURNALS].filter((ending) => existsSync(path + ending));
   for (const ending of there) renameSync(path + ending, kept + ending);
   return there.includes('') ? kept : undefined;
-}
-
-function isSameFile(one: string, other: string): boolean {
-  const [a, b] = [one, other].map((file) => statSync(file, { bigint: true, throwIfNoEntry: false }));
-  return a !== undefined && b !== undefined && a.ino === b.ino && a.dev === b.dev;
 }
 
 function syncFolder(path: string): void {

@@ -27,10 +27,8 @@ async function backup(call: Call): Promise<void> {
   const { context } = call;
   const to = resolve(argument(call, 0));
   const { path } = (await context.settings()).database;
-  if (to === path) throw new Refusal('that is the database itself; name another file.');
-  if (existsSync(to)) await confirm(context, `Replace ${to}?`);
   const { backupLedger } = await import('../../ledger/index.ts');
-  const { bytes } = await backupLedger({ path, to });
+  const { bytes } = await backupLedger({ path, to, replaces: () => confirm(context, `Replace the backup ${to}?`) });
   const document = { object: 'backup', file: to, database: path, bytes };
   context.show(document, () => printable(to));
   context.terminal.note(`${sizeText(bytes)}. What is sealed in it opens only with the master key; keep that in another place (\`findtoken doctor\` says where it is).`);

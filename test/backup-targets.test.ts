@@ -1,0 +1,97 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import t from 'tap';
+import { backupLedger, openLedger, restoreLedger } from '../src/ledger/index.ts';
+import { openDesk } from './support/command-line.ts';
+
+const FIXTURES = new URL('./fixtures/schemas/', import.meta.url);
+
+/** Whether this machine lets the test make a file of this kind. */
+function made(program: string, args: readonly string[]): boolean {
+  try {
+    execFileSync(program, args, { stdio: 'ignore' });
+    return true;
+  } catch (error) {
+    t.comment(`${program} is not ours to use here: ${error instanceof Error ? error.name : 'failed'}`);
+    return false;
+  }
+}
+
+t.test('a backup replaces an older one, and nothing else, whatever --yes says', async (t) => {
+  const desk = openDesk(t);
+  const key = join(desk.home, 'keys', 'master.key');
+  mkdirSync(join(desk.home, 'keys'), { mode: 0o700 });
+  const yaml = join(desk.home, 'findtoken.yaml');
+  writeFileSync(yaml, `secrets: { master_key: "file:${key}" }\n`);
+  writeFileSync(key, `${'ab'.repeat(32)}\n`, { mode: 0o600 });
+  await desk.json('accounts', 'create', 'ann@example.com');
+  const at = (name: string) => join(desk.home, name);
+  mkdirSync(at('folder'));
+  writeFileSync(at('empty.db'), '');
+  const foreign = new Database(at('foreign.db'));
+  foreign.pragma('journal_mode = WAL');
+  foreign.exec('CREATE TABLE t (a)');
+  foreign.close();
+  symlinkSync(key, at('link.db'));
+  linkSync(desk.database, at('hard.db'));
+  symlinkSync(desk.database, at('database-link.db'));
+  const refused: [string, RegExp][] = [
+    [key, /no database of findtoken/], [yaml, /no database of findtoken/], [at('empty.db'), /no database of findtoken/], [at('foreign.db'), /no database of findtoken/],
+    [at('folder'), /is a folder/], [at('link.db'), /is a link/], [at('hard.db'), /is the database itself/], [at('database-link.db'), /is the database itself/],
+    ...['-wal', '-shm', '-journal', '.lock', '.ballast'].map((ending): [string, RegExp] => [desk.database + ending, /a file that it keeps beside it/]),
+  ];
+  if (made('mkfifo', [at('pipe.db')])) refused.push([at('pipe.db'), /is a pipe/]);
+  if (made('mknod', [at('device.db'), 'c', '1', '3'])) refused.push([at('device.db'), /no plain file/]);
+  const before = new Map(refused.map(([file]) => [file, lstatSync(file, { throwIfNoEntry: false })?.ino]));
+  for (const [file, why] of refused) {
+    const { code, err } = await desk.run(['backup', '--yes', file]);
+    t.equal(code, 1, file);
+    t.match(err, why, file);
+  }
+  // The journals of a reader come and go.
+  for (const [file, ino] of before) if (ino !== undefined) t.equal(lstatSync(file, { throwIfNoEntry: false })?.ino, ino, `${file} is what it was`);
+  t.match(await desk.run(['audit']), { code: 0 });
+  t.equal(readFileSync(key, 'utf8'), `${'ab'.repeat(32)}\n`);
+
+  writeFileSync(at('b.db.part'), 'somebody has this name');
+  await desk.json('backup', 'b.db');
+  await desk.json('backup', 'b.db', '--yes');
+  t.equal(readFileSync(at('b.db.part'), 'utf8'), 'somebody has this name');
+  t.same(readdirSync(desk.home).filter((name) => /^b\.db-|findtoken-backup/.test(name)), [], 'nothing half-done is left');
+});
+
+t.test('books of every schema there was are an older backup, and those of a running daemon are none', async (t) => {
+  const folder = t.testdir({});
+  const path = join(folder, 'a.db');
+  await (await openLedger({ path, as: 'cli' })).close();
+  for (const name of readdirSync(FIXTURES).filter((name) => name.endsWith('.sql'))) {
+    const to = join(folder, `${name}.db`);
+    const old = new Database(to);
+    old.pragma('journal_mode = WAL');
+    old.exec(readFileSync(new URL(name, FIXTURES), 'utf8'));
+    old.close();
+    let asked = 0;
+    await t.rejects(backupLedger({ path, to, replaces: async () => { asked += 1; throw new Error('rather not'); } }), /rather not/, `${name} is asked for`);
+    await backupLedger({ path, to, replaces: async () => { asked += 1; } });
+    t.equal(asked, 2);
+    t.same(readdirSync(folder).filter((file) => file.startsWith(`${name}.db`)), [`${name}.db`]);
+  }
+  const to = join(folder, 'served.db');
+  const daemon = await openLedger({ path: to, as: 'daemon' });
+  await t.rejects(backupLedger({ path, to }), /A daemon runs on/);
+  await daemon.close();
+  await backupLedger({ path, to });
+});
+
+t.test('the books are not restored from themselves', async (t) => {
+  const folder = t.testdir({});
+  const path = join(folder, 'a.db');
+  await (await openLedger({ path, as: 'cli' })).close();
+  linkSync(path, join(folder, 'hard.db'));
+  symlinkSync(path, join(folder, 'link.db'));
+  for (const name of ['hard.db', 'link.db', 'a.db']) await t.rejects(restoreLedger({ path, from: join(folder, name), stamp: 'x' }), /is the database itself/, name);
+  t.same(readdirSync(folder).filter((name) => name.includes('replaced')), []);
+  t.notOk(existsSync(`${path}.arriving`));
+});
