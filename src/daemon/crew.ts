@@ -174,7 +174,7 @@ class Roster {
         serving.isListening = true;
         begun();
       },
-      unable: ({ message, code }) => failed(Object.assign(new Error(message), code === undefined ? {} : { code })),
+      unable: ({ message, code, syscall }) => failed(Object.assign(new Error(message), code === undefined ? {} : { code, syscall })),
       write: (sent) => this.#write(no, life, sent),
       vault: async () => void (await vault()),
     });

@@ -61,7 +61,7 @@ export function serveForPrimary(options: ServeForPrimary): void {
       link.tell('listening', await built.listen(begin.host, begin.port));
     }).catch(async (error: unknown) => {
       const { message } = error instanceof Error ? error : { message: String(error) };
-      link.tell('unable', { message, code: error instanceof Error && 'code' in error ? String(error.code) : undefined });
+      link.tell('unable', { message, code: wordOf(error, 'code'), syscall: wordOf(error, 'syscall') });
       await leave(EXIT.bug, (gateway) => gateway.stop());
     })),
     reload: (settings) => void served?.live.replace(shareOf(settings, settings.server.workers)),
@@ -126,4 +126,9 @@ function shareOf(settings: Settings, of: number): Settings {
   const { limits } = settings;
   const part = (whole: number) => Math.max(1, Math.floor(whole / of));
   return { ...settings, limits: { ...limits, connections: part(limits.connections), inFlight: part(limits.inFlight) } };
+}
+
+function wordOf(error: unknown, name: 'code' | 'syscall'): string | undefined {
+  const word: unknown = error instanceof Error ? Reflect.get(error, name) : undefined;
+  return typeof word === 'string' ? word : undefined;
 }

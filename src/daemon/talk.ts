@@ -19,7 +19,7 @@ export interface ToPrimary extends ToDesk {
   readonly sit: { readonly ask: undefined; readonly answer: void };
   readonly listening: { readonly ask: number; readonly answer: void };
   /** It cannot begin. */
-  readonly unable: { readonly ask: { readonly message: string; readonly code: string | undefined }; readonly answer: void };
+  readonly unable: { readonly ask: { readonly message: string; readonly code: string | undefined; readonly syscall: string | undefined }; readonly answer: void };
   readonly write: { readonly ask: Sent; readonly answer: Told | Limited };
   /** Has the master key made, should there be none: one process alone may make it. */
   readonly vault: { readonly ask: undefined; readonly answer: void };

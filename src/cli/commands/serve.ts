@@ -9,7 +9,11 @@ const UNUSABLE: Readonly<Record<string, string>> = {
   EADDRINUSE: 'is in use; stop who uses it, or choose another with --port',
   EACCES: 'is not ours to take; choose a port above 1023 with --port',
   EADDRNOTAVAIL: 'is no address of this machine; choose another with --host',
+  ENOTFOUND: 'has a name that nobody knows; choose an address of this machine with --host, such as 127.0.0.1',
+  EAI_AGAIN: 'has a name whose address cannot be asked now; choose an address of this machine with --host, such as 127.0.0.1',
 };
+/** What of the system a listener asks, one process or several. The same codes from elsewhere are of files. */
+const LISTENING: ReadonlySet<unknown> = new Set(['listen', 'bind', 'getaddrinfo']);
 
 /** The daemon, in the foreground, until it is told to stop. */
 export const SERVE: Verb = {
@@ -46,6 +50,7 @@ export const SERVE: Verb = {
 };
 
 function cannotListen(error: unknown, { host, port }: { readonly host: string; readonly port: number }): unknown {
-  const why = error instanceof Error && 'code' in error ? UNUSABLE[String(error.code)] : undefined;
+  const isOurs = error instanceof Error && 'code' in error && 'syscall' in error && LISTENING.has(error.syscall);
+  const why = isOurs ? UNUSABLE[String(error.code)] : undefined;
   return why === undefined ? error : new Refusal(`${host}:${port} ${why}.`);
 }
