@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
+import { isThere } from '../disk.ts';
 import type { Ledger } from '../ledger/index.ts';
 import type { LoadOptions, Settings } from '../settings/index.ts';
 import { Refusal } from './failure.ts';
@@ -68,7 +68,7 @@ export function openContext(parts: { readonly process: NodeJS.Process; readonly 
     const known = await settings();
     const { path } = known.database;
     // A slip in --config or --account must not leave a database behind.
-    if (as !== 'make' && !existsSync(path)) {
+    if (as !== 'make' && !isThere(path)) {
       throw new Refusal(`there is no database at ${path} yet; make one with \`findtoken init\`, or try \`findtoken serve --sandbox\`.`);
     }
     const { openLedger } = await import('../ledger/index.ts');
@@ -88,7 +88,7 @@ export function openContext(parts: { readonly process: NodeJS.Process; readonly 
     yes: wishes.yes,
     account: wishes.account,
     settings,
-    readOrNone: async (work) => (existsSync((await settings()).database.path) ? withBooks('read', work) : work(undefined)),
+    readOrNone: async (work) => (isThere((await settings()).database.path) ? withBooks('read', work) : work(undefined)),
     read: (work) => withBooks('read', work),
     write: (work) => withBooks('write', work),
     make: (work) => withBooks('make', work),

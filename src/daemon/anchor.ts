@@ -1,5 +1,6 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, realpathSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readFileSync, realpathSync, renameSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { makeFolder, whyNot } from '../disk.ts';
 import { LedgerError, type Ledger } from '../ledger/index.ts';
 import { fingerprint } from '../vault/index.ts';
 import type { DaemonLog } from './log.ts';
@@ -54,7 +55,7 @@ export async function keepAnchor(parts: AnchorParts): Promise<() => Promise<void
       writeAnchor(path, head);
       last = head;
     } catch (error) {
-      if (!isTold) log.warn('anchor_not_written', { path, reason: error instanceof Error ? error.message : 'unknown' });
+      if (!isTold) log.warn('anchor_not_written', { path, reason: whyNot(path, error) ?? (error instanceof Error ? error.message : 'unknown') });
       isTold = true;
     }
   };
@@ -109,7 +110,7 @@ function readAnchor(path: string, log: AnchorParts['log']): Anchor | undefined {
 
 /** Whole or not at all, and on the disk when it returns. */
 function writeAnchor(path: string, { seq, hash }: Anchor): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   const file = openSync(`${path}.new`, 'w', 0o600);
   try {
     writeSync(file, `${seq} ${hash}\n`);

@@ -1,5 +1,6 @@
-import { closeSync, constants, existsSync, fstatSync, lstatSync, mkdirSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, extname, join } from 'node:path';
+import { closeSync, constants, existsSync, fstatSync, lstatSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { makeFolder } from '../disk.ts';
 
 /** A native module as the executable carries it. */
 export interface CarriedAddon {
@@ -72,20 +73,6 @@ function loadInFresh(parent: string, addon: CarriedAddon): LoadedAddon {
     return loaded;
   } finally {
     if (file === undefined || !file.startsWith(folder)) rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-/** One step at a time: Node's own recursion never comes back from below /proc. */
-function makeFolder(folder: string): void {
-  try {
-    mkdirSync(folder, { mode: 0o700 });
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'EEXIST') return;
-    const parent = dirname(folder);
-    if (code !== 'ENOENT' || existsSync(parent) || parent === folder) throw error;
-    makeFolder(parent);
-    mkdirSync(folder, { mode: 0o700 });
   }
 }
 

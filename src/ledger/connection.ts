@@ -1,6 +1,7 @@
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
+import { makeFolder, rightsOf, whyNot } from '../disk.ts';
 import { LedgerError, StorageFault } from './errors.ts';
 import { builtSqlite, embeddedSqlite } from './native.ts';
 
@@ -93,6 +94,15 @@ export function storageTrouble(error: unknown): string | undefined {
   return /^SQLITE_(FULL|IOERR|READONLY|CORRUPT|NOTADB|BUSY|LOCKED|CANTOPEN|PERM|NOMEM|PROTOCOL)/.test(error.code) ? error.code : undefined;
 }
 
+/** The refusal of a file that SQLite does not open or read, for `storageTrouble`, with a mend that fits. */
+export function unfit(path: string, trouble: string): LedgerError {
+  const told = `${path} cannot be opened (${trouble})`;
+  if (/^SQLITE_(CORRUPT|NOTADB)/.test(trouble)) return new LedgerError('ledger_unfit', `${told}. It is damaged, or no database of findtoken: restore a backup with \`findtoken restore FILE\`, or name another one in database.path.`);
+  if (!/^SQLITE_(CANTOPEN|READONLY|PERM)/.test(trouble)) return new LedgerError('ledger_unfit', `${told}. Look at the disk, and who else has the file open.`);
+  // SQLite keeps its journals beside the file, so that who may not write the folder cannot read the file either.
+  return new LedgerError('ledger_unfit', `${told}: ${rightsOf(path)}; ${rightsOf(dirname(path))}. Run findtoken as the user whose they are, or give both to this one.`);
+}
+
 /** Turns the disk's faults into the refusal of FAULTS, and leaves every other error as it is. */
 export function refusalOf(error: unknown): unknown {
   const trouble = storageTrouble(error);
@@ -101,9 +111,15 @@ export function refusalOf(error: unknown): unknown {
 
 /** The journal files that SQLite makes beside it take their mode from this file. */
 function makePrivateFile(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  closeSync(openSync(path, 'a', 0o600));
-  chmodSync(path, 0o600);
+  try {
+    makeFolder(dirname(path));
+    closeSync(openSync(path, 'a', 0o600));
+    chmodSync(path, 0o600);
+  } catch (error) {
+    const why = whyNot(path, error);
+    if (why === undefined) throw error;
+    throw new LedgerError('ledger_unfit', `${path} cannot be made or written: ${why}. Let this user write there, or set database.path to another place.`);
+  }
 }
 
 function openFile({ path, readonly }: ConnectionOptions): Connection {

@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { openConnection, storageTrouble, takeDaemonLock, withBinding } from './connection.ts';
+import { openConnection, storageTrouble, takeDaemonLock, unfit, withBinding } from './connection.ts';
 import { LedgerError } from './errors.ts';
 import { MIGRATIONS } from './schema.ts';
 
@@ -51,8 +51,7 @@ export function inspectLedger({ path, folder, deep }: { readonly path: string; r
     }
   } catch (error) {
     const trouble = storageTrouble(error);
-    if (trouble === undefined) throw error;
-    throw new LedgerError('ledger_unfit', `${path} cannot be read (${trouble}). Restore a backup with \`findtoken restore FILE\`.`);
+    throw trouble === undefined ? error : unfit(path, trouble);
   }
 }
 

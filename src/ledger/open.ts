@@ -1,5 +1,5 @@
 import { createBooks } from './books.ts';
-import { type Connection, openConnection, refusalOf, rememberFile, storageTrouble, takeDaemonLock } from './connection.ts';
+import { type Connection, openConnection, refusalOf, rememberFile, storageTrouble, takeDaemonLock, unfit } from './connection.ts';
 import { createDoor, type Access } from './door.ts';
 import { closedError, LedgerError } from './errors.ts';
 import { lazily } from './lazy.ts';
@@ -21,8 +21,7 @@ export async function openLedger(options: OpenLedger): Promise<Ledger> {
     return options.as === 'daemon' ? await openForDaemon(options) : openInThread(options, options.as === 'read');
   } catch (error) {
     const trouble = storageTrouble(error);
-    if (trouble === undefined) throw error;
-    throw new LedgerError('ledger_unfit', `${options.path} cannot be opened (${trouble}). Check that it is a findtoken database, who may read it, and the disk.`);
+    throw trouble === undefined ? error : unfit(options.path, trouble);
   }
 }
 

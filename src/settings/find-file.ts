@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
+import { whyNot } from '../disk.ts';
 import type { Environment } from './environment.ts';
 import { SettingsError } from './refusal.ts';
 
@@ -53,6 +54,6 @@ function read(path: string, name: string): string | undefined {
     const code = failure instanceof Error && 'code' in failure ? failure.code : undefined;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     if (code === 'EISDIR') throw new SettingsError(`${name}: this is a folder. Name the file in it.`);
-    throw new SettingsError(`${name}: the file cannot be read (${String(code)}). Mend its permissions.`);
+    throw new SettingsError(`${name}: the file cannot be read: ${whyNot(path, failure) ?? String(code)}. Let this user read it.`);
   }
 }

@@ -1,6 +1,7 @@
 import * as crypto from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
+import { makeFolder, whyNot } from '../disk.ts';
 import { VaultError } from './error.ts';
 import type { MasterKey } from './master.ts';
 import { formatMasterKeys, parseMasterKeys } from './master.ts';
@@ -53,7 +54,7 @@ async function readKeys(file: string, label: string): Promise<readonly MasterKey
     handle = await fs.open(file, 'r');
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return [];
-    throw unusable(label, 'read', error);
+    throw unusable(file, label, 'read', error);
   }
   try {
     const stat = await handle.stat();
@@ -84,7 +85,7 @@ async function inFolder(file: string, label: string, keys: readonly MasterKey[],
   const folder = path.dirname(file);
   const fresh = `${file}.${crypto.randomBytes(6).toString('hex')}`;
   try {
-    await fs.mkdir(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     try {
       await fs.writeFile(fresh, `${formatMasterKeys(keys)}\n`, { flag: 'wx', mode: 0o600, flush: true });
       await put(fresh);
@@ -93,7 +94,7 @@ async function inFolder(file: string, label: string, keys: readonly MasterKey[],
     }
     await syncFolder(folder);
   } catch (error) {
-    throw error instanceof VaultError ? error : unusable(label, 'write', error);
+    throw error instanceof VaultError ? error : unusable(file, label, 'write', error);
   }
 }
 
@@ -108,8 +109,8 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-function unusable(label: string, verb: 'read' | 'write', error: unknown): VaultError {
-  return new VaultError('file_unusable', `The master key's ${label} cannot be ${verb === 'read' ? 'read' : 'written'} (${codeOf(error)}). Mend its rights or its folder's, or name another file in secrets.master_key.`);
+function unusable(file: string, label: string, verb: 'read' | 'write', error: unknown): VaultError {
+  return new VaultError('file_unusable', `The master key's ${label} cannot be ${verb === 'read' ? 'read' : 'written'}: ${whyNot(file, error) ?? 'an unknown error'}. Mend its rights or its folder's, or name another file in secrets.master_key.`);
 }
 
 function codeOf(error: unknown): string {

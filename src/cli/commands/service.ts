@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { makeFolder, whyNot } from '../../disk.ts';
 import { isEmbedded } from '../../embedded/index.ts';
 import { confirm } from '../ask.ts';
 import type { Call, Noun } from '../command.ts';
@@ -94,10 +95,9 @@ function systemPlan(unit: Unit, write: (unit: Unit, scope: 'system') => string):
 
 function write({ file, text }: Plan): void {
   try {
-    mkdirSync(dirname(file), { recursive: true });
+    makeFolder(dirname(file), 0o755);
     writeFileSync(file, text, { mode: 0o644 });
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    throw new Refusal(`${file} cannot be written (${code}); use sudo, or --print and put it there yourself.`);
+    throw new Refusal(`${file} cannot be written: ${whyNot(file, error) ?? String(error)}; use sudo, or --print and put it there yourself.`);
   }
 }

@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { isThere } from '../../disk.ts';
 import type { Ledger } from '../../ledger/index.ts';
 import type { Settings } from '../../settings/index.ts';
 import type { Context } from '../context.ts';
@@ -15,7 +15,7 @@ const CLOCK_BACK_MS = 60_000;
 /** The database file: sound, of this program's shape, private. */
 export async function checkDatabase({ database }: Settings, wish: { readonly deep: boolean }): Promise<readonly Check[]> {
   const { path } = database;
-  if (!existsSync(path)) return [warn('database', `${path} does not exist yet`, 'findtoken init')];
+  if (!isThere(path)) return [warn('database', `${path} does not exist yet`, 'findtoken init')];
   const { inspectLedger } = await import('../../ledger/index.ts');
   const found = inspectLedger({ path, folder: dirname(path), deep: wish.deep });
   const mode = (bits: number) => bits.toString(8).padStart(4, '0');

@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { makeFolder, whyNot } from '../../disk.ts';
 import type { Account } from '../../ledger/index.ts';
 import type { UsdE8 } from '../../money/index.ts';
 import type { Settings } from '../../settings/index.ts';
@@ -77,6 +78,18 @@ export async function setUp(context: Context, wish: SetupWish, begun: (step: Set
   const place = settingsPlace(context, wish);
   const sandbox = wish.sandbox ?? (wish.provider === undefined && PROVIDER_VARIABLES.every((name) => (context.env[name] ?? '') === ''));
   const fileMade = place.isThere ? false : writeOnce(place.file, firstYaml({ ...wish, sandbox }));
+  const { settings, made } = await makeBooks(context, wish, begun).catch((error: unknown) => {
+    // Whoever mends what was wrong and comes again is served as the first time.
+    if (fileMade) rmSync(place.file, { force: true });
+    throw error;
+  });
+  if (made.key !== undefined && wish.keyFile !== undefined) writeFileSync(resolve(wish.keyFile), `${made.key.key}\n`, { mode: 0o600 });
+  const providers = [...new Set([...settings.providerKeys.keys(), ...made.stored])];
+  const served = [...settings.catalog.models.values()].find(({ provider }) => providers.includes(provider));
+  return { ...made, file: place.file, fileMade, settings, providers, model: served?.id ?? 'deepseek-chat' };
+}
+
+async function makeBooks(context: Context, wish: SetupWish, begun: (step: SetupStep) => void): Promise<{ readonly settings: Settings; readonly made: Pick<Setup, 'account' | 'accountMade' | 'key' | 'hasKey' | 'vault'> & { readonly stored: readonly string[] } }> {
   const settings = await context.settings();
   begun('database');
   const made = await context.make(async (books) => {
@@ -88,10 +101,7 @@ export async function setUp(context: Context, wish: SetupWish, begun: (step: Set
     begun('providers');
     return { ...filled, vault, stored: await storedProviders(context, books, wish) };
   });
-  if (made.key !== undefined && wish.keyFile !== undefined) writeFileSync(resolve(wish.keyFile), `${made.key.key}\n`, { mode: 0o600 });
-  const providers = [...new Set([...settings.providerKeys.keys(), ...made.stored])];
-  const served = [...settings.catalog.models.values()].find(({ provider }) => providers.includes(provider));
-  return { ...made, file: place.file, fileMade, settings, providers, model: served?.id ?? 'deepseek-chat' };
+  return { settings, made };
 }
 
 /** The file that the daemon will find, in the order in which it looks. */
@@ -111,12 +121,11 @@ function placed(file: string): { readonly file: string; readonly isThere: boolea
 
 function writeOnce(file: string, text: string): true {
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(file));
     writeFileSync(file, text, { flag: 'wx', mode: 0o600 });
     return true;
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    throw new Refusal(`${file} cannot be written (${code}); name another place with --config FILE.`);
+    throw new Refusal(`${file} cannot be written: ${whyNot(file, error) ?? String(error)}; name another place with --config FILE.`);
   }
 }
 
