@@ -4,6 +4,7 @@ import type { SecretWish } from '../ask.ts';
 import type { Call, Verb } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
 import { dollars } from '../format.ts';
+import { handOver } from '../hand-over.ts';
 import { printable } from '../printable.ts';
 import { SECRET_OPTIONS } from '../secrets.ts';
 import type { PlainWish, Setup, SetupStep, SetupWish } from '../setup/run.ts';
@@ -49,8 +50,11 @@ async function init(call: Call): Promise<void> {
     return { setup, wish, isTold: stage !== undefined };
   });
   if (context.json) return context.show(documentOf(setup, wish), () => '');
-  if (!isTold) context.terminal.print(renderRecord(linesOf(setup, wish, false), context.terminal));
-  for (const line of nextLines(setup, wish)) context.terminal.print(line);
+  // In one write: who reads but the first lines of it has the key as well.
+  const lines = [...(isTold ? [] : [renderRecord(linesOf(setup, wish, false), context.terminal)]), ...nextLines(setup, wish)].join('\n');
+  const print = () => context.terminal.print(lines);
+  if (setup.key === undefined || wish.keyFile !== undefined) return print();
+  await handOver(context, { accountId: setup.account.id, keyId: setup.key.id }, 'printed', print);
 }
 
 /** What is told of, in this order. */

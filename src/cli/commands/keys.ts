@@ -3,6 +3,7 @@ import { confirm } from '../ask.ts';
 import { argument } from '../command.ts';
 import type { Call, Noun } from '../command.ts';
 import { timeText } from '../format.ts';
+import { handOver } from '../hand-over.ts';
 import { renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
 
@@ -39,11 +40,11 @@ export const KEYS: Noun = {
 
 async function create({ context, given }: Call): Promise<void> {
   const { createKey, resolveAccount } = await import('../../accounts/index.ts');
-  const { created, email } = await context.write(async (books) => {
+  const { created, accountId, email } = await context.write(async (books) => {
     const account = await resolveAccount(books, context.account);
-    return { email: account.email, created: await createKey(books, { accountId: account.id, name: given.needed('name') }) };
+    return { accountId: account.id, email: account.email, created: await createKey(books, { accountId: account.id, name: given.needed('name') }) };
   });
-  context.show(created, () => created.key);
+  await handOver(context, { accountId, keyId: created.id }, 'printed', () => context.show(created, () => created.key));
   context.terminal.note(`Key ${JSON.stringify(created.name)} (${created.id}) of ${email}. It is shown this once: keep it now.`);
 }
 

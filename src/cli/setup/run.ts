@@ -7,6 +7,7 @@ import type { Settings } from '../../settings/index.ts';
 import type { Vault } from '../../vault/index.ts';
 import type { Books, Context } from '../context.ts';
 import { Refusal } from '../failure.ts';
+import { handOver } from '../hand-over.ts';
 import { openVaultOf } from '../secrets.ts';
 import { firstYaml, PROVIDER_VARIABLES } from './yaml.ts';
 
@@ -83,7 +84,11 @@ export async function setUp(context: Context, wish: SetupWish, begun: (step: Set
     if (fileMade) rmSync(place.file, { force: true });
     throw error;
   });
-  if (made.key !== undefined && wish.keyFile !== undefined) writeFileSync(resolve(wish.keyFile), `${made.key.key}\n`, { mode: 0o600 });
+  const { key, account } = made;
+  const { keyFile } = wish;
+  if (key !== undefined && keyFile !== undefined) {
+    await handOver(context, { accountId: account.id, keyId: key.id }, `written to ${keyFile}`, () => writeFileSync(resolve(keyFile), `${key.key}\n`, { mode: 0o600 }));
+  }
   const providers = [...new Set([...settings.providerKeys.keys(), ...made.stored])];
   const served = [...settings.catalog.models.values()].find(({ provider }) => providers.includes(provider));
   return { ...made, file: place.file, fileMade, settings, providers, model: served?.id ?? 'deepseek-chat' };
