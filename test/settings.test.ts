@@ -196,6 +196,10 @@ t.test('the environment fills ${NAME} and ${NAME:-default}', async (t) => {
     ['$5@a.test', {}, '$5@a.test', 'a plain $'],
     ['${NAME}@a.test', { NAME: '${OTHER}' }, '${OTHER}@a.test', 'what a variable holds is not filled again'],
   ];
+  const nested = { message: 'findtoken.yaml:1:16: email.from: the default of A holds another variable, and defaults do not nest. Write a plain text there, or set A.' };
+  for (const env of [{}, { A: 'a@a.test' }, { B: 'b@a.test' }]) {
+    for (const text of ['${A:-${B}}', '${A:-${B:-b@a.test}}', '${A:-$${B}}']) t.throws(() => load(t, `email: { from: "${text}" }`, { env }), nested, `${text} is never misread`);
+  }
   for (const [text, env, from, why] of cases) t.equal(load(t, `email: { from: "${text}" }`, { env }).email.from, from, why);
   const typed = load(t, 'server: { port: "${P}" }\nregistration: { open: "${O}" }\nrouting: { timeout: "${T}" }\nmodels: { m: { provider: qwen, price: { input: "${I}", output: 1 }, context_window: "${W}" } }', { env: { P: '80', O: 'true', T: '5s', I: '0.5', W: '9000' } });
   t.match(typed, { server: { port: 80 }, registration: { open: true }, routing: { timeoutMs: 5_000 } }, 'a variable is a text, and numbers are read from it');

@@ -9,7 +9,7 @@ const HOLE = /\$(\$\{)|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{[^}]*\}?
 
 /**
  * Fills `${NAME}` and `${NAME:-default}` from the environment, as a shell does: the default also stands in for an empty variable.
- * `$${` is a plain `${`. What a variable holds is not looked at again. `fill('${PORT:-8787}', {}).value` is "8787".
+ * `$${` is a plain `${`. A default is a plain text without braces, what a variable holds is not looked at again. `fill('${PORT:-8787}', {}).value` is "8787".
  */
 export function fill(text: string, env: Environment): Filled {
   const from: string[] = [];
@@ -18,6 +18,11 @@ export function fill(text: string, env: Environment): Filled {
     if (plain !== undefined) return plain;
     if (name === undefined) {
       wrong ??= 'a variable is written ${NAME} or ${NAME:-default}. Mend it, or write $${ for a plain ${.';
+      return '';
+    }
+    // It would end at the first brace, set or not, and leave the second one in the text.
+    if (fallback?.includes('${') === true) {
+      wrong ??= `the default of ${name} holds another variable, and defaults do not nest. Write a plain text there, or set ${name}.`;
       return '';
     }
     const held = env[name];
