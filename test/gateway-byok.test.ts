@@ -42,6 +42,24 @@ t.test('an inline key makes the request BYOK, reaches the provider and nobody el
   t.notMatch(JSON.stringify(house.lines) + house.logged.join(), CANARY, 'nor logged');
 });
 
+t.test('registered keys come in pages, newest first', async (t) => {
+  const house = await byokHouse(t, await provider(t));
+  const ids: unknown[] = [];
+  for (let count = 0; count < 22; count += 1) ids.unshift(((await (await house.register('deepseek', CANARY)).json()) as { id: string }).id);
+  const page = async (query: string) => (await (await house.get(`/v1/user/byok/keys${query}`)).json()) as { data: { id: string }[]; has_more: boolean; next: string | null };
+  const first = await page('');
+  t.match([first.data.length, first.has_more], [20, true]);
+  const second = await page(`?after=${first.next}`);
+  t.same([...first.data, ...second.data].map(({ id }) => id), ids, 'every one once');
+  t.match(second, { has_more: false, next: null });
+  t.match((await page('?limit=3')).data.map(({ id }) => id), ids.slice(0, 3));
+  for (const [query, param] of [['?limit=0', 'limit'], ['?limit=101', 'limit'], ['?limit=x', 'limit'], ['?after=byok_none', 'after']] as const) {
+    const refused = await house.get(`/v1/user/byok/keys${query}`);
+    t.equal(refused.status, 400, query);
+    t.match(await refused.json(), { error: { code: 'invalid_request', param } });
+  }
+});
+
 t.test('a registered key is used by itself, sealed at rest, shown masked', async (t) => {
   const deepseek = await provider(t);
   const house = await byokHouse(t, deepseek);

@@ -3,6 +3,7 @@ import { Fault } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
 import { readJson } from './body.ts';
 import { BYOK_FORM } from './forms.ts';
+import { cutPage } from './query.ts';
 import { lastPart, ok } from './user.ts';
 import type { Answer, Call, Running } from './types.ts';
 
@@ -24,8 +25,9 @@ export async function registerKey(running: Running, call: Call, owner: KeyOwner)
 }
 
 /** `GET /v1/user/byok/keys`: masked records, newest first. */
-export async function showByokKeys(running: Running, _call: Call, owner: KeyOwner): Promise<Answer> {
-  return ok(owner, listView(await listByok(running, owner.accountId), undefined));
+export async function showByokKeys(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
+  const { rows, next } = cutPage(call, await listByok(running, owner.accountId));
+  return ok(owner, listView(rows, next));
 }
 
 /** `DELETE /v1/user/byok/keys/{id}`. */

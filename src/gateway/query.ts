@@ -82,6 +82,15 @@ export function readPage(call: Pick<Call, 'query'>): { readonly limit: number; r
   return { limit: PAGE_DEFAULT, ...readQuery(call, PAGE_QUERY) };
 }
 
+/** One page of a list that is at hand as a whole; its cursor is the id of a row. @throws Fault `invalid_request` (400). */
+export function cutPage<T extends { readonly id: string }>(call: Pick<Call, 'query'>, all: readonly T[]): { readonly rows: readonly T[]; readonly next: string | undefined } {
+  const { limit, after } = readPage(call);
+  const start = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1;
+  if (after !== undefined && start === 0) throw badQuery('after', PAGE_QUERY.after.about);
+  const rows = all.slice(start, start + limit);
+  return { rows, next: start + limit < all.length ? rows.at(-1)?.id : undefined };
+}
+
 /** The refusal of a query's parameter. */
 export function badQuery(name: string, expected: string): Fault {
   return new Fault('invalid_request', { fill: { detail: `The query parameter ${name} is ${expected}.` }, param: name });

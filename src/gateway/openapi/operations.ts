@@ -50,7 +50,7 @@ export const OPERATIONS = {
     id: 'registerByokKey', tag: 'BYOK', summary: 'Keep a provider key of the account', body: { form: BYOK_FORM }, answers: { 201: { about: 'the masked record', view: 'ByokKey' } },
     refuses: ['invalid_provider_key'],
   },
-  byokKeys: { id: 'listByokKeys', tag: 'BYOK', summary: 'The account\'s provider keys, masked', answers: { 200: { about: 'all of them', view: 'ByokKeyList' } } },
+  byokKeys: { id: 'listByokKeys', tag: 'BYOK', summary: 'The account\'s provider keys, masked', query: PAGE_QUERY, answers: { 200: { about: 'a page', view: 'ByokKeyList' } } },
   dropByok: { id: 'removeByokKey', tag: 'BYOK', summary: 'Forget a provider key', idIs: 'the key\'s id', answers: { 200: { about: 'forgotten', view: 'Deleted' } }, refuses: ['not_found'] },
   signUp: {
     id: 'register', tag: 'Sign-up', summary: 'Sign an address up by mail', about: 'The answer is the same whether the address is new, waiting or known. 404 where `registration.open` is false.',
