@@ -56,17 +56,30 @@ function isActivationForm({ method, url, headers }: IncomingMessage): boolean {
   return method === 'POST' && url?.split('?', 1)[0] === '/activate' && (site === undefined || site === 'same-origin');
 }
 
+/** What the page's own program may send, where its browser does not ask for more. */
+const ALLOWED = 'authorization, content-type, idempotency-key, x-api-key, x-findtoken-mode, x-findtoken-routing';
+const EXPOSED = ['x-request-id', 'x-findtoken-mode', 'x-findtoken-cost', 'x-findtoken-balance', 'x-findtoken-provider', 'x-findtoken-model', 'x-findtoken-attempts', 'retry-after', 'x-should-retry', 'x-ratelimit-limit-requests', 'x-ratelimit-remaining-requests', 'x-ratelimit-reset-requests', 'idempotent-replayed'].join(', ');
+/** SDKs send a dozen names of their own, other ones with each version. */
+const ASKED_MAX = { names: 64, characters: 2_048 } as const;
+
 /** The CORS headers for an origin that the operator listed; nothing for everybody else. */
 export function corsHeaders(req: IncomingMessage, settings: Settings): Record<string, string> {
   const { origin } = req.headers;
   if (origin === undefined || !settings.server.corsOrigins.includes(origin)) return {};
   return {
     'access-control-allow-origin': origin,
-    'access-control-allow-headers': 'authorization, content-type, idempotency-key, x-findtoken-mode, x-findtoken-routing',
+    'access-control-allow-headers': allowedHeaders(req.headers['access-control-request-headers']),
     'access-control-allow-methods': 'GET, POST, DELETE',
-    'access-control-expose-headers': 'x-request-id, x-findtoken-mode, x-findtoken-cost, x-findtoken-balance, x-findtoken-provider, x-findtoken-model, x-findtoken-attempts, retry-after',
-    vary: 'origin',
+    'access-control-expose-headers': EXPOSED,
+    vary: 'origin, access-control-request-headers',
   };
+}
+
+/** The names that a browser asks for, for they are read nowhere but by name; the usual ones where these are no names, or too many. */
+function allowedHeaders(asked: string | undefined): string {
+  if (asked === undefined || asked.length > ASKED_MAX.characters) return ALLOWED;
+  const names = asked.split(',').map((name) => name.trim().toLowerCase());
+  return names.length <= ASKED_MAX.names && names.every((name) => /^[a-z0-9][a-z0-9_-]{0,63}$/.test(name)) ? names.join(', ') : ALLOWED;
 }
 
 /** True for names and addresses that only this machine reaches. */

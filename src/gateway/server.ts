@@ -84,10 +84,12 @@ async function serveToEnd({ running, hosts, calls }: Site, req: IncomingMessage,
     let owner: KeyOwner | undefined;
     let answer: Answer | Streamed;
     try {
+      // Set and not handed along: a stream and a replayed answer write their own heads.
+      if (req.headers.origin !== undefined) for (const [name, value] of Object.entries(corsHeaders(req, running.settings))) res.setHeader(name, value);
       checkHost(req, running.settings, hosts);
       if (req.rawHeaders.length > 2 * HEADERS_MAX) throw new Fault('headers_too_large', { fill: { limit: `${HEADERS_MAX} headers` } });
       checkWishes(req);
-      const preflight = preflightAnswer(running, call);
+      const preflight = preflightAnswer(call, res);
       const route = preflight === undefined ? findRoute(call.method, call.path) : undefined;
       if (route?.needsKey === true) running.load.admit();
       if (route?.needsKey === true) owner = await authenticate(req, running.ledger, route);
@@ -135,15 +137,12 @@ function refused(running: Running, call: Call, cause: unknown, owner: KeyOwner |
 function deliver(running: Running, call: Call, res: ServerResponse, answer: Answer): void {
   const isUnread = !call.req.complete;
   const isLast = isUnread || running.isDraining();
-  if (call.req.headers.origin === undefined && !isLast) sendAnswer(call, res, answer);
-  else sendAnswer(call, res, { ...answer, headers: { ...corsHeaders(call.req, running.settings), ...answer.headers }, close: isLast });
+  sendAnswer(call, res, isLast ? { ...answer, close: true } : answer);
   if (isUnread && !call.req.destroyed) call.req.resume();
 }
 
-function preflightAnswer(running: Running, call: Call): Answer | undefined {
-  const cors = corsHeaders(call.req, running.settings);
-  if (call.method !== 'OPTIONS' || cors['access-control-allow-origin'] === undefined) return undefined;
-  return { status: 204, body: '' };
+function preflightAnswer({ method }: Call, res: ServerResponse): Answer | undefined {
+  return method === 'OPTIONS' && res.hasHeader('access-control-allow-origin') ? { status: 204, body: '' } : undefined;
 }
 
 function refusedRoute(): never {
