@@ -32,7 +32,8 @@ t.test('every refusal has one shape, whatever was asked', async (t) => {
     ['/v1/models/nothing', { method: 'GET' }, 404, 'model_not_found', 'an unknown model'],
     ['/v1/user/keys/key_none', { method: 'DELETE' }, 404, 'not_found', "nobody's key"],
     ['/v1/user/billing-logs?limit=0', { method: 'GET' }, 400, 'invalid_request', 'a page of nothing'],
-    ['/v1/user/billing-logs?from=yesterday', { method: 'GET' }, 400, 'invalid_request', 'no time'],
+    ...['yesterday', '2026-02-30', '2026-02-30T10:00:00Z', '11/23/2026', 'Mon', '2026-11-23T25:00', '2026-11-23 10:00', '-1'].map(
+      (from): [string, RequestInit, number, string, string] => [`/v1/user/billing-logs?from=${encodeURIComponent(from)}`, { method: 'GET' }, 400, 'invalid_request', `no time: ${from}`]),
     ['/nothing', { method: 'GET' }, 404, 'not_found', 'a path nobody expected'],
     ['/v1/models', { method: 'GET', headers: { origin: 'https://evil.example' } }, 403, 'origin_not_allowed', 'a web page in the operator\'s browser'],
     ['/v1/models', { method: 'OPTIONS' }, 405, 'method_not_allowed', 'no CORS unless it is listed'],

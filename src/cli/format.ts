@@ -1,5 +1,6 @@
 import { formatUsd } from '../money/index.ts';
 import type { PicoUsd, UsdE8 } from '../money/index.ts';
+import { readMoment } from '../moments.ts';
 import { wrongUsage } from './failure.ts';
 
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
@@ -67,13 +68,8 @@ export function readSince(written: string, nowMs: number): number {
   const span = /^(\d{1,6})([smhdw])$/.exec(written);
   const unitMs = UNIT_MS[span?.[2] ?? ''];
   const atMs = span !== null && unitMs !== undefined ? nowMs - Number(span[1]) * unitMs : readMoment(written);
-  if (Number.isNaN(atMs) || atMs > nowMs || atMs < 0) {
+  if (atMs === undefined || atMs > nowMs || atMs < 0) {
     throw wrongUsage(`--since is a span such as 30d or 12h, or a day such as 2026-11-01, not ${JSON.stringify(written)}.`);
   }
   return atMs;
-}
-
-function readMoment(written: string): number {
-  if (/^\d{4}-\d{2}-\d{2}$/.test(written)) return Date.parse(`${written}T00:00:00Z`);
-  return /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?Z$/.test(written) ? Date.parse(written) : Number.NaN;
 }

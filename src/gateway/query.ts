@@ -1,5 +1,6 @@
 import { Fault } from '../faults.ts';
 import type { RechargeStatus } from '../ledger/index.ts';
+import { readMoment } from '../moments.ts';
 import type { Schema } from './form.ts';
 import type { Call } from './types.ts';
 
@@ -25,16 +26,13 @@ function oneOf<T extends string>(about: string, values: readonly T[]): Parameter
   return { about, expects: `one of ${values.join(', ')}`, schema: { type: 'string', enum: values }, read: (text) => values.find((value) => value === text) };
 }
 
-/** Read into Unix milliseconds. */
+/** Read into Unix milliseconds; a day, and a time without an offset, are in UTC. */
 function time(about: string): Parameter<number> {
   return {
     about,
-    expects: 'Unix seconds, or a date such as 2026-11-23',
+    expects: 'Unix seconds, or a day or a time that there is, such as 2026-11-23 or 2026-11-23T10:00:00Z',
     schema: { type: 'string', examples: ['1795392000', '2026-11-23', '2026-11-23T10:00:00Z'] },
-    read: (text) => {
-      const timeMs = /^\d{1,12}$/.test(text) ? Number(text) * 1000 : Date.parse(text);
-      return Number.isFinite(timeMs) ? timeMs : undefined;
-    },
+    read: (text) => (/^\d{1,12}$/.test(text) ? Number(text) * 1000 : readMoment(text)),
   };
 }
 
