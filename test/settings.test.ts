@@ -100,6 +100,12 @@ t.test('what is wrong is refused with its place and the mend', async (t) => {
     ['log: { zzz: 1 }', 'findtoken.yaml:1:8: log.zzz: unknown key. The names here are level, format.'],
     ['server: 8787', 'findtoken.yaml:1:9: server: expected names and values. Write for example server: { host: … }'],
     ['sandbox: { on: true }', 'findtoken.yaml:1:10: sandbox: expected true or false, not a mapping. Write for example sandbox: false'],
+    // no names, no end, no text
+    ['a: &a [*a]', 'findtoken.yaml:1:8: this * stands inside of what it names, which would have no end. Write the value out.'],
+    ['server:\n  port: {{ PORT }}', 'findtoken.yaml:2:10: a list or a mapping stands where a name belongs. Write a plain name, and put a text with { or [ in quotes.'],
+    ['? [a]\n: 1', 'findtoken.yaml:1:3: a list or a mapping stands where a name belongs. Write a plain name, and put a text with { or [ in quotes.'],
+    ['s\0e\0r\0v\0e\0r\0:\0', 'findtoken.yaml:1:1: the file is no UTF-8 text. Save it as UTF-8.'],
+    ['\uFFFD\uFFFDs', 'findtoken.yaml:1:1: the file is no UTF-8 text. Save it as UTF-8.'],
     // values
     ['server:\n  port: http', 'findtoken.yaml:2:9: server.port: expected a whole number from 0 to 65535, not "http". Write for example port: 8787'],
     ['server:\n  port: 65536', 'findtoken.yaml:2:9: server.port: expected a whole number from 0 to 65535, not 65536. Write for example port: 8787'],
@@ -325,6 +331,7 @@ t.test('config show names each value\'s origin and masks secrets', async (t) => 
     'billing.usage_fee': '4% | findtoken.yaml:3:23',
     'billing.byok_fee': '5% | default',
     'database.path': '/home/ann/.local/share/findtoken/findtoken.db | default',
+    'database.anchors': '/home/ann/.local/state/findtoken | default',
     'routing.backoff': '[1s, 2s, 4s] | default',
     'stripe.secret_key': 'sk_test_…cdef | environment STRIPE_SECRET_KEY',
     'stripe.webhook_secret': 'whsec_…cdef | findtoken.yaml:5:19',

@@ -26,6 +26,8 @@ export function wrongUsage(message: string): Refusal {
  */
 export function exitCodeOf(failure: unknown): number {
   if (failure instanceof Refusal) return failure.exitCode;
+  // Settings that an option of this command line made wrong; their room is not loaded for every failure.
+  if (failure instanceof Error && 'option' in failure && typeof failure.option === 'string') return EXIT.usage;
   if (!(failure instanceof Fault)) return EXIT.failed;
   if (failure.status === 404) return EXIT.notFound;
   return failure.code === 'invalid_request' && failure.param !== null ? EXIT.usage : EXIT.failed;

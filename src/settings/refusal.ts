@@ -3,9 +3,13 @@
  * The message is one line, `file:line:col: key: what is wrong. The mend.`, and never bears a secret.
  */
 export class SettingsError extends Error {
-  constructor(message: string) {
+  /** The option at fault, such as `--host`; undefined where it is the file or the environment. */
+  readonly option: string | undefined;
+
+  constructor(message: string, option?: string) {
     super(message.replace(KEY_LIKE, '…'));
     this.name = 'SettingsError';
+    this.option = option;
   }
 }
 

@@ -39,6 +39,8 @@ const MISTAKES: Readonly<Record<string, string>> = {
  * @throws SettingsError on a text that is no YAML mapping, or names a variable that is not set: whoever wrote the file.
  */
 export function readSource(name: string, text: string, env: Environment): Source {
+  // UTF-16 read as UTF-8: every second byte is nothing, or its mark is no character.
+  if (/\0|^\uFFFD/.test(text)) throw new SettingsError(`${name}:1:1: the file is no UTF-8 text. Save it as UTF-8.`);
   const yaml = createRequire(import.meta.url)('yaml') as typeof Yaml;
   const lines = new yaml.LineCounter();
   const document = yaml.parseDocument(text, { lineCounter: lines, prettyErrors: false, version: '1.2' });
@@ -50,8 +52,14 @@ export function readSource(name: string, text: string, env: Environment): Source
   if (fault !== undefined) throw new SettingsError(`${at(fault.pos[0])}: ${MISTAKES[fault.code] ?? 'this is no valid YAML. Mend the line, or put a text in quotes'}.`);
 
   yaml.visit(document, {
-    Alias(_, alias) {
-      if (alias.resolve(document) === undefined) throw new SettingsError(`${at(alias.range?.[0] ?? 0)}: ${ALIAS}.`);
+    Alias(_, alias, above) {
+      const meant = alias.resolve(document);
+      if (meant === undefined) throw new SettingsError(`${at(alias.range?.[0] ?? 0)}: ${ALIAS}.`);
+      if (above.includes(meant)) throw new SettingsError(`${at(alias.range?.[0] ?? 0)}: this * stands inside of what it names, which would have no end. Write the value out.`);
+    },
+    Pair(_, { key }) {
+      const name = yaml.isAlias(key) ? key.resolve(document) : key;
+      if (yaml.isCollection(name)) throw new SettingsError(`${at(yaml.isNode(key) ? key.range?.[0] ?? 0 : 0)}: a list or a mapping stands where a name belongs. Write a plain name, and put a text with { or [ in quotes.`);
     },
   });
 

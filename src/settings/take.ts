@@ -38,10 +38,10 @@ export function taker(sources: Sources): Take {
     const value = row.reader.read(written, sources.around);
     if (value === undefined) {
       const found = row.secret ? '' : `, not ${quote}`;
-      throw new SettingsError(`${origin}: ${key}: expected ${row.reader.expects}${found}. Write for example ${key.split('.').at(-1)}: ${row.example}`);
+      throw new SettingsError(`${origin}: ${key}: expected ${row.reader.expects}${found}. Write for example ${key.split('.').at(-1)}: ${row.example}`, sources.overrides.get(key)?.option);
     }
     // A file's path is shown as it was understood, all else as it was written.
-    const shown = key === 'database.path' ? value : written;
+    const shown = key === 'database.path' || key === 'database.anchors' ? value : written;
     sources.origins.push({ path: key, value: row.secret ? mask(String(value)) : asYaml(shown), origin });
     return value;
   };

@@ -59,15 +59,16 @@ export async function checkWish(context: Context, { email, keyName, provider, ..
   const { readEmail, readName, readProvider } = await import('../../accounts/index.ts');
   readName(keyName);
   if (email !== undefined) readEmail(email);
+  const { isThere } = settingsPlace(context, wish);
+  const { catalog } = isThere ? await context.settings({}) : await builtIn(wish);
   if (provider === undefined) return;
-  const { catalog } = settingsPlace(context, wish).isThere ? await context.settings({}) : await builtIn();
   readProvider(catalog, provider);
 }
 
 /** The catalogue as a file that is yet to be written leaves it; no other file has a say in it. */
-async function builtIn(): Promise<Settings> {
+async function builtIn({ host, port }: Pick<PlainWish, 'host' | 'port'>): Promise<Settings> {
   const { loadSettings } = await import('../../settings/index.ts');
-  return loadSettings({ env: {}, cwd: '/', home: '/' });
+  return loadSettings({ env: {}, cwd: '/', home: '/', overrides: { host, port } });
 }
 
 /**
