@@ -74,7 +74,13 @@ t.test('every question of init has a flag, and a secret stays out of JSON', asyn
   t.match(readFileSync(join(desk.home, 'key.txt'), 'utf8'), /^sk-ft_[0-9a-f]{64}\n$/);
   t.equal(statSync(join(desk.home, 'key.txt')).mode & 0o777, 0o600);
   t.match(await desk.run(['init', '--from-stdin'], { env: MASTER, stdin: 'x' }), { code: 2, err: /--provider NAME/ });
-  t.match(await desk.run(['init', '--credits', 'many']), { code: 2, err: /--credits is an amount/ });
+  const fresh = openDesk(t);
+  t.match(await fresh.run(['init', '--host', 'http://x']), { code: 2, err: /^findtoken: --host: server\.host: expected a host name/ }, 'a wrong word makes nothing');
+  t.match(await fresh.run(['serve', '--host', 'http://x']), { code: 2, err: /^findtoken: --host: server\.host: expected a host name/ });
+  t.match(await fresh.run(['init', '--credits', '1000000000.01']), { code: 2, err: /--credits is at most 1000000000 US dollars/ });
+  t.notOk(existsSync(join(fresh.home, 'findtoken.yaml')));
+  t.match(await desk.run(['credits', 'grant', '--note', 'x', '--', '-100000000000000']), { code: 2, err: /the amount is at most 1000000000 US dollars/ });
+  t.match(await desk.run(['init', '--credits', 'many']), { code: 2, err: /--credits is in US dollars/ });
   t.match(await desk.run(['init', '--provider', 'deepseek'], { env: MASTER }), { code: 2, err: /--from-stdin or --from-env NAME/ }, 'nobody is asked in a pipe');
   const bare = openDesk(t);
   t.match(JSON.parse((await bare.run(['init', '--json'], { env: MASTER })).out), { key: null }, 'where a key could not be shown, none is made');

@@ -126,6 +126,7 @@ t.test('the story of an account: opened, credited, keyed, called, looked at, clo
   t.match(await desk.json('logs', '--since', '10m'), { data: [{ id: 'req_2' }] });
   t.strictSame((await desk.json('logs', '--model', 'qwen-max'))['data'], []);
   t.match(await desk.run(['logs', '--since', 'tomorrow']), { code: 2, err: /--since is a span such as 30d/ });
+  t.match((await desk.json('usage', '--by', 'model, model'))['data'], { length: 1 }, 'each grouping once');
   t.match(await desk.json('usage', '--by', 'model,key'), { data: [{ object: 'usage', by: 'model', group: 'deepseek-chat', requests: 2, cost_exact: '0.14799540' }, { by: 'key', group: keyId, name: 'ci' }] });
   t.match(await desk.run(['usage', '--by', 'key']), { out: new RegExp(`^key\\tname\\trequests[^\n]*\\tprovider cost\\tfee\\tshortfall\\tcost\n${keyId}\\tci\\t2\\t[^\n]*\\t0\\.14028000\\t0\\.00771540\\t0\\.00000000\\t0\\.14799540\n$`) }, 'keys bear their names, and the amounts add up');
   t.match(await desk.json('usage', '--by', 'account'), { data: [{ group: 'ann@example.com', requests: 2 }] }, 'accounts are known by their address');
@@ -218,6 +219,7 @@ t.test('a daemon runs beside the commands: served, chatted with, looked at, stop
   t.match(await desk.run(['serve', '--port', new URL(url).port], away), { code: 1, out: '', err: /is in use; stop who uses it, or choose another with --port\.\n$/ });
   daemon.interrupt();
   t.match(await daemon.ended, { code: 0 }, 'told to stop, it drains and is done');
+  t.match(await desk.run(['status']), { code: 0, out: /^daemon\tnot running, it was stopped\n/ });
 });
 
 t.test('an audit of sound books says so; one false cent is found', async (t) => {
@@ -350,7 +352,7 @@ t.test('small readers and writers', async (t) => {
   t.equal(fitted('价格价格', 4), '价…', 'half a character is none');
   const since = [['30d', NOW_MS - 30 * 86_400_000], ['90m', NOW_MS - 5_400_000], ['2w', NOW_MS - 14 * 86_400_000], ['2026-11-01', Date.UTC(2026, 10, 1)], ['2026-11-23T11:00Z', NOW_MS - 3_600_000]] as const;
   for (const [written, atMs] of since) t.equal(readSince(written, NOW_MS), atMs, written);
-  for (const written of ['', '30', 'd', '-3d', '3y', '2026-13-01', '2026-11-24', '1e3s', '999999w']) t.throws(() => readSince(written, NOW_MS), /--since is a span/, written);
+  for (const written of ['', '30', 'd', '-3d', '3y', '2026-13-01', '2026-02-30', '2026-11-24', '1e3s', '999999w']) t.throws(() => readSince(written, NOW_MS), /--since is a span/, written);
   const spans = [[0, '0s'], [61_000, '1m 1s'], [3_600_000, '1h'], [90_061_000, '1d 1h']] as const;
   for (const [ms, text] of spans) t.equal(spanText(ms), text);
   const sizes = [[0, '0 KiB'], [1, '1 KiB'], [258_048, '252 KiB'], [1_048_576, '1.0 MiB'], [300 * 1_048_576, '300 MiB'], [1_500_000_000, '1.4 GiB'], [78_159 * 1_048_576, '77 GiB'], [2 ** 52, '4096 TiB']] as const;

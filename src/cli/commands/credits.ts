@@ -1,8 +1,7 @@
-import { parseUsd, usdNumber } from '../../money/index.ts';
-import type { UsdE8 } from '../../money/index.ts';
+import { usdNumber } from '../../money/index.ts';
+import { readAmount } from '../amount.ts';
 import { argument } from '../command.ts';
 import type { Call, Noun } from '../command.ts';
-import { wrongUsage } from '../failure.ts';
 import { dollars } from '../format.ts';
 import { renderRecord } from '../table.ts';
 
@@ -22,7 +21,7 @@ export const CREDITS: Noun = {
 
 async function grant(call: Call): Promise<void> {
   const { context, given } = call;
-  const amount = readAmount(argument(call, 0));
+  const amount = readAmount(argument(call, 0), 'the amount', 'negative');
   const { grantCredits, resolveAccount } = await import('../../accounts/index.ts');
   const { account, balance } = await context.write(async (books) => {
     const found = await resolveAccount(books, context.account);
@@ -32,13 +31,4 @@ async function grant(call: Call): Promise<void> {
   context.show(document, () =>
     renderRecord([['account', account.email], ['granted', dollars(amount)], ['balance', dollars(balance)]], context.terminal),
   );
-}
-
-function readAmount(written: string): UsdE8 {
-  try {
-    return parseUsd(written);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw wrongUsage(`the amount is in US dollars, such as 20 or 9.45, with at most 8 decimals, not ${JSON.stringify(written)}.`);
-  }
 }

@@ -1,4 +1,5 @@
-import { parseUsd, usdNumber } from '../../money/index.ts';
+import { usdNumber } from '../../money/index.ts';
+import { readAmount } from '../amount.ts';
 import { isAsked, readSecretFrom } from '../ask.ts';
 import type { SecretWish } from '../ask.ts';
 import type { Call, Verb } from '../command.ts';
@@ -71,7 +72,7 @@ function readWish({ context, given }: Call): readonly [PlainWish, SecretWish | u
     host: given.text('host') ?? DEFAULTS.host,
     port: given.whole('port', { least: 1, most: 65_535 }) ?? DEFAULTS.port,
     sandbox: given.flag('sandbox') ? true : given.isOff('sandbox') ? false : undefined,
-    credits: readCredits(given.text('credits') ?? DEFAULTS.credits),
+    credits: readAmount(given.text('credits') ?? DEFAULTS.credits, '--credits', 'zero'),
     keyName: given.text('key-name') ?? DEFAULTS.keyName,
     // A secret never stands in JSON but in that of `keys create`.
     makesKey: !context.json || keyFile !== undefined,
@@ -80,16 +81,6 @@ function readWish({ context, given }: Call): readonly [PlainWish, SecretWish | u
     provider,
   };
   return [plain, provider === undefined ? undefined : { fromStdin, fromEnv, what: `API key of ${provider}` }];
-}
-
-function readCredits(written: string): bigint {
-  try {
-    const amount = parseUsd(written);
-    if (amount >= 0n) return amount;
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-  }
-  throw wrongUsage(`--credits is an amount in US dollars such as 10, not ${JSON.stringify(written)}.`);
 }
 
 /** A screen cuts lines, and a key that is cut is lost: there it stands below, in the commands to copy. */

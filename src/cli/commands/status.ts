@@ -9,6 +9,8 @@ import { counted, dollars, sizeText, spanText } from '../format.ts';
 import { renderRecord } from '../table.ts';
 
 const DAY_MS = 86_400_000;
+/** The beat of a daemon that has ended in good order. */
+const STOPPED = 0;
 
 export const STATUS: Verb = {
   usage: 'status',
@@ -56,7 +58,7 @@ async function readStatus({ ledger, settings, nowMs: clock }: Books): Promise<St
 }
 
 function linesOf({ news, lastBeatMs, nowMs, path, bytes, accounts, today }: Status): readonly (readonly [string, string])[] {
-  const silent = lastBeatMs === undefined ? 'never started' : `not running, last seen ${spanText(nowMs - lastBeatMs)} ago`;
+  const silent = lastBeatMs === undefined ? 'never started' : lastBeatMs === STOPPED ? 'not running, it was stopped' : `not running, last seen ${spanText(nowMs - lastBeatMs)} ago`;
   return [
     ...(news === undefined ? [['daemon', silent] as const] : newsLines(news, nowMs)),
     ['database', `${path} (${sizeText(bytes)})`],

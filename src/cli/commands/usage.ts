@@ -95,9 +95,11 @@ function columnsOf(by: UsageGrouping): readonly Column<Row>[] {
 }
 
 function readGroupings(written: string): readonly UsageGrouping[] {
-  return written.split(',').map((word) => {
+  const groupings = written.split(',').map((word) => {
     const grouping = GROUPINGS.find((one) => one === word.trim());
     if (grouping === undefined) throw wrongUsage(`--by takes ${GROUPINGS.join(', ')}, not ${JSON.stringify(word)}.`);
     return grouping;
   });
+  // A group that stood there twice would be counted twice by whoever adds the rows up.
+  return [...new Set(groupings)];
 }
