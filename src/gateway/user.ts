@@ -3,7 +3,7 @@ import { Fault } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
 import { readJson } from './body.ts';
 import { KEY_FORM } from './forms.ts';
-import { cutPage, LOGS_QUERY, readPage, readQuery } from './query.ts';
+import { badQuery, LOGS_QUERY, readPage, readQuery } from './query.ts';
 import type { Answer, Call, Running } from './types.ts';
 
 /** `GET /v1/user/balance`. */
