@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { Fault } from '../src/faults.ts';
 import { readBytes } from '../src/gateway/body.ts';
+import { Interrupter } from '../src/gateway/interrupter.ts';
 import { Arriving } from '../src/gateway/load.ts';
 import { openHouse } from './support/house.ts';
 import { until } from './support/provider.ts';
@@ -24,7 +25,7 @@ function sender(test: Pick<Test, 'teardown'>, port: number, body: { readonly dec
 t.test('bodies that arrive have one room, and give it back however their reading ends', async (t) => {
   const arriving = new Arriving(() => ROOM);
   const server = createServer((req, res) => {
-    readBytes(req, 60_000, arriving).then(
+    readBytes({ req, signal: new Interrupter() }, 60_000, arriving).then(
       (body) => res.end(String(body.length)),
       (cause: unknown) => (cause instanceof Fault ? res.writeHead(cause.status, { ...cause.headers, connection: 'close' }).end(cause.message) : undefined),
     );

@@ -1,8 +1,9 @@
 import { createServer } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import t, { type Test } from 'tap';
 import { flushed } from '../src/gateway/connections.ts';
 import { Load } from '../src/gateway/load.ts';
+import { bare, chat, head } from './support/bare.ts';
 import { openHouse, readStream, type House } from './support/house.ts';
 import { hang, isRecord, pause, sse, startProvider, textChunks, type FakeProvider } from './support/provider.ts';
 
@@ -15,28 +16,6 @@ async function furnished(test: Test, options: Parameters<typeof openHouse>[1] = 
   return { deepseek, house: await openHouse(test, { providers: { deepseek: deepseek.url }, ...options }) };
 }
 
-/** A client that writes bytes, not requests. */
-interface Bare {
-  readonly socket: Socket;
-  /** What came so far. */
-  text(): string;
-  /** Resolves when the connection is closed. */
-  readonly closed: Promise<void>;
-}
-
-function bare(house: House): Bare {
-  const { hostname, port } = new URL(house.url);
-  const socket = connect({ host: hostname, port: Number(port), allowHalfOpen: true });
-  let text = '';
-  socket.setEncoding('utf8').on('data', (part: string) => (text += part));
-  socket.on('error', () => socket.destroy());
-  const closed = new Promise<void>((resolve) => {
-    socket.on('end', () => socket.destroy());
-    socket.on('close', () => resolve());
-  });
-  return { socket, text: () => text, closed };
-}
-
 /** Sends bytes and waits until the server has closed the connection. */
 async function exchange(house: House, bytes: string | Buffer): Promise<string> {
   const client = bare(house);
@@ -44,15 +23,6 @@ async function exchange(house: House, bytes: string | Buffer): Promise<string> {
   await Promise.race([client.closed, pause(5_000)]);
   client.socket.destroy();
   return client.text();
-}
-
-function head(house: House, more: readonly string[], path = '/v1/chat/completions', method = 'POST'): string {
-  return [`${method} ${path} HTTP/1.1`, 'host: localhost', `authorization: Bearer ${house.key}`, ...more, '', ''].join('\r\n');
-}
-
-function chat(house: House, body: unknown, more: readonly string[] = ['connection: close']): string {
-  const text = typeof body === 'string' ? body : JSON.stringify(body);
-  return head(house, ['content-type: application/json', `content-length: ${Buffer.byteLength(text)}`, ...more]) + text;
 }
 
 t.test('what a client does to its request harms nobody', { timeout: 90_000 }, async (t) => {

@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import t from 'tap';
 import { readBytes } from '../src/gateway/body.ts';
+import { Interrupter } from '../src/gateway/interrupter.ts';
 import { Arriving } from '../src/gateway/load.ts';
 
 t.test('a request that lives on, as that of a stream does, holds nothing of its body once that is read', async (t) => {
@@ -24,7 +25,7 @@ t.test('a request that lives on, as that of a stream does, holds nothing of its 
   const req = await arrived;
   const listening = () => ['data', 'end', 'error', 'close'].map((event) => req.listenerCount(event));
   const before = listening();
-  const body = new WeakRef((await readBytes(req, 200_000, new Arriving(() => 200_000))).buffer);
+  const body = new WeakRef((await readBytes({ req, signal: new Interrupter() }, 200_000, new Arriving(() => 200_000))).buffer);
   t.strictSame(listening(), before, 'what listened for its parts has gone');
   for (let round = 0; round < 20 && body.deref() !== undefined; round += 1) {
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -2,6 +2,8 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { Fault } from '../faults.ts';
 import type { Arriving } from './load.ts';
+import { stopping, STOPPING } from './send.ts';
+import type { Call } from './types.ts';
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -20,10 +22,10 @@ const WALKED = 256;
  * @param room what bodies may take: `arriving` counts the bytes, `weigh` is told before the parse how much of the heap they may come to
  * @param already the body, where it was read before with `readJsonBytes`
  *
- * @throws Fault 415 (not JSON, or compressed), 413 (over the limit), 400 (`invalid_json`: empty, not UTF-8, too deep, broken; `invalid_request`: too many values), 503 (no room).
+ * @throws Fault 415 (not JSON, or compressed), 413 (over the limit), 400 (`invalid_json`: empty, not UTF-8, too deep, broken; `invalid_request`: too many values), 503 (no room, or the daemon stops).
  */
-export async function readJson(req: IncomingMessage, limits: BodyLimits, room: BodyRoom, already?: Buffer): Promise<unknown> {
-  const bytes = already ?? (await readJsonBytes(req, limits, room.arriving));
+export async function readJson(call: ArrivingCall, limits: BodyLimits, room: BodyRoom, already?: Buffer): Promise<unknown> {
+  const bytes = already ?? (await readJsonBytes(call, limits, room.arriving));
   if (bytes.length === 0) throw new Fault('invalid_json', { fill: { detail: ': it is empty' } });
   const text = decodeUtf8(bytes);
   const { depth, values } = survey(bytes, limits);
@@ -54,17 +56,20 @@ export interface BodyRoom {
   readonly weigh: (heapBytes: number) => void;
 }
 
+/** A request that is arriving, and what tells that nobody waits for it any more. */
+export type ArrivingCall = Pick<Call, 'req' | 'signal'>;
+
 /** A body that says it is JSON, unparsed. @throws Fault 415, 413, 503 */
-export function readJsonBytes(req: IncomingMessage, limits: Pick<BodyLimits, 'bodyBytes'>, arriving: BodyRoom['arriving']): Promise<Buffer> {
-  refuseOtherMedia(req);
-  return readBytes(req, limits.bodyBytes, arriving);
+export function readJsonBytes(call: ArrivingCall, limits: Pick<BodyLimits, 'bodyBytes'>, arriving: BodyRoom['arriving']): Promise<Buffer> {
+  refuseOtherMedia(call.req);
+  return readBytes(call, limits.bodyBytes, arriving);
 }
 
 /**
  * Reads a body whole, at most `limit` bytes, which count as arriving until it is whole or refused.
- * @throws Fault 413, 503; the rest of the body stays unread.
+ * @throws Fault 413, 503 (no room, or the daemon stops); the rest of the body stays unread.
  */
-export function readBytes(req: IncomingMessage, limit: number, arriving: BodyRoom['arriving']): Promise<Buffer> {
+export function readBytes({ req, signal }: ArrivingCall, limit: number, arriving: BodyRoom['arriving']): Promise<Buffer> {
   const declared = Number(req.headers['content-length'] ?? 0);
   if (declared > limit) throw tooLarge(limit);
   let parts: Buffer[] = [];
@@ -75,8 +80,9 @@ export function readBytes(req: IncomingMessage, limit: number, arriving: BodyRoo
       arriving.give(size);
       parts = [];
       req.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone);
+      signal.removeEventListener('abort', onAbort);
     };
-    const refuse = (cause: Fault) => {
+    const refuse = (cause: Error) => {
       req.pause();
       leave();
       reject(cause);
@@ -96,6 +102,10 @@ export function readBytes(req: IncomingMessage, limit: number, arriving: BodyRoo
       leave();
       reject(new ClientGone());
     };
+    // A client that says nothing more would hold up a daemon that stops.
+    const onAbort = () => refuse(signal.reason === STOPPING ? stopping() : new ClientGone());
+    if (signal.aborted) return onAbort();
+    signal.addEventListener('abort', onAbort);
     req.on('data', onData);
     req.on('end', onEnd);
     req.on('error', onGone);

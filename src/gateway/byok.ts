@@ -14,7 +14,7 @@ import type { Answer, Call, Running } from './types.ts';
  * @throws Fault 400 (form, provider, region, name), 401 `invalid_provider_key`.
  */
 export async function registerKey(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
-  const { provider, api_key: apiKey, name = provider, region, verify = true } = BYOK_FORM.read(await readJson(call.req, running.settings.limits, running.load));
+  const { provider, api_key: apiKey, name = provider, region, verify = true } = BYOK_FORM.read(await readJson(call, running.settings.limits, running.load));
   const { catalog } = running.settings;
   const parts = { ledger: running.ledger, nowMs: () => running.clock.nowMs(), vault: await running.vault(), catalog };
   const probe = running.upstream.listModels.bind(running.upstream);

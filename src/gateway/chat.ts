@@ -61,7 +61,7 @@ async function open(running: Running, call: Call, owner: KeyOwner, stand: Stand)
     load.take(heapBytes);
     stand.heapBytes = heapBytes;
   };
-  const body = await readJson(call.req, settings.limits, { arriving: load.arriving, weigh }, call.body);
+  const body = await readJson(call, settings.limits, { arriving: load.arriving, weigh }, call.body);
   call.body = undefined;
   const { pictureTokens, mediaTokens } = settings.billing;
   const request = readChatRequest(body, { pictureTokens, mediaTokens, routingHeader: header(call, 'x-findtoken-routing') });

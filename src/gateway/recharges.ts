@@ -17,7 +17,7 @@ const EVENT_BYTES = 1_048_576;
  * @throws Fault 400 (amount, URLs), 429, 503 (no payments here, or the payment service does not answer).
  */
 export async function startCredits(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
-  const { amount, success_url: successUrl, cancel_url: cancelUrl } = CREDITS_FORM.read(await readJson(call.req, running.settings.limits, running.load));
+  const { amount, success_url: successUrl, cancel_url: cancelUrl } = CREDITS_FORM.read(await readJson(call, running.settings.limits, running.load));
   const parts = rechargeParts(running);
   const lease = await running.limits.enterWithoutHold(owner, call.id);
   try {
@@ -49,7 +49,7 @@ export async function receiveEvent(running: Running, call: Call): Promise<Answer
     nowMs: clock.nowMs(),
   };
   expectWebhook(head);
-  const body = await readBytes(call.req, EVENT_BYTES, running.load.strangers);
+  const body = await readBytes(call, EVENT_BYTES, running.load.strangers);
   const { eventId, type, message } = await readWebhook({ ...head, body, isLive: payments?.isLive === true });
   const landing = await landMessage({ ledger: running.ledger, nowMs: () => clock.nowMs() }, message, eventId);
   if (landing.kind === 'mismatch') log.warn('payment_mismatch', { event: eventId, type, recharge: landing.recharge.id, mend: 'compare the payment in the dashboard with findtoken recharges list' });

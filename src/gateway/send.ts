@@ -7,6 +7,11 @@ import type { Answer, Billing, Call, Outlet } from './types.ts';
 /** Why a call's signal aborts when it was not the client who left: the daemon stops, and nobody pays for that. */
 export const STOPPING = 'the server is stopping';
 
+/** What a call is told that a daemon which stops has cut off. */
+export function stopping(): Fault {
+  return new Fault('overloaded', { fill: { detail: 'The server is stopping; send the request again.' } });
+}
+
 /** The headers that every answer bears. */
 export function commonHeaders(call: Pick<Call, 'id'>): Record<string, string> {
   return { 'x-request-id': call.id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };

@@ -5,13 +5,14 @@ import type { KeyOwner } from '../ledger/index.ts';
 import { mintId } from '../vault/index.ts';
 import { ClientGone } from './body.ts';
 import { checkWishes, flushed, guardConnections, HEADER_BYTES, isFlushed } from './connections.ts';
-import { Interrupter } from './interrupter.ts';
 import { authenticate, checkHost, corsHeaders, knownHosts } from './door.ts';
+import { Drain, type CallUnderWay } from './drain.ts';
+import { Interrupter } from './interrupter.ts';
 import { pathToLog } from './redact.ts';
 import { findRoute, serveRoute } from './routes.ts';
-import { answerFault, sendAnswer, STOPPING } from './send.ts';
+import { answerFault, sendAnswer } from './send.ts';
 import { watchTurns } from './turns.ts';
-import { UnderWay, type Placed } from './under-way.ts';
+import { UnderWay } from './under-way.ts';
 import type { AccessLine, Answer, Billing, Call, Running, Streamed } from './types.ts';
 
 const HEADERS_MAX = 100;
@@ -43,12 +44,15 @@ export function createHttpSide(running: Running): HttpSide {
     const one: CallUnderWay = { interrupter: new Interrupter(), res, done: undefined, place: 0 };
     calls.add(one);
     awaitTurn(req, res);
-    one.done = serveToEnd({ running, hosts, calls }, req, res, one);
+    ending.begun(one);
+    one.done = serveToEnd(site, req, res, one);
   };
   const server = createServer(
     { maxHeaderSize: HEADER_BYTES, highWaterMark: BUFFER_BYTES, headersTimeout: Math.min(HEADERS_MS, running.timing.bodyMs - 1), requestTimeout: running.timing.bodyMs, keepAliveTimeout: KEEP_ALIVE_MS, connectionsCheckingInterval: 1_000, requireHostHeader: false },
     take,
   );
+  const ending = new Drain(server, calls);
+  const site: Site = { running, hosts, calls, ending };
   server.on('checkExpectation', take);
   guardConnections(running, server);
   running.load.watch(calls);
@@ -57,17 +61,9 @@ export function createHttpSide(running: Running): HttpSide {
     get inFlight() {
       return calls.size;
     },
-    drain: (limitMs) => drain(server, calls, limitMs),
-    cutOff: () => cutOff(server, calls),
+    drain: (limitMs) => ending.drain(limitMs),
+    cutOff: () => ending.cutOff(),
   };
-}
-
-/** A call being answered. */
-interface CallUnderWay extends Placed {
-  readonly interrupter: Interrupter;
-  readonly res: ServerResponse;
-  /** Resolves when its answer has left and its books are closed; never rejects. */
-  done: Promise<void> | undefined;
 }
 
 const NO_QUERY: Pick<URLSearchParams, 'get' | 'getAll' | 'has'> = new URLSearchParams();
@@ -76,9 +72,10 @@ interface Site {
   readonly running: Running;
   readonly hosts: ReadonlySet<string> | undefined;
   readonly calls: UnderWay<CallUnderWay>;
+  readonly ending: Drain;
 }
 
-async function serveToEnd({ running, hosts, calls }: Site, req: IncomingMessage, res: ServerResponse, one: CallUnderWay): Promise<void> {
+async function serveToEnd({ running, hosts, calls, ending }: Site, req: IncomingMessage, res: ServerResponse, one: CallUnderWay): Promise<void> {
   try {
     const call = callOf(running, req, res, one.interrupter);
     let owner: KeyOwner | undefined;
@@ -97,7 +94,7 @@ async function serveToEnd({ running, hosts, calls }: Site, req: IncomingMessage,
     } catch (cause) {
       answer = refused(running, call, cause, owner);
     }
-    if (!('streamed' in answer)) deliver(running, call, res, answer);
+    if (!('streamed' in answer)) deliver(call, res, answer);
     logAccess(running, call, answer, owner);
     if (!isFlushed(res)) await flushed(res, running.timing.writeStallMs);
   } catch (error) {
@@ -105,6 +102,7 @@ async function serveToEnd({ running, hosts, calls }: Site, req: IncomingMessage,
     res.destroy();
   } finally {
     calls.delete(one);
+    ending.ended(one);
   }
 }
 
@@ -134,10 +132,9 @@ function refused(running: Running, call: Call, cause: unknown, owner: KeyOwner |
 }
 
 /** Sends an answer whose request may not have been read to its end; then the connection cannot be used again. */
-function deliver(running: Running, call: Call, res: ServerResponse, answer: Answer): void {
+function deliver(call: Call, res: ServerResponse, answer: Answer): void {
   const isUnread = !call.req.complete;
-  const isLast = isUnread || running.isDraining();
-  sendAnswer(call, res, isLast ? { ...answer, close: true } : answer);
+  sendAnswer(call, res, isUnread ? { ...answer, close: true } : answer);
   if (isUnread && !call.req.destroyed) call.req.resume();
 }
 
@@ -186,31 +183,4 @@ async function listen(server: Server, host: string, port: number): Promise<{ rea
   });
   const address: AddressInfo | string | null = server.address();
   return { port: typeof address === 'object' && address !== null ? address.port : port };
-}
-
-async function drain(server: Server, calls: UnderWay<CallUnderWay>, limitMs: number): Promise<void> {
-  server.close();
-  const sweep = setInterval(() => server.closeIdleConnections(), 100);
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, limitMs);
-  });
-  const ended = (async () => {
-    while (calls.size > 0) await allOf(calls);
-  })();
-  await Promise.race([ended, limit]);
-  clearTimeout(timer);
-  clearInterval(sweep);
-  await cutOff(server, calls);
-}
-
-async function cutOff(server: Server, calls: UnderWay<CallUnderWay>): Promise<void> {
-  server.close();
-  for (const { interrupter } of calls.now()) interrupter.abort(STOPPING);
-  await allOf(calls);
-  server.closeAllConnections();
-}
-
-async function allOf(calls: UnderWay<CallUnderWay>): Promise<void> {
-  await Promise.all(calls.now().map(async ({ done }) => done));
 }

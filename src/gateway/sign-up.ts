@@ -19,7 +19,7 @@ export async function signUp(running: Running, call: Call): Promise<Answer> {
   if (!settings.registration.open) {
     throw new Fault('not_found', { fill: { detail: 'Registration is closed here. Ask the operator for an account (`findtoken accounts create EMAIL`), or open it with registration.open: true.' } });
   }
-  const body = await readJson(call.req, { ...settings.limits, bodyBytes: Math.min(REGISTRATION_BYTES, settings.limits.bodyBytes) }, { arriving: running.load.strangers, weigh: running.load.weigh });
+  const body = await readJson(call, { ...settings.limits, bodyBytes: Math.min(REGISTRATION_BYTES, settings.limits.bodyBytes) }, { arriving: running.load.strangers, weigh: running.load.weigh });
   const email = readEmail(SIGN_UP_FORM.read(body).email);
   await running.signUps.enter({ email, remoteAddress: call.req.socket.remoteAddress });
   await register({ ledger: running.ledger, nowMs: () => running.clock.nowMs(), publicUrl: settings.server.publicUrl }, { email });
@@ -68,5 +68,5 @@ function resultPage({ settings }: Running, result: ActivationResult): Answer {
 async function readForm({ load }: Running, call: Call): Promise<string> {
   const media = (call.req.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase();
   if (media !== FORM) throw new Fault('unsupported_media_type', { fill: { detail: `Send the token as a form (Content-Type: ${FORM}), or in the query.` } });
-  return (await readBytes(call.req, FORM_BYTES, load.strangers)).toString('utf8');
+  return (await readBytes(call, FORM_BYTES, load.strangers)).toString('utf8');
 }

@@ -32,6 +32,11 @@ export class UnderWay<T extends Placed> {
     last.place = one.place;
   }
 
+  /** Whether it is so of any. */
+  some(isSo: (one: T) => boolean): boolean {
+    return this.#all.some(isSo);
+  }
+
   /** Those that are under way at this moment. */
   now(): readonly T[] {
     return this.#all.slice();

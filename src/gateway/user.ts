@@ -31,7 +31,7 @@ export async function showKeys(running: Running, call: Call, owner: KeyOwner): P
 
 /** `POST /v1/user/keys` `{name}`: a new API key; the only answer that ever shows one. */
 export async function makeKey(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
-  const { name } = KEY_FORM.read(await readJson(call.req, running.settings.limits, running.load));
+  const { name } = KEY_FORM.read(await readJson(call, running.settings.limits, running.load));
   const made = await createKey(partsOf(running), { accountId: owner.accountId, name });
   return { ...ok(owner, { object: 'api_key', ...made }), status: 201 };
 }
