@@ -133,3 +133,29 @@ t.test('what begins while calls are cut off is told so, and pays nothing', { tim
   t.match(late.text(), /^HTTP\/1\.1 503 [^]*"overloaded"/);
   t.same((await rows()).rows.map(({ cost }) => cost), [0n], 'one row, of the one that ran');
 });
+
+t.test('bytes that are no request end a connection without a word in the answer that it bears', { timeout: 60_000 }, async (t) => {
+  const { deepseek, house } = await furnished(t);
+  deepseek.next(sse(TEN, { gapMs: 50 }));
+  const client = bare(house);
+  client.socket.write(chat(house, STREAM, []));
+  await until(() => client.text().includes('data: '), 5_000);
+  client.socket.write('garbage\r\n\r\n');
+  await client.closed;
+  t.equal(client.text().split('HTTP/1.1 ').length, 2, 'one head alone');
+  t.match(await house.lastRow(), { status: 'aborted' });
+  const other = bare(house);
+  other.socket.write('garbage\r\n\r\n');
+  await other.closed;
+  t.match(other.text(), /^HTTP\/1\.1 400 /, 'where there is no answer yet it is told');
+});
+
+t.test('an answer that waits behind a long stream is there when its turn comes', { timeout: 60_000 }, async (t) => {
+  const { deepseek, house, rows } = await furnished(t, { timing: { writeStallMs: 300 } });
+  deepseek.next(sse(TEN, { gapMs: 100 }));
+  const client = bare(house);
+  client.socket.write(chat(house, STREAM, []) + chat(house, HELLO));
+  await client.closed;
+  t.match(client.text(), /data: \[DONE\]\n\n[^]*HTTP\/1\.1 200 [^]*echo: Hello!/);
+  t.same((await rows()).rows.map(({ status }) => status), ['ok', 'ok']);
+});

@@ -13,8 +13,15 @@ const SPARE_FILES = 8;
 /** A reader that takes less than this of what is left to send has stalled. */
 const LEAST_BYTES_A_SECOND = 16_384;
 
-/** What a server does with connections and bytes that never become a request of ours: each is refused in our form. */
-export function guardConnections(running: Running, server: Server): void {
+/**
+ * What a server does with connections and bytes that never become a request of ours: each is refused in our form.
+ * @param isAnswering whether an answer has begun on a connection: within it a refusal would be taken for a part of it
+ */
+export function guardConnections(running: Running, server: Server, isAnswering: (socket: Duplex) => boolean): void {
+  const refuse = (socket: Duplex, fault: Fault) => {
+    if (isAnswering(socket)) socket.destroy();
+    else writeRefusal(running, socket, fault);
+  };
   const { connections, connectionsPerAddress } = running.settings.limits;
   server.maxConnections = connections;
   server.on('listening', () => {
@@ -22,16 +29,16 @@ export function guardConnections(running: Running, server: Server): void {
   });
   server.on('connection', (socket: Socket) => {
     const left = running.addresses.arrived(socket.remoteAddress ?? '', () => {
-      refuse(running, socket, new Fault('overloaded', { fill: { detail: `There are ${connectionsPerAddress} connections from your address already, the limit. Use them again, or close some.` }, retryAfterS: 5 }));
+      refuse(socket, new Fault('overloaded', { fill: { detail: `There are ${connectionsPerAddress} connections from your address already, the limit. Use them again, or close some.` }, retryAfterS: 5 }));
     });
     socket.on('close', left);
   });
   server.on('clientError', (error: Error & { readonly code?: string }, socket) => {
     if (!socket.writable || error.code === 'ECONNRESET') socket.destroy();
-    else refuse(running, socket, parserFault(running, error.code));
+    else refuse(socket, parserFault(running, error.code));
   });
   server.on('connect', (_req: IncomingMessage, socket: Duplex) => {
-    refuse(running, socket, new Fault('method_not_allowed', { fill: { method: 'CONNECT', allow: 'GET, HEAD, POST, DELETE' }, headers: { allow: 'GET, HEAD, POST, DELETE' } }));
+    refuse(socket, new Fault('method_not_allowed', { fill: { method: 'CONNECT', allow: 'GET, HEAD, POST, DELETE' }, headers: { allow: 'GET, HEAD, POST, DELETE' } }));
   });
 }
 
@@ -53,11 +60,18 @@ export function isFlushed(res: ServerResponse): boolean {
   return res.socket !== null && res.socket.writableLength === 0 && res.writableLength === 0;
 }
 
-/** Waits until the system has taken an ended answer; a reader that stalls over its rest is dropped. */
+/**
+ * Waits until the system has taken an ended answer; a reader that stalls over its rest is dropped. An answer that waits for those before
+ * it on its connection is not yet anybody's to read.
+ */
 export async function flushed(res: ServerResponse, stallMs: number, leastBytesASecond = LEAST_BYTES_A_SECOND): Promise<void> {
-  const limitMs = stallMs + ((res.socket?.writableLength ?? 0) / leastBytesASecond) * 1_000;
   await new Promise<void>((resolve) => {
-    const timer = setTimeout(() => res.destroy(), limitMs);
+    let timer: NodeJS.Timeout | undefined;
+    const begin = () => {
+      timer = setTimeout(() => res.destroy(), stallMs + (res.writableLength / leastBytesASecond) * 1_000);
+    };
+    if (res.socket === null) res.once('socket', begin);
+    else begin();
     const done = () => {
       clearTimeout(timer);
       resolve();
@@ -86,7 +100,7 @@ function parserFault(running: Running, code: string | undefined): Fault {
 }
 
 /** Writes a refusal without a response object, and ends the connection. */
-function refuse(running: Running, socket: Duplex, fault: Fault): void {
+function writeRefusal(running: Running, socket: Duplex, fault: Fault): void {
   const id = mintId('req', running.clock.nowMs());
   const body = JSON.stringify(toEnvelope(fault, id));
   const headers = Object.entries(fault.headers).map(([name, value]) => `${name}: ${value}\r\n`).join('');

@@ -54,7 +54,7 @@ export function createHttpSide(running: Running): HttpSide {
   const ending = new Drain(server, calls);
   const site: Site = { running, hosts, calls, ending };
   server.on('checkExpectation', take);
-  guardConnections(running, server);
+  guardConnections(running, server, (socket) => calls.some(({ res }) => res.headersSent && res.socket === socket));
   running.load.watch(calls);
   return {
     listen: (host, port) => listen(server, host, port),
