@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import t, { type Test } from 'tap';
 import { bare, chat, head } from './support/bare.ts';
-import { openHouse, type House } from './support/house.ts';
+import { openHouse, readStream, type House } from './support/house.ts';
 import { json, pause, sse, startProvider, textChunks, until, type FakeProvider } from './support/provider.ts';
 
 const HELLO = { model: 'deepseek-chat', messages: [{ role: 'user', content: 'Hello!' }] };
@@ -158,4 +158,20 @@ t.test('an answer that waits behind a long stream is there when its turn comes',
   await client.closed;
   t.match(client.text(), /data: \[DONE\]\n\n[^]*HTTP\/1\.1 200 [^]*echo: Hello!/);
   t.same((await rows()).rows.map(({ status }) => status), ['ok', 'ok']);
+});
+
+t.test('a web page of a listed origin may read streams as it may whole answers', { timeout: 60_000 }, async (t) => {
+  const [ours, theirs] = ['https://app.example.com', 'https://b.example.com'];
+  const { deepseek, house } = await furnished(t, { yaml: { server: { port: 0, cors_origins: [ours, theirs] } } });
+  deepseek.always(sse(TEN));
+  const allowed = async (body: object, headers: Record<string, string>) => {
+    const response = await house.post(body, headers);
+    await (response.headers.get('content-type')?.includes('event-stream') === true ? readStream(response) : response.text());
+    return [response.status, response.headers.get('access-control-allow-origin'), response.headers.get('vary'), response.headers.get('content-length') === null];
+  };
+  t.same(await allowed(STREAM, { origin: ours }), [200, ours, 'origin', true]);
+  t.same(await allowed(STREAM, { origin: ours, 'idempotency-key': 'k' }), [200, ours, 'origin', true]);
+  t.same(await allowed(STREAM, { origin: theirs, 'idempotency-key': 'k' }), [200, theirs, 'origin', true], 'a repeat is for who sends it');
+  t.same(await allowed(STREAM, { 'idempotency-key': 'k' }), [200, null, null, true]);
+  t.same(await allowed({ model: 'deepseek-chat' }, { origin: ours }), [400, ours, 'origin', false], 'refusals as well');
 });

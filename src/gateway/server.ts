@@ -78,6 +78,7 @@ interface Site {
 async function serveToEnd({ running, hosts, calls, ending }: Site, req: IncomingMessage, res: ServerResponse, one: CallUnderWay): Promise<void> {
   try {
     const call = callOf(running, req, res, one.interrupter);
+    if (req.headers.origin !== undefined) allowOrigin(running, req, res);
     let owner: KeyOwner | undefined;
     let answer: Answer | Streamed;
     try {
@@ -129,6 +130,11 @@ function refused(running: Running, call: Call, cause: unknown, owner: KeyOwner |
   if (cause instanceof ClientGone) return { status: 499, body: '' };
   if (!(cause instanceof Fault)) running.log.error('request_failed', cause);
   return answerFault(call, cause, standardBilling(call, owner));
+}
+
+/** On the response itself, so that streams bear them too, and what is kept for repeats does not: those may be another page's. */
+function allowOrigin(running: Running, req: IncomingMessage, res: ServerResponse): void {
+  for (const [name, value] of Object.entries(corsHeaders(req, running.settings))) res.setHeader(name, value);
 }
 
 /** Sends an answer whose request may not have been read to its end; then the connection cannot be used again. */
