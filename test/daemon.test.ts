@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openLedger } from '../src/ledger/index.ts';
@@ -10,13 +11,13 @@ const HEAD = { id: 'chatcmpl-fake', created: 1_700_000_000, model: 'deepseek-fla
 const USAGE = { prompt_tokens: 1_900, completion_tokens: 130 };
 
 /** A home with a configuration, an account with credit, and a key. */
-async function furnished(t: Test, provider: FakeProvider, credit = '100'): Promise<{ home: string; database: string; key: string; keyId: string }> {
+async function furnished(t: Test, provider: FakeProvider, server: Readonly<Record<string, unknown>> = {}): Promise<{ home: string; database: string; key: string; keyId: string }> {
   const home = t.testdir({});
   const database = join(home, 'findtoken.db');
-  const yaml = { server: { port: 0 }, database: { path: database }, limits: { requests_per_minute: 1_000_000, concurrent_requests: 5_000 }, providers: { deepseek: { base_url: provider.url, api_key: 'good-key' } } };
+  const yaml = { server: { port: 0, ...server }, database: { path: database }, limits: { requests_per_minute: 1_000_000, concurrent_requests: 5_000 }, providers: { deepseek: { base_url: provider.url, api_key: 'good-key' } } };
   writeFileSync(join(home, 'findtoken.yaml'), JSON.stringify(yaml));
   t.equal(runCommand(home, ['accounts', 'create', 'ann@example.com']).code, 0);
-  t.equal(runCommand(home, ['credits', 'grant', credit, '--note', 'test']).code, 0);
+  t.equal(runCommand(home, ['credits', 'grant', '100', '--note', 'test']).code, 0);
   const made = runCommand(home, ['keys', 'create', '--name', 'test', '--json']);
   const { id, key } = JSON.parse(made.stdout) as { id: string; key: string };
   return { home, database, key, keyId: id };
@@ -116,6 +117,26 @@ t.test('SIGTERM lets a running stream end and leaves with 0', async (t) => {
   const ledger = await openLedger({ path: database, as: 'read' });
   t.match((await ledger.listRequests({}, { limit: 1 })).rows[0], { status: 'ok', usageOrigin: 'estimated' });
   await ledger.close();
+});
+
+t.test('SIGTERM is waited for by nothing that is over: a call under a key that failed, a client that sent half a body', { timeout: 60_000 }, async (t) => {
+  const provider = await startProvider(json(400, { error: { message: 'no', type: 'invalid_request_error' } }));
+  t.teardown(() => provider.close());
+  const { home, key } = await furnished(t, provider, { drain: '1s' });
+  const daemon = await startServe(home);
+  t.teardown(() => daemon.end('SIGKILL'));
+  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json', 'idempotency-key': 'k' };
+  const response = await fetch(`${daemon.url}/v1/chat/completions`, { method: 'POST', headers, body: '{"model": "deepseek-chat", "messages": [{"role": "user", "content": "Hello!"}]}' });
+  t.equal(response.status, 400);
+  await response.text();
+  const socket = connect(Number(new URL(daemon.url).port), '127.0.0.1');
+  socket.on('error', () => socket.destroy());
+  socket.resume().write(`POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${key}\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{"model":`);
+  await pause(300);
+  const startedMs = performance.now();
+  t.equal(await daemon.end('SIGTERM'), 0);
+  t.ok(performance.now() - startedMs < 8_000, `it left after ${Math.round(performance.now() - startedMs)} ms`);
+  socket.destroy();
 });
 
 t.test('one daemon a database, and what stands in the way is told with its mend', async (t) => {

@@ -78,12 +78,10 @@ interface Site {
 async function serveToEnd({ running, hosts, calls, ending }: Site, req: IncomingMessage, res: ServerResponse, one: CallUnderWay): Promise<void> {
   try {
     const call = callOf(running, req, res, one.interrupter);
-    if (req.headers.origin !== undefined) allowOrigin(running, req, res);
     let owner: KeyOwner | undefined;
     let answer: Answer | Streamed;
     try {
-      // Set and not handed along: a stream and a replayed answer write their own heads.
-      if (req.headers.origin !== undefined) for (const [name, value] of Object.entries(corsHeaders(req, running.settings))) res.setHeader(name, value);
+      if (req.headers.origin !== undefined) allowOrigin(running, req, res);
       checkHost(req, running.settings, hosts);
       if (req.rawHeaders.length > 2 * HEADERS_MAX) throw new Fault('headers_too_large', { fill: { limit: `${HEADERS_MAX} headers` } });
       checkWishes(req);
