@@ -1,9 +1,10 @@
 import { forkMember, type Member } from '../crew/index.ts';
 import { openDesk, type Clock, type Desk, type Gateway } from '../gateway/index.ts';
 import { heldIn, type Forward, type Ledger, type Sent, type Told } from '../ledger/index.ts';
+import type { Settings } from '../settings/index.ts';
 import type { Vault } from '../vault/index.ts';
 import type { ToDesk, ToMember } from '../gateway/index.ts';
-import type { LiveSettings } from './live-settings.ts';
+import type { LiveSettings, Reloaded } from './live-settings.ts';
 import type { DaemonLog } from './log.ts';
 import type { Limited, ToPrimary, ToServing } from './talk.ts';
 
@@ -31,7 +32,10 @@ export interface CrewParts {
 }
 
 /** Several processes that serve, as one gateway. */
-export interface Crew extends Gateway, Pick<LiveSettings, 'replace'> {}
+export interface Crew extends Gateway {
+  /** Resolves when all that serve have the new settings. @throws SettingsError where they are wrong; then nothing has changed. */
+  replace(next: Settings): Promise<Reloaded>;
+}
 
 interface Serving extends Member<ToServing & ToMember> {
   readonly no: number;
@@ -60,9 +64,13 @@ export function openCrew(parts: CrewParts): Crew {
       return roster.serving.filter(({ isListening }) => isListening).map(({ no, pid }) => ({ no, pid, inFlight: desk.inFlightOf(no) }));
     },
     listen: (host, port) => roster.begin(settings.server.workers, { host, port }),
-    replace(next) {
+    async replace(next) {
       const reloaded = parts.live.replace(next);
-      for (const { link } of roster.serving) link.tell('reload', parts.live.inForce());
+      await Promise.all(roster.serving.map(async ({ no, link, isListening }) => {
+        const taken = link.ask('reload', parts.live.inForce()).catch((error: unknown) => parts.log.error(`worker_${no}_not_reloaded`, error));
+        // One that is being built takes them before it serves.
+        if (isListening) await taken;
+      }));
       return reloaded;
     },
     drain: (limitMs) => roster.end(limitMs),

@@ -1,5 +1,5 @@
 import type { Settings } from '../settings/index.ts';
-import type { LiveSettings } from './live-settings.ts';
+import type { Reloaded } from './live-settings.ts';
 import type { DaemonLog } from './log.ts';
 
 /** What the daemon says of its last reload, for whoever asked for it. */
@@ -12,16 +12,21 @@ export interface ReloadNews {
   readonly message: string;
 }
 
+/** Takes new settings, at once or when all have them that serve. */
+interface Reloadable {
+  replace(next: Settings): Reloaded | Promise<Reloaded>;
+}
+
 /**
  * Reads the settings again at each SIGHUP. Wrong ones are refused and said in the log; the daemon goes on with those it has.
  * `last` is what became of the latest; `stop` takes the signal back.
  */
-export function reloadOnSignal(parts: { readonly live: Pick<LiveSettings, 'replace'>; readonly read: () => Promise<Settings>; readonly log: DaemonLog; readonly nowMs: () => number }): { readonly last: () => ReloadNews | undefined; stop(): void } {
+export function reloadOnSignal(parts: { readonly live: Reloadable; readonly read: () => Promise<Settings>; readonly log: DaemonLog; readonly nowMs: () => number }): { readonly last: () => ReloadNews | undefined; stop(): void } {
   const { live, read, log, nowMs } = parts;
   let last: ReloadNews | undefined;
   const reload = async (): Promise<void> => {
     try {
-      const { applied, waiting } = live.replace(await read());
+      const { applied, waiting } = await live.replace(await read());
       last = { at_ms: nowMs(), ok: true, applied, waiting, message: '' };
       log.info('reloaded', { applied: applied.join(', ') || 'nothing', waiting_for_a_start: waiting.join(', ') || 'nothing' });
     } catch (error) {

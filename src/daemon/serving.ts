@@ -38,6 +38,8 @@ export interface ServeForPrimary {
 export function serveForPrimary(options: ServeForPrimary): void {
   const link = linkToPrimary<ToPrimary>();
   let served: Served | undefined;
+  /** Settings that came while this process was being built. */
+  let waiting: Settings | undefined;
   for (const signal of [...SIGNALS, 'SIGHUP'] as const) process.on(signal, () => undefined);
   const leave = async (code: number, end: (gateway: Gateway) => Promise<void>): Promise<void> => {
     if (served !== undefined) {
@@ -56,6 +58,7 @@ export function serveForPrimary(options: ServeForPrimary): void {
   link.serve<ToServing>({
     begin: (begin) => orBug(open(link, begin, options).then(async (built) => {
       served = built;
+      if (waiting !== undefined) built.live.replace(waiting);
       // From here on the desk tells what it knows, and the gateway hears it.
       link.tell('sit', undefined);
       link.tell('listening', await built.listen(begin.host, begin.port));
@@ -64,7 +67,11 @@ export function serveForPrimary(options: ServeForPrimary): void {
       link.tell('unable', { message, code: wordOf(error, 'code'), syscall: wordOf(error, 'syscall') });
       await leave(EXIT.bug, (gateway) => gateway.stop());
     })),
-    reload: (settings) => void served?.live.replace(shareOf(settings, settings.server.workers)),
+    reload: (settings) => {
+      const share = shareOf(settings, settings.server.workers);
+      if (served === undefined) waiting = share;
+      else served.live.replace(share);
+    },
     drain: (limitMs) => orBug(leave(EXIT.stopped, (gateway) => gateway.drain(limitMs))),
     stop: () => orBug(leave(EXIT.stopped, (gateway) => gateway.stop())),
   });
