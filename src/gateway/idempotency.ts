@@ -109,9 +109,12 @@ async function serveKeyed(running: Running, call: Call, owner: KeyOwner, key: st
     const name = `${owner.accountId} ${key}`;
     const bodyHash = hashOf(call, key, body);
     const { keyed, neighbours, clock } = running;
-    const heard = neighbours === undefined || keyed.find(name, clock.nowMs()) !== undefined ? undefined : await neighbours.hear(call, name, bodyHash);
+    const known = keyed.find(name, clock.nowMs());
+    const heard = neighbours === undefined || known !== undefined ? undefined : await neighbours.hear(call, name, bodyHash);
     if (heard !== undefined) return heard;
-    const found = keyed.find(name, clock.nowMs());
+    const found = known ?? keyed.find(name, clock.nowMs());
+    // Another call of this process was given the name as well, and was quicker: the name is kept by its claim.
+    if (known === undefined && found !== undefined) neighbours?.forgotten(name);
     if (found !== undefined && Buffer.compare(found.bodyHash, bodyHash) !== 0) throw otherBody(found.id);
     return found === undefined ? await runFirst(running, { ...call, body }, owner, name, bodyHash) : await repeat(running, call, found);
   } catch (cause) {
@@ -172,6 +175,7 @@ async function listen(running: Running, call: Hearer, run: Run, marks: Readonly<
     if (!isGone(call.signal)) run.abort.abort(STOPPING);
   };
   call.signal.addEventListener('abort', onAbort);
+  if (call.signal.aborted) onAbort();
   try {
     await Promise.race([run.tape.opened, run.done, aborted(call.signal)]);
     if (isGone(call.signal)) return 'left';

@@ -5,7 +5,7 @@ import OpenAI from 'openai';
 import type { Test } from 'tap';
 import { createAccount, createKey, grantCredits, openByok } from '../../src/accounts/index.ts';
 import { CLOCK } from '../../src/daemon/clock.ts';
-import { createGateway, type AccessLine, type Clock, type Credentials, type Gateway, type Timing } from '../../src/gateway/index.ts';
+import { createGateway, type AccessLine, type Clock, type Credentials, type Gateway, type GatewayParts, type Timing } from '../../src/gateway/index.ts';
 import { openLedger, type Ledger } from '../../src/ledger/index.ts';
 import { parseUsd } from '../../src/money/index.ts';
 import { choosePayments, type Payments } from '../../src/payments/index.ts';
@@ -51,6 +51,8 @@ export interface HouseOptions {
   readonly timing?: Partial<Timing>;
   /** `cli`: the books without their writing thread, which opens a second sooner. */
   readonly books?: 'daemon' | 'cli';
+  /** The way to the primary, as for one of several that serve. */
+  readonly desk?: GatewayParts['desk'];
   /** Room on the disk that is kept; by default none. */
   readonly space?: Parameters<typeof openLedger>[0]['space'];
 }
@@ -95,6 +97,7 @@ export async function openHouse(t: Pick<Test, 'teardown'>, options: HouseOptions
     clock,
     version: '0.0.0-test',
     ...(options.timing === undefined ? {} : { timing: options.timing }),
+    ...(options.desk === undefined ? {} : { desk: options.desk }),
     log: {
       access: (line) => void lines.push(line),
       warn: (event, detail) => void logged.push(`${event} ${JSON.stringify(detail)}`),

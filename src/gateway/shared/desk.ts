@@ -48,7 +48,7 @@ export function openDesk({ settings, clock }: { readonly settings: Pick<Settings
   const limits = new Limits(settings.limits, () => clock.monotonicMs());
   const signUps = new SignUpLimits(() => clock.monotonicMs());
   const addresses = new Addresses(settings.limits.connectionsPerAddress);
-  const runs = new Map<string, number>();
+  const runs = new Map<string, Claimed>();
   /** What is counted here, for it happens to all of them. */
   const counted = new Metrics();
   const health = new SpokenHealth(() => clock.nowMs(), (provider) => counted.cooledDown(provider), (key, entry) => {
@@ -95,7 +95,7 @@ export function openDesk({ settings, clock }: { readonly settings: Pick<Settings
       seats.delete(no);
       for (const lease of seat.leases.values()) lease.leave();
       for (const part of seat.connections.values()) part();
-      for (const [name, owner] of runs) if (owner === no) runs.delete(name);
+      for (const [name, { owner }] of runs) if (owner === no) runs.delete(name);
       // Counters only rise: what it had counted stays in the sum.
       if (seat.last !== undefined) departed = { ...sumOf([seat.last, ...(departed === undefined ? [] : [departed])]), inFlight: 0, loopLagMs: 0, unsentBytes: 0, streams: 0, rssBytes: 0, workers: 0 };
       for (const { link } of seats.values()) link.tell('lost', no);
@@ -125,16 +125,27 @@ function limitHandlers(seat: Seat, limits: Limits): Pick<SeatHandlers, 'enter' |
   };
 }
 
+/** A name that a process has. Each of its claims that was granted keeps it, until `forgotten` is told as often. */
+interface Claimed {
+  readonly owner: number;
+  count: number;
+}
+
 /** Of several that ask for one name, one has it; the others are told who. */
-function runHandlers({ no }: Seat, seats: ReadonlyMap<number, Seat>, runs: Map<string, number>): Pick<SeatHandlers, 'claim' | 'forgotten' | 'pass'> {
+function runHandlers({ no }: Seat, seats: ReadonlyMap<number, Seat>, runs: Map<string, Claimed>): Pick<SeatHandlers, 'claim' | 'forgotten' | 'pass'> {
   return {
     claim(name) {
-      const owner = runs.get(name) ?? no;
-      runs.set(name, owner);
-      return owner === no ? undefined : owner;
+      const claimed = runs.get(name) ?? { owner: no, count: 0 };
+      runs.set(name, claimed);
+      if (claimed.owner !== no) return claimed.owner;
+      claimed.count += 1;
+      return undefined;
     },
     forgotten(name) {
-      if (runs.get(name) === no) runs.delete(name);
+      const claimed = runs.get(name);
+      if (claimed?.owner !== no) return;
+      claimed.count -= 1;
+      if (claimed.count === 0) runs.delete(name);
     },
     pass([member, message]) {
       const other = seats.get(member);

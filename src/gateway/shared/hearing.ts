@@ -3,7 +3,7 @@ import type { Handlers, Link } from '../../crew/index.ts';
 import { Fault, toEnvelope } from '../../faults.ts';
 import { goneAnswer, otherBody, repeat } from '../idempotency.ts';
 import { Interrupter } from '../interrupter.ts';
-import { drained, STOPPING } from '../send.ts';
+import { drained, stopping, STOPPING } from '../send.ts';
 import type { Hearer } from '../tape.ts';
 import type { Answer, Call, Outlet, Running, Streamed } from '../types.ts';
 import type { Heard, Message, Neighbours, ToDesk, ToMember } from './types.ts';
@@ -43,31 +43,31 @@ export function openNeighbours(desk: Link<ToDesk>, running: () => Running): Hear
     new Promise((resolve, reject) => {
       last += 1;
       const hearing = last;
-      const onAbort = () => desk.tell('pass', [owner, { kind: 'left', hearing, isStopping: call.signal.reason === STOPPING }]);
-      const over = () => {
+      const onAbort = () => {
+        const isStopping = call.signal.reason === STOPPING;
+        desk.tell('pass', [owner, { kind: 'left', hearing, isStopping }]);
+        // What the other process does now is its own business, and nobody waits for its word.
+        if (isStopping) breakOff(one, stopping());
+        else one.end({ status: 499, body: '' });
+      };
+      const over = <T>(tell: (value: T) => void) => (value: T) => {
         listening.delete(hearing);
         call.signal.removeEventListener('abort', onAbort);
+        tell(value);
       };
-      listening.set(hearing, {
-        owner,
-        call,
-        end: (result) => {
-          over();
-          resolve(result);
-        },
-        fail: (error) => {
-          over();
-          reject(error);
-        },
-      });
+      const one: Listening = { owner, call, end: over(resolve), fail: over(reject) };
+      listening.set(hearing, one);
       call.signal.addEventListener('abort', onAbort);
       desk.tell('pass', [owner, { kind: 'join', hearing, name, bodyHash, httpVersion: call.req.httpVersion }]);
+      // It may have left while the desk was asked.
+      if (call.signal.aborted) onAbort();
     });
 
   const passed = async (member: number, message: Message): Promise<void> => {
     if (message.kind === 'join') await speak(running(), desk, speaking, member, message);
     else if (message.kind === 'took') speaking.get(`${member} ${message.hearing}`)?.outlet.took(message.characters);
-    else if (message.kind === 'left') speaking.get(`${member} ${message.hearing}`)?.abort.abort(message.isStopping ? STOPPING : undefined);
+    // That the other process stops is no reason to end what others hear here, unless all of them do.
+    else if (message.kind === 'left') speaking.get(`${member} ${message.hearing}`)?.abort.abort(message.isStopping && running().isDraining() ? STOPPING : undefined);
     else {
       const listener = listening.get(message.hearing);
       if (listener !== undefined) await hear(running(), desk, listener, message);
@@ -91,7 +91,7 @@ export function openNeighbours(desk: Link<ToDesk>, running: () => Running): Hear
         passed(member, message).catch((error: unknown) => running().log.error('hearing_failed', error));
       },
       lost(no) {
-        for (const { owner, call, end } of listening.values()) if (owner === no) end(brokenOff(call));
+        for (const one of listening.values()) if (one.owner === no) afterLoss(one);
         for (const { member, abort } of speaking.values()) if (member === no) abort.abort();
       },
     },
@@ -102,16 +102,17 @@ export function openNeighbours(desk: Link<ToDesk>, running: () => Running): Hear
 async function speak(running: Running, desk: Link<ToDesk>, speaking: Map<string, Speaking>, member: number, join: Extract<Message, { kind: 'join' }>): Promise<void> {
   const { hearing, name, bodyHash, httpVersion } = join;
   const say = (heard: Heard) => desk.tell('pass', [member, heard]);
-  // The desk's word that the name is this process's may have come in the same breath, and its run begins after it.
-  await new Promise((resolve) => setImmediate(resolve));
-  const run = running.keyed.find(name, running.clock.nowMs());
-  if (run === undefined) return say({ kind: 'none', hearing });
-  if (Buffer.compare(run.bodyHash, bodyHash) !== 0) return say({ kind: 'other', hearing, requestId: run.id });
   const outlet = new FarOutlet(hearing, say);
   const abort = new Interrupter();
   const hearer: Hearer = { res: outlet, signal: abort, req: { httpVersion } };
+  // Before anything is waited for: that its hearer has left may have come in the same breath.
   speaking.set(`${member} ${hearing}`, { member, outlet, abort });
   try {
+    // So may the desk's word that the name is this process's, and its run begins after it.
+    await new Promise((resolve) => setImmediate(resolve));
+    const run = running.keyed.find(name, running.clock.nowMs());
+    if (run === undefined) return say({ kind: 'none', hearing });
+    if (Buffer.compare(run.bodyHash, bodyHash) !== 0) return say({ kind: 'other', hearing, requestId: run.id });
     const answer = await repeat(running, hearer, run);
     if (!outlet.writableEnded) say({ kind: 'answer', hearing, answer });
   } catch (error) {
@@ -149,12 +150,17 @@ async function hear(running: Running, desk: Link<ToDesk>, listener: Listening, h
 }
 
 /** The process that had the run is gone. A stream that has begun is told so; where nothing was said yet, the call begins anew. */
-function brokenOff({ id, res }: Call): Streamed | undefined {
-  if (!res.headersSent) return undefined;
-  const fault = new Fault('overloaded', { fill: { detail: 'The process that served this stream is gone; send the request again.' } });
+function afterLoss(one: Listening): void {
+  if (one.call.res.headersSent) breakOff(one, new Fault('overloaded', { fill: { detail: 'The process that served this stream is gone; send the request again.' } }));
+  else one.end(undefined);
+}
+
+/** Ends a call that hears another process by a word of this one: in its stream where that has begun. */
+function breakOff({ call: { id, res }, end, fail }: Listening, fault: Fault): void {
+  if (!res.headersSent) return fail(fault);
   res.write(`data: ${JSON.stringify(toEnvelope(fault, id))}\n\n`, 'latin1');
   res.end();
-  return { streamed: true, status: 200 };
+  end({ streamed: true, status: 200 });
 }
 
 /** Where a run is written that a client of another process hears. */
