@@ -107,17 +107,19 @@ async function speak(running: Running, desk: Link<ToDesk>, speaking: Map<string,
   const hearer: Hearer = { res: outlet, signal: abort, req: { httpVersion } };
   // Before anything is waited for: that its hearer has left may have come in the same breath.
   speaking.set(`${member} ${hearing}`, { member, outlet, abort });
+  let requestId = '';
   try {
     // So may the desk's word that the name is this process's, and its run begins after it.
     await new Promise((resolve) => setImmediate(resolve));
     const run = running.keyed.find(name, running.clock.nowMs());
     if (run === undefined) return say({ kind: 'none', hearing });
+    requestId = run.id;
     if (Buffer.compare(run.bodyHash, bodyHash) !== 0) return say({ kind: 'other', hearing, requestId: run.id });
     const answer = await repeat(running, hearer, run);
     if (!outlet.writableEnded) say({ kind: 'answer', hearing, answer });
   } catch (error) {
     // The one refusal that a repeat meets.
-    if (error instanceof Fault && error.code === 'idempotency_conflict') return say({ kind: 'gone', hearing, requestId: run.id });
+    if (error instanceof Fault && error.code === 'idempotency_conflict') return say({ kind: 'gone', hearing, requestId });
     say({ kind: 'failed', hearing });
     throw error;
   } finally {
