@@ -12,7 +12,7 @@ export type Asked =
   /** `stream` is undefined where a whole answer is told as a stream. `ready`: events that have come already; who sends them empties the list. */
   | { readonly kind: 'stream'; readonly candidate: Candidate; readonly traces: readonly AttemptTrace[]; readonly stream: EventStream | undefined; readonly answer: AnswerStream; readonly ready: Outgoing[] }
   | { readonly kind: 'failed'; readonly candidate: Candidate; readonly traces: readonly AttemptTrace[]; readonly failure: Failure; readonly refused: boolean }
-  /** The client is gone. `inFlight`: a provider was working on it. */
+  /** The client is gone, or the call was broken off. `inFlight`: a provider may have been working on it. */
   | { readonly kind: 'hung-up'; readonly candidate: Candidate; readonly traces: readonly AttemptTrace[]; readonly inFlight: boolean };
 
 export interface Asking {
@@ -56,7 +56,7 @@ export async function askProviders(asking: Asking): Promise<Asked> {
     const attempted = await attempt(asking, candidate, rules.deadlineMs - (sentMs - startedMs));
     const failure = attempted.kind === 'failed' ? attempted.failure : undefined;
     traces.push(traceOf(candidate, failure, running.clock.monotonicMs() - sentMs));
-    if (call.signal.aborted) return { kind: 'hung-up', candidate, traces, inFlight: true };
+    if (call.signal.aborted) return { kind: 'hung-up', candidate, traces, inFlight: failure === undefined || failure.maybeServed };
     if (attempted.kind === 'whole') return { kind: 'whole', candidate, traces, answer: attempted.answer };
     if (attempted.kind === 'stream') return { kind: 'stream', candidate, traces: traces.slice(), stream: attempted.stream, answer: attempted.answer, ready: attempted.ready };
 
