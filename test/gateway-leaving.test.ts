@@ -1,9 +1,11 @@
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import { openHouse, type House } from './support/house.ts';
-import { hang, startProvider, until } from './support/provider.ts';
+import { openHouse, readStream, type House } from './support/house.ts';
+import { hang, pause, startProvider, textChunks, until, type Answer } from './support/provider.ts';
 
 const HELLO = { model: 'deepseek-chat', messages: [{ role: 'user', content: 'Hello!' }] };
+
+const HEAD = { id: 'chatcmpl-fake', created: 1_700_000_000, model: 'deepseek-flash' };
 
 /** A call whose client leaves when it is told to. */
 function ask(house: House, body: unknown = HELLO): { leave(): Promise<void> } {
@@ -18,6 +20,33 @@ function ask(house: House, body: unknown = HELLO): { leave(): Promise<void> } {
     },
   };
 }
+
+/** A client whose reading and connection are in the test's hands. */
+function plain({ url }: House): { readonly socket: Socket; text(): string; closed(): boolean } {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  let text = '';
+  let closed = false;
+  socket.setEncoding('latin1').on('data', (part: string) => (text += part)).on('close', () => (closed = true)).on('error', () => undefined);
+  return { socket, text: () => text, closed: () => closed };
+}
+
+/** A chat call as it goes over the wire. */
+function written(house: House, body: unknown, headers: Readonly<Record<string, string>> = {}): string {
+  const text = JSON.stringify(body);
+  const all = { host: 'localhost', authorization: `Bearer ${house.key}`, 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(text)), ...headers };
+  return `POST /v1/chat/completions HTTP/1.1\r\n${Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${text}`;
+}
+
+/** Twenty megabytes, as fast as they are taken. */
+const long: Answer = (_request, response) => {
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+  const events = textChunks(HEAD, Array.from({ length: 1_000 }, () => 'x'.repeat(20_000)).join(' ')).map((event) => `data: ${JSON.stringify(event)}\n\n`);
+  const more = (): void => {
+    for (let event = events.shift(); event !== undefined; event = events.shift()) if (!response.write(event)) return void response.once('drain', more);
+    response.end('data: [DONE]\n\n');
+  };
+  more();
+};
 
 /** Takes connections and never speaks TLS, so that no request is ever sent to it. */
 async function neverConnects(t: Pick<Test, 'teardown'>): Promise<{ readonly url: string; connections(): number }> {
@@ -65,4 +94,55 @@ t.test('of clients that leave within milliseconds those pay for whom a provider 
   const paid = rows.filter(({ cost }) => cost > 0n).length;
   t.ok(await until(() => paid <= provider.requests.length, 1_000), `${paid} of ${rows.length} paid, ${provider.requests.length} were asked for`);
   t.same((await house.ledger.audit()).findings, []);
+});
+
+t.test('a reader that stalled and counts as gone is cut off, under a key too', async (t) => {
+  const provider = await startProvider(long);
+  t.teardown(() => provider.close());
+  const house = await openHouse(t, { providers: { deepseek: provider.url }, timing: { writeStallMs: 300, rejoinMs: 100 } });
+  for (const headers of [{}, { 'idempotency-key': 'one' }]) {
+    const { socket, text, closed } = plain(house);
+    t.teardown(() => socket.destroy());
+    socket.write(written(house, { ...HELLO, stream: true }, headers));
+    socket.pause();
+    t.ok(await until(() => house.lines.length > 0, 10_000), 'its call ends');
+    t.match(house.lines.shift(), { chat: { end: 'aborted' } });
+    socket.resume();
+    t.ok(await until(closed, 10_000), 'reading again, it learns that its stream is over');
+    t.notOk(text().includes('[DONE]') || text().endsWith('0\r\n\r\n'), `and that it is not whole (${text().length} bytes came)`);
+  }
+});
+
+t.test('who joined a call that broke off is cut off as well', async (t) => {
+  const provider = await startProvider(long);
+  t.teardown(() => provider.close());
+  const house = await openHouse(t, { providers: { deepseek: provider.url }, timing: { writeStallMs: 1_000, rejoinMs: 100 } });
+  const request = written(house, { ...HELLO, stream: true }, { 'idempotency-key': 'one' });
+  const [first, second] = [plain(house), plain(house)];
+  t.teardown(() => [first, second].forEach(({ socket }) => socket.destroy()));
+  first.socket.write(request);
+  first.socket.pause();
+  await pause(600);
+  second.socket.write(request);
+  second.socket.pause();
+  t.ok(await until(() => house.lines.length > 0, 10_000), 'the first has stalled, and the call ends with it');
+  second.socket.resume();
+  t.ok(await until(second.closed, 10_000), 'the second read on in time, and is not left to wait for what never comes');
+  t.equal(provider.requests.length, 1);
+});
+
+t.test('frames after the last choice has ended do not keep a stream open', async (t) => {
+  const provider = await startProvider((_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    for (const event of textChunks(HEAD, 'one two')) response.write(`data: ${JSON.stringify(event)}\n\n`);
+    const timer = setInterval(() => response.write(`data: ${JSON.stringify({ ...HEAD, choices: [] })}\n\n`), 50);
+    response.on('close', () => clearInterval(timer));
+  });
+  t.teardown(() => provider.close());
+  const house = await openHouse(t, { providers: { deepseek: provider.url }, timing: { finishGraceMs: 300 } });
+  const startedMs = performance.now();
+  const { events } = await readStream(await house.post({ ...HELLO, stream: true }));
+  t.equal(events.at(-1), '[DONE]');
+  t.ok(performance.now() - startedMs < 3_000, `it ended after ${Math.round(performance.now() - startedMs)} ms`);
+  t.match(await house.lastRow(), { status: 'ok', usageOrigin: 'estimated' });
 });

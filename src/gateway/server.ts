@@ -95,7 +95,9 @@ async function serveToEnd({ running, hosts, calls, ending }: Site, req: Incoming
     }
     if (!('streamed' in answer)) deliver(call, res, answer);
     logAccess(running, call, answer, owner);
-    if (!isFlushed(res)) await flushed(res, running.timing.writeStallMs);
+    // What has begun and cannot be ended (its reader stalled, its books could not be closed) is cut off: its client would wait for ever.
+    if (res.headersSent && !res.writableEnded) res.destroy();
+    else if (!isFlushed(res)) await flushed(res, running.timing.writeStallMs);
   } catch (error) {
     running.log.error('answer_failed', error);
     res.destroy();
