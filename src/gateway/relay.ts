@@ -40,6 +40,8 @@ export async function relayStream(streaming: Streaming): Promise<Ended> {
   const { stream, answer } = streaming;
   const { running } = streaming.booked;
   let progressMs = running.clock.monotonicMs();
+  /** Until when a stream whose choices have all ended may go on. */
+  let untilMs = Infinity;
   let flows = streaming.mouth.write(streaming.ready.splice(0));
   for (;;) {
     if (typeof flows === 'object') stream?.holdBack();
@@ -51,7 +53,9 @@ export async function relayStream(streaming: Streaming): Promise<Ended> {
       progressMs = nowMs;
       storeProgress(streaming);
     }
-    const told = passOn(streaming, await (answer.finished ? lastRead(stream, running.timing.finishGraceMs) : stream.read()));
+    if (answer.finished && untilMs === Infinity) untilMs = nowMs + running.timing.finishGraceMs;
+    if (nowMs > untilMs) return closeStream(streaming, 'whole');
+    const told = passOn(streaming, await (answer.finished ? lastRead(stream, untilMs - nowMs) : stream.read()));
     if (typeof told === 'string' || (typeof told === 'object' && 'class' in told)) return closeStream(streaming, told);
     flows = told;
   }
@@ -119,9 +123,9 @@ function storeProgress(streaming: Streaming): void {
   running.ledger.progress(call.id, soFar).catch((error: unknown) => running.log.error('progress_not_stored', error));
 }
 
-/** After every choice that was asked for has ended, usage and `[DONE]` may follow, but nobody waits long for them. */
-async function lastRead(stream: EventStream, graceMs: number): Promise<StreamRead> {
-  const timer = setTimeout(() => stream.abort(), graceMs);
+/** After every choice that was asked for has ended, usage and `[DONE]` may follow, but nobody waits long for them, however much else follows. */
+async function lastRead(stream: EventStream, leftMs: number): Promise<StreamRead> {
+  const timer = setTimeout(() => stream.abort(), leftMs);
   try {
     return await stream.read();
   } finally {
