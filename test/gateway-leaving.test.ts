@@ -86,7 +86,7 @@ t.test('of clients that leave within milliseconds those pay for whom a provider 
   const house = await openHouse(t, { providers: { deepseek: provider.url } });
   for (let at = 0; at < 60; at += 1) {
     const call = ask(house);
-    await new Promise((resolve) => setTimeout(resolve, at % 8));
+    await new Promise((resolve) => setTimeout(resolve, at % 30));
     await call.leave();
   }
   await house.lastRow();
@@ -145,4 +145,50 @@ t.test('frames after the last choice has ended do not keep a stream open', async
   t.equal(events.at(-1), '[DONE]');
   t.ok(performance.now() - startedMs < 3_000, `it ended after ${Math.round(performance.now() - startedMs)} ms`);
   t.match(await house.lastRow(), { status: 'ok', usageOrigin: 'estimated' });
+});
+
+t.test('a cut-off answers every call, as 503 or in-band, and none pays', async (t) => {
+  const provider = await startProvider(hang());
+  t.teardown(() => provider.close());
+  const house = await openHouse(t, { providers: { deepseek: provider.url }, timing: { keepAliveMs: 2_000 } });
+  const stream = { ...HELLO, stream: true };
+  const silent = house.post(stream);
+  t.equal((await silent).status, 200, 'a comment has opened it');
+  const early = [house.post(HELLO), house.post(stream), house.post(HELLO, { 'idempotency-key': 'one' }), house.post(stream, { 'idempotency-key': 'two' })];
+  t.ok(await until(() => provider.requests.length === 5, 10_000));
+  await Promise.all([house.gateway.drain(0), ...early]);
+  for (const asked of early) {
+    const response = await asked;
+    t.equal(response.status, 503);
+    t.match(response.headers.get('retry-after'), /^[1-9]\d?$/);
+    t.equal(response.headers.get('x-findtoken-cost'), '0.00');
+    t.match(await response.json(), { error: { code: 'overloaded', metadata: { attempts: [{ provider: 'deepseek' }] } } });
+  }
+  t.match((await readStream(await silent)).events, [{ error: { code: 'overloaded' } }]);
+  t.ok(await until(() => house.lines.length === 5, 3_000));
+  t.same(house.lines.map(({ chat }) => [chat?.end, chat?.client_abort]), early.concat(silent).map(() => ['overloaded', undefined]), 'nobody hung up');
+  t.equal(await house.balance(), 1_000_000_000n);
+  t.equal((await house.ledger.audit()).openHolds, 0);
+});
+
+t.test('a body that does not come whole is told as what it is: left, or too slow', async (t) => {
+  const house = await openHouse(t, { sandbox: true, timing: { bodyMs: 500 } });
+  const begin = (headers: Readonly<Record<string, string>> = {}): ReturnType<typeof plain> => {
+    const one = plain(house);
+    one.socket.write(written(house, HELLO, headers).slice(0, -5));
+    return one;
+  };
+  for (const headers of [{}, { 'idempotency-key': 'one' }]) {
+    const leaving = begin(headers);
+    await pause(100);
+    leaving.socket.destroy();
+    t.ok(await until(() => house.lines.length === 1, 3_000));
+    t.match(house.lines.shift(), { status: 499 });
+    const slow = begin(headers);
+    t.ok(await until(slow.closed, 10_000));
+    t.match(slow.text(), /^HTTP\/1\.1 408 [\s\S]*request_timeout/);
+    t.ok(await until(() => house.lines.length === 1, 3_000));
+    t.match(house.lines.shift(), { status: 408 });
+  }
+  t.same(house.logged, [], 'neither is an error of ours');
 });

@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openLedger, type Ledger } from '../src/ledger/index.ts';
@@ -304,6 +305,33 @@ t.test('without the primary nobody serves, and its next start closes what was op
   const ledger = await place.books();
   await assertSound(t, ledger);
   t.equal(await next.end('SIGTERM'), 0);
+});
+
+t.test('a connection too many whose call has begun pays nothing', { timeout: 100_000 }, async (t) => {
+  const place = await furnished(t, async () => pause(20_000));
+  place.configure({ connections_per_address: 1 });
+  const { key } = place.account('ann', '100');
+  const daemon = await startServe(place.home);
+  t.teardown(() => daemon.end('SIGKILL'));
+  const port = Number(new URL(daemon.url).port);
+  const body = JSON.stringify({ model: 'deepseek-chat', max_tokens: 200, messages: [{ role: 'user', content: 'Hello!' }] });
+  const request = `POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${key}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+  const first = connect(port, '127.0.0.1');
+  t.teardown(() => first.destroy());
+  await pause(500);
+  for (let at = 0; at < 30; at += 1) {
+    let heard = '';
+    const socket = connect(port, '127.0.0.1').on('data', (part) => (heard += String(part))).on('error', () => undefined);
+    const closed = new Promise((resolve) => socket.on('close', resolve));
+    socket.write(request);
+    await closed;
+    t.match(heard, /^HTTP\/1\.1 503 [\s\S]*"overloaded"/);
+  }
+  const ledger = await place.books();
+  while ((await ledger.audit()).openHolds > 0) await pause(50);
+  const { rows } = await ledger.listRequests({}, { limit: 100 });
+  t.same(rows.filter(({ status, cost }) => cost > 0n || status !== 'overloaded').map(({ id, status, cost }) => ({ id, status, cost })), [], `of ${rows.length} calls that had begun none pays, and none is told as one whose client left`);
+  t.equal(await daemon.end('SIGTERM'), 0);
 });
 
 t.test('a port in use is told as one process tells it', { timeout: 100_000 }, async (t) => {

@@ -6,13 +6,13 @@ import { formatUsd, usdNumber } from '../money/index.ts';
 import { planCandidates, type Plan } from '../routing/index.ts';
 import { readChatRequest, writeUsage, type ChatRequest, type JsonObject } from '../wire/index.ts';
 import { askProviders, type Asked, type Asking } from './attempts.ts';
-import { readJson } from './body.ts';
+import { ClientGone, readJson } from './body.ts';
 import { takeHold } from './holds.ts';
 import type { Lease } from './limits.ts';
 import { StreamMouth, servingHeaders } from './mouth.ts';
-import { refusalOf, unavailable } from './refusals.ts';
+import { breakOf, refusalOf, unavailable } from './refusals.ts';
 import { estimated, failInBand, relayStream, servedBy, type Ended, type Gist, type Streaming } from './relay.ts';
-import { answerFault, STOPPING } from './send.ts';
+import { answerFault } from './send.ts';
 import { release, settle, type Booked, type Served } from './settle.ts';
 import type { Answer, Billing, Call, ChatLine, Credential, Running, Streamed } from './types.ts';
 
@@ -30,6 +30,8 @@ export async function serveChat(running: Running, call: Call, owner: KeyOwner): 
     return 'answer' in begun ? streamed(begun, await relayStream(begun)) : begun;
   } catch (thrown) {
     const cause = stand.booked === undefined ? thrown : await released(stand.booked, stand.mouth, thrown);
+    // Nobody is left to be told; who answers all requests knows what to note of it.
+    if (cause instanceof ClientGone) throw cause;
     if (!(cause instanceof Fault)) running.log.error('chat_failed', cause);
     return chatFault(call, cause, stand.billing, stand.lease);
   } finally {
@@ -113,6 +115,8 @@ async function conclude(asking: Asking, asked: Asked, billing: Billing, lease: L
     return { booked, mouth, gist: { requestedModel: model, promptEstimate, stream: true }, candidate, traces, stream, answer, ready };
   }
   if (asked.kind === 'hung-up') {
+    const broken = breakOf(call.signal, asked.traces);
+    if (broken !== undefined) return failed(asking, served, broken, billing, lease);
     mouth?.close();
     const ended = await hungUp(asking, served, asked.inFlight);
     return { streamed: true, status: 499, chat: chatLine(booked, request, served, ended, undefined) };
@@ -131,7 +135,12 @@ async function conclude(asking: Asking, asked: Asked, billing: Billing, lease: L
     };
   }
   if (asked.kind === 'stream') throw new Error('a stream was answered to a request that asked for none');
-  const fault = refusalOf({ ...asked, provider: asked.candidate.provider }, request.model, plan, asking.used.secret);
+  return failed(asking, served, refusalOf({ ...asked, provider: asked.candidate.provider }, request.model, plan, asking.used.secret), billing, lease);
+}
+
+/** Releases the hold of a call that came to no words, and tells its client why: in-band where the head of a stream is out. */
+async function failed({ booked, request, mouth }: Asking, served: Served, fault: Fault, billing: Billing, lease: Lease | undefined): Promise<Answer | Streamed> {
+  const { call } = booked;
   if (mouth?.isOpen === true) {
     const ended = await failInBand(booked, mouth, served, fault);
     return { streamed: true, status: 200, chat: chatLine(booked, request, served, ended, undefined) };
@@ -139,7 +148,7 @@ async function conclude(asking: Asking, asked: Asked, billing: Billing, lease: L
   mouth?.close();
   const receipt = await release(booked, served, served.attempts, fault.code);
   const answer = chatFault(call, fault, billing, lease);
-  return { ...answer, headers: { ...answer.headers, ...servingHeaders(asked.candidate, served.attempts) }, chat: chatLine(booked, request, served, { receipt, usage: undefined, end: fault.code }, undefined) };
+  return { ...answer, headers: { ...answer.headers, ...servingHeaders(served.candidate, served.attempts) }, chat: chatLine(booked, request, served, { receipt, usage: undefined, end: fault.code }, undefined) };
 }
 
 /** The answer with the figures it was billed by. Set on the copy: a literal that spreads and then overrides is many times slower. */
@@ -169,7 +178,7 @@ async function released(booked: Booked, mouth: StreamMouth | undefined, thrown: 
 /** The client left before the first words: it pays for the prompt if a provider was working on it, else nothing. */
 async function hungUp(asking: Asking, served: Served, inFlight: boolean): Promise<Ended> {
   const { booked, request } = asking;
-  if (!inFlight || booked.call.signal.reason === STOPPING) return { receipt: await release(booked, served, served.attempts, 'aborted'), usage: undefined, end: 'aborted' };
+  if (!inFlight) return { receipt: await release(booked, served, served.attempts, 'aborted'), usage: undefined, end: 'aborted' };
   const usage = estimated(request, 0);
   return { receipt: await settle(booked, served, usage, 'aborted'), usage, end: 'aborted' };
 }
@@ -247,7 +256,7 @@ function chatLine(booked: Booked, request: Gist, served: Served, ended: Ended, f
     ttft_ms: firstByteMs === undefined ? undefined : Math.round(firstByteMs - booked.call.startedMs),
     upstream_ms: Math.round(booked.call.waits.ms),
     end: ended.end,
-    client_abort: ended.end === 'aborted' && booked.call.signal.reason !== STOPPING ? true : undefined,
+    client_abort: ended.end === 'aborted' ? true : undefined,
     sdk: sdkOf(booked.call),
     retry_count: retriesOf(booked.call),
   };

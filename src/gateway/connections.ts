@@ -13,13 +13,20 @@ const SPARE_FILES = 8;
 /** A reader that takes less than this of what is left to send has stalled. */
 const LEAST_BYTES_A_SECOND = 16_384;
 
+/** What there is to know of the calls on a connection that is refused. */
+export interface ConnectionCalls {
+  /** Whether an answer has begun on it: within it a refusal would be taken for a part of it. */
+  isAnswering(socket: Duplex): boolean;
+  /** Ends those of its calls that `isEnded` picks. */
+  breakOff(socket: Duplex, fault: Fault, isEnded: (req: IncomingMessage) => boolean): void;
+}
+
 /**
  * What a server does with connections and bytes that never become a request of ours: each is refused in our form.
- * @param isAnswering whether an answer has begun on a connection: within it a refusal would be taken for a part of it
  */
-export function guardConnections(running: Running, server: Server, isAnswering: (socket: Duplex) => boolean): void {
+export function guardConnections(running: Running, server: Server, calls: ConnectionCalls): void {
   const refuse = (socket: Duplex, fault: Fault) => {
-    if (isAnswering(socket)) socket.destroy();
+    if (calls.isAnswering(socket)) socket.destroy();
     else writeRefusal(running, socket, fault);
   };
   const { connections, connectionsPerAddress } = running.settings.limits;
@@ -29,13 +36,20 @@ export function guardConnections(running: Running, server: Server, isAnswering: 
   });
   server.on('connection', (socket: Socket) => {
     const left = running.addresses.arrived(socket.remoteAddress ?? '', () => {
-      refuse(socket, new Fault('overloaded', { fill: { detail: `There are ${connectionsPerAddress} connections from your address already, the limit. Use them again, or close some.` }, retryAfterS: 5 }));
+      const fault = new Fault('overloaded', { fill: { detail: `There are ${connectionsPerAddress} connections from your address already, the limit. Use them again, or close some.` }, retryAfterS: 5 });
+      // Where several processes count together the word comes a moment after the connection, and its first call may have begun.
+      calls.breakOff(socket, fault, () => true);
+      refuse(socket, fault);
     });
     socket.on('close', left);
   });
   server.on('clientError', (error: Error & { readonly code?: string }, socket) => {
     if (!socket.writable || error.code === 'ECONNRESET') socket.destroy();
-    else refuse(socket, parserFault(running, error.code));
+    else {
+      const fault = parserFault(running, error.code);
+      if (fault.code === 'request_timeout') calls.breakOff(socket, fault, (req) => !req.complete);
+      refuse(socket, fault);
+    }
   });
   server.on('connect', (_req: IncomingMessage, socket: Duplex) => {
     refuse(socket, new Fault('method_not_allowed', { fill: { method: 'CONNECT', allow: 'GET, HEAD, POST, DELETE' }, headers: { allow: 'GET, HEAD, POST, DELETE' } }));

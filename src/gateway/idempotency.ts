@@ -6,6 +6,7 @@ import { fingerprint } from '../vault/index.ts';
 import { readJsonBytes } from './body.ts';
 import { chatFault, serveChat } from './chat.ts';
 import { Interrupter } from './interrupter.ts';
+import { breakOf } from './refusals.ts';
 import { STOPPING } from './send.ts';
 import { isGone, Tape, type Heard, type Hearer } from './tape.ts';
 import type { Answer, Call, Running, Streamed } from './types.ts';
@@ -152,7 +153,7 @@ async function runFirst(running: Running, call: Call, owner: KeyOwner, name: str
 export async function repeat(running: Running, call: Hearer, run: Run): Promise<Answer | Streamed> {
   const marks = { 'x-request-id': run.id, 'idempotent-replayed': 'true' };
   const heard = await listen(running, call, run, marks);
-  if (heard === 'left') return { status: 499, body: '' };
+  if (heard === 'left') return { status: breakOf(call.signal, [])?.status ?? 499, body: '' };
   if (heard === 'behind') return { streamed: true, status: 200 };
   const ended = await run.done;
   if ('streamed' in ended && !run.tape.headersSent) throw goneAnswer(run.id);
@@ -188,7 +189,7 @@ async function listen(running: Running, call: Hearer, run: Run, marks: Readonly<
     run.listeners -= 1;
     // Nobody can come back to an answer whose beginning is forgotten.
     const isWaiting = run.tape.keptSize !== undefined && !running.isDraining();
-    if (run.listeners === 0 && !run.isOver) run.timer = setTimeout(() => run.abort.abort(), isWaiting ? running.timing.rejoinMs : 0);
+    if (run.listeners === 0 && !run.isOver) run.timer = setTimeout(() => run.abort.abort(call.signal.reason), isWaiting ? running.timing.rejoinMs : 0);
   }
 }
 

@@ -1,7 +1,9 @@
 import { Fault, type AttemptTrace } from '../faults.ts';
 import type { Plan } from '../routing/index.ts';
+import type { Interruption } from '../upstream/index.ts';
 import type { Failure } from '../wire/index.ts';
 import { redacted } from './redact.ts';
+import { STOPPING } from './send.ts';
 
 /** Longest part of a provider's message that a client is told. */
 const MESSAGE_MAX = 500;
@@ -33,6 +35,15 @@ export function refusalOf(asked: { readonly failure: Failure; readonly refused: 
     }
   }
   return unavailable(model, traces, plan);
+}
+
+/**
+ * Why a call was broken off where that was not its client's doing: the daemon stops, or the connection was refused after the call
+ * had begun, with the fault that is the signal's reason. Nobody pays for such a call. Undefined where the client left, or nothing happened.
+ */
+export function breakOf(signal: Interruption, attempts: readonly AttemptTrace[]): Fault | undefined {
+  if (signal.reason === STOPPING) return new Fault('overloaded', { fill: { detail: 'The server is stopping; send the request again.' }, attempts, retryAfterS: 2 });
+  return signal.reason instanceof Fault ? signal.reason : undefined;
 }
 
 /** 503: every candidate failed, or none could be asked. Tells what was tried and what was passed over, and why. */

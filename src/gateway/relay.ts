@@ -6,7 +6,7 @@ import type { EventStream, StreamRead } from '../upstream/index.ts';
 import { readTransport, type ChatRequest, type Failure, type Usage } from '../wire/index.ts';
 import type { Asked } from './attempts.ts';
 import type { StreamMouth } from './mouth.ts';
-import { STOPPING } from './send.ts';
+import { breakOf } from './refusals.ts';
 import { release, settle, settlementOf, type Booked, type Served } from './settle.ts';
 
 /** What is told of a request after its end: all that an open stream keeps of it, for a prompt may be large. */
@@ -75,7 +75,8 @@ async function closeStream(streaming: Streaming, relayed: Relayed): Promise<Ende
     mouth.finish(answer.close({ usage, cost: usdNumber(receipt.cost) }), receipt.cost, byok ? undefined : receipt.balance);
     return { receipt, usage, end: 'ok' };
   }
-  if (call.signal.reason === STOPPING) return failInBand(booked, mouth, served, new Fault('overloaded', { fill: { detail: 'The server is stopping; send the request again.' }, attempts: traces }));
+  const broken = breakOf(call.signal, traces);
+  if (broken !== undefined) return failInBand(booked, mouth, served, broken);
   if (relayed === 'gone') {
     mouth.close();
     const usage = usageOf(streaming);

@@ -4,7 +4,7 @@ import { formatUsd } from '../money/index.ts';
 import type { Interruption } from '../upstream/index.ts';
 import type { Answer, Billing, Call, Outlet } from './types.ts';
 
-/** Why a call's signal aborts when it was not the client who left: the daemon stops, and nobody pays for that. */
+/** Why a call's signal aborts when it was not the client who left: the daemon stops, and nobody pays for that. A `Fault` is such a reason too: the connection was refused with it. */
 export const STOPPING = 'the server is stopping';
 
 /** What a call is told that a daemon which stops has cut off. */

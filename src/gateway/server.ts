@@ -9,6 +9,7 @@ import { authenticate, checkHost, corsHeaders, knownHosts } from './door.ts';
 import { Drain, type CallUnderWay } from './drain.ts';
 import { Interrupter } from './interrupter.ts';
 import { pathToLog } from './redact.ts';
+import { breakOf } from './refusals.ts';
 import { findRoute, serveRoute } from './routes.ts';
 import { answerFault, sendAnswer } from './send.ts';
 import { watchTurns } from './turns.ts';
@@ -41,6 +42,8 @@ export function createHttpSide(running: Running): HttpSide {
   const hosts = knownHosts(running.settings);
   const awaitTurn = watchTurns();
   const take = (req: IncomingMessage, res: ServerResponse) => {
+    // Its connection was refused while the request was on its way: there is nobody to answer.
+    if (req.socket.writableEnded) return;
     const one: CallUnderWay = { interrupter: new Interrupter(), res, done: undefined, place: 0 };
     calls.add(one);
     awaitTurn(req, res);
@@ -54,7 +57,12 @@ export function createHttpSide(running: Running): HttpSide {
   const ending = new Drain(server, calls);
   const site: Site = { running, hosts, calls, ending };
   server.on('checkExpectation', take);
-  guardConnections(running, server, (socket) => calls.some(({ res }) => res.headersSent && res.socket === socket));
+  guardConnections(running, server, {
+    isAnswering: (socket) => calls.some(({ res }) => res.headersSent && res.socket === socket),
+    breakOff(socket, fault, isEnded) {
+      for (const { res, interrupter } of calls.now()) if (res.req.socket === socket && isEnded(res.req)) interrupter.abort(fault);
+    },
+  });
   running.load.watch(calls);
   return {
     listen: (host, port) => listen(server, host, port),
@@ -127,7 +135,7 @@ function callOf(running: Running, req: IncomingMessage, res: ServerResponse, int
 }
 
 function refused(running: Running, call: Call, cause: unknown, owner: KeyOwner | undefined): Answer {
-  if (cause instanceof ClientGone) return { status: 499, body: '' };
+  if (cause instanceof ClientGone) return { status: breakOf(call.signal, [])?.status ?? 499, body: '' };
   if (!(cause instanceof Fault)) running.log.error('request_failed', cause);
   return answerFault(call, cause, standardBilling(call, owner));
 }

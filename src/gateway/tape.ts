@@ -170,7 +170,7 @@ export class Tape implements Outlet {
   }
 }
 
-/** True when the client itself left; a daemon that stops still has a word to say. */
+/** True when the connection itself is gone; a daemon that stops still has a word to say. */
 export function isGone(signal: Interruption): boolean {
   return signal.aborted && signal.reason !== STOPPING;
 }
