@@ -1,3 +1,4 @@
+import { Endings } from './endings.ts';
 import { KeyedRuns } from './idempotency.ts';
 import { Load } from './load.ts';
 import { Metrics } from './metrics.ts';
@@ -44,6 +45,8 @@ export function createGateway(parts: GatewayParts): Gateway {
   const own = () => metrics.record({ inFlight: load.inFlight, loopLagMs: load.lagMs, unsentBytes: load.unsentBytes + (parts.upstream.unread ?? 0) });
   const hearing = desk === undefined ? undefined : openNeighbours(desk, () => running);
   const keyed = new KeyedRuns(undefined, hearing?.neighbours.forgotten);
+  const ledger = timedLedger(parts.ledger, metrics, () => clock.monotonicMs());
+  const endings = new Endings({ ledger, log: parts.log });
   const running: Running = {
     ...parts,
     timing: { ...TIMING, ...parts.timing },
@@ -58,7 +61,8 @@ export function createGateway(parts: GatewayParts): Gateway {
     described: new WeakMap(),
     measure: () => shared.measure(own),
     workers: () => shared.workers(),
-    ledger: timedLedger(parts.ledger, metrics, () => clock.monotonicMs()),
+    endings,
+    ledger,
     isDraining: () => isDraining,
   };
   if (desk !== undefined && atDesk !== undefined && hearing !== undefined) desk.serve<ToMember>({ ...atDesk.handlers, ...hearing.handlers });
@@ -66,6 +70,7 @@ export function createGateway(parts: GatewayParts): Gateway {
   const http = createHttpSide(running);
   const end = () => {
     load.stop();
+    endings.stop();
     stopBeat?.();
   };
   return {

@@ -38,23 +38,48 @@ export function settlementOf(booked: Booked, served: Served, usage: Usage, statu
   return endOf(booked, served, usage, status, { input, cachedInput, output, rate }, cost);
 }
 
-/** Closes the books of an answered or hung-up call; durable when it resolves. */
+/**
+ * Closes the books of an answered or hung-up call; durable when it resolves, but for a client that has hung up: it is owed nothing
+ * more, so what the books do not take now they are given later.
+ * @throws StorageFault where they do not take the end of an answer. Its client is told that it failed, and then it costs nothing.
+ */
 export async function settle(booked: Booked, served: Served, usage: Usage, status: 'ok' | 'aborted'): Promise<Receipt> {
+  const { running, byok } = booked;
   const settlement = settlementOf(booked, served, usage, status);
-  const receipt = await booked.running.ledger.settle(settlement);
-  if (receipt.first) {
-    const { provider, model } = served.candidate;
-    booked.running.metrics.charged({ mode: booked.byok ? 'byok' : 'standard', provider, model: model.id, cost: receipt.cost, providerCost: settlement.charge.provider });
+  try {
+    const receipt = await running.ledger.settle(settlement);
+    noteCharge(running, byok, settlement, receipt);
+    return receipt;
+  } catch (error) {
+    const isOwed = status === 'aborted' && running.endings.owe({ kind: 'settle', end: settlement, onDone: (receipt) => noteCharge(running, byok, settlement, receipt) }, error);
+    if (!isOwed) throw error;
+    return expected(booked, settlement.charge.total);
   }
-  if (receipt.shortfall > 0n) {
-    booked.running.log.warn('shortfall', { req_id: booked.call.id, shortfall_e8: receipt.shortfall.toString() });
-  }
-  return receipt;
 }
 
-/** Closes the books of a call that failed on our or the provider's side: it costs nothing. `status` is the error's code. */
+/**
+ * Closes the books of a call that failed on our or the provider's side: it costs nothing. `status` is the error's code. What the
+ * books do not take now they are given later, for nobody need wait for a hold to be given back.
+ */
 export async function release(booked: Booked, served: Served | undefined, attempts: number, status: string): Promise<Receipt> {
-  return booked.running.ledger.release(endOf(booked, served ?? attempts, undefined, status, undefined, undefined));
+  const { ledger, endings } = booked.running;
+  const end = endOf(booked, served ?? attempts, undefined, status, undefined, undefined);
+  try {
+    return await ledger.release(end);
+  } catch (error) {
+    if (!endings.owe({ kind: 'release', end }, error)) throw error;
+    return expected(booked, 0n);
+  }
+}
+
+/** What is told of an end that is written later, as far as it is known now. */
+function expected({ call, hold }: Booked, cost: bigint): Receipt {
+  return { id: call.id, first: true, cost, shortfall: 0n, balance: hold.balance - cost, held: 0n };
+}
+
+function noteCharge(running: Running, byok: boolean, { id, provider, model, charge: { provider: providerCost } }: Settlement, receipt: Receipt): void {
+  if (receipt.first) running.metrics.charged({ mode: byok ? 'byok' : 'standard', provider, model, cost: receipt.cost, providerCost });
+  if (receipt.shortfall > 0n) running.log.warn('shortfall', { req_id: id, shortfall_e8: receipt.shortfall.toString() });
 }
 
 function endOf<C extends Charge | undefined>(booked: Booked, served: Served | number, usage: Usage | undefined, status: string, price: RequestEnd['price'], cost: C): RequestEnd & { readonly charge: C } {

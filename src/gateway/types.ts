@@ -6,6 +6,7 @@ import type { Payments } from '../payments/index.ts';
 import type { Settings } from '../settings/index.ts';
 import type { Interruption, Upstream } from '../upstream/index.ts';
 import type { Vault } from '../vault/index.ts';
+import type { Endings } from './endings.ts';
 import type { KeyedRuns } from './idempotency.ts';
 import type { Load } from './load.ts';
 import type { Metrics, MetricsRecord } from './metrics.ts';
@@ -83,6 +84,7 @@ export interface Running extends GatewayParts {
   readonly addresses: Shared['addresses'];
   readonly neighbours: Shared['neighbours'];
   readonly keyed: KeyedRuns;
+  readonly endings: Endings;
   readonly load: Load;
   readonly metrics: Metrics;
   /** The API's description, by the catalogue it was made with: when settings are read again they stay one object, their catalogue does not. */
