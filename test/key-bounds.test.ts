@@ -12,7 +12,7 @@ t.test('an account has a thousand live API keys at most, however many are made a
   const make = (n: number) => ledger.createKey({ id: `key_${n}`, accountId, name: 'many', hash: createHash('sha256').update(String(n)).digest(), last4: 'abcd', nowMs: NOW_MS });
   const made = await Promise.all(Array.from({ length: 1_005 }, (_, n) => make(n)));
   t.equal(made.filter((one) => one === 'made').length, 999, 'the house has one already');
-  t.equal(made.filter((one) => one === 'too_many').length, 6);
+  t.equal(made.filter((one) => typeof one === 'object').length, 6);
 
   const over = (path: string, method: string, body?: object) => fetch(`${house.url}${path}`, { method, headers: { authorization: `Bearer ${house.key}`, 'content-type': 'application/json' }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
   const refused = await over('/v1/user/keys', 'POST', { name: 'one more' });
@@ -44,7 +44,7 @@ t.test('an account has a hundred BYOK keys at most', async (t) => {
   const save = (n: number, name = 'many') => ledger.saveByokKey({ id: `byok_${n}`, accountId, provider: 'deepseek', region: undefined, name, last4: 'abcd', sealed: new Uint8Array([1]), createdMs: NOW_MS });
   const saved = await Promise.all(Array.from({ length: 103 }, (_, n) => save(n)));
   t.equal(saved.filter((one) => one === 'saved').length, 100);
-  t.equal(saved.filter((one) => one === 'too_many').length, 3);
+  t.equal(saved.filter((one) => typeof one === 'object').length, 3);
   t.equal(await save(7, 'sealed anew'), 'saved', 'a known one can be written');
   const refused = await house.register('deepseek', 'sk-0123456789abcdef');
   t.equal(refused.status, 400);

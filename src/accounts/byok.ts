@@ -1,6 +1,6 @@
 import type { Catalog } from '../catalog/index.ts';
 import { Fault } from '../faults.ts';
-import { BYOK_KEYS_MAX, type ByokKey } from '../ledger/index.ts';
+import type { ByokKey } from '../ledger/index.ts';
 import type { Upstream } from '../upstream/index.ts';
 import { mintId } from '../vault/index.ts';
 import type { Vault } from '../vault/index.ts';
@@ -61,8 +61,9 @@ export async function registerByok(parts: ByokParts, wanted: Registration): Prom
   const { accountId, region } = wanted;
   const sealed = parts.vault.seal(secret, { table: 'byok', rowId: id, accountId, provider: provider.id });
   const key: ByokKey = { id, accountId, provider: provider.id, region, name, last4: lastFour(secret), sealed, createdMs: nowMs };
-  if ((await parts.ledger.saveByokKey(key)) === 'too_many') {
-    throw new Fault('invalid_request', { fill: { detail: `This account has ${BYOK_KEYS_MAX} BYOK keys, the most it may have. Remove one that is no longer used first: DELETE /v1/user/byok/keys/{id}, or \`findtoken byok remove ID\`.` } });
+  const saved = await parts.ledger.saveByokKey(key);
+  if (saved !== 'saved') {
+    throw new Fault('invalid_request', { fill: { detail: `This account has ${saved.most} BYOK keys, the most it may have. Remove one that is no longer used first: DELETE /v1/user/byok/keys/{id}, or \`findtoken byok remove ID\`.` } });
   }
   return byokView(key);
 }

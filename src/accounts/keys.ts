@@ -1,5 +1,5 @@
 import { Fault } from '../faults.ts';
-import { KEYS_MAX, type ApiKey } from '../ledger/index.ts';
+import type { ApiKey } from '../ledger/index.ts';
 import { mintId, mintKey } from '../vault/index.ts';
 import type { AccountParts } from './account.ts';
 import { readName } from './names.ts';
@@ -25,8 +25,8 @@ export async function createKey(parts: AccountParts, wanted: { readonly accountI
   const { key, hash, last4 } = mintKey();
   const id = mintId('key', nowMs);
   const made = await parts.ledger.createKey({ id, accountId: wanted.accountId, name, hash, last4, nowMs });
-  if (made === 'too_many') {
-    throw new Fault('invalid_request', { fill: { detail: `This account has ${KEYS_MAX} API keys, the most it may have. Revoke one that is no longer used first: DELETE /v1/user/keys/{id}, or \`findtoken keys revoke ID\`.` } });
+  if (made !== 'made') {
+    throw new Fault('invalid_request', { fill: { detail: `This account has ${made.most} API keys, the most it may have. Revoke one that is no longer used first: DELETE /v1/user/keys/{id}, or \`findtoken keys revoke ID\`.` } });
   }
   return { id, name, key };
 }

@@ -1,6 +1,5 @@
 /** The books: accounts, keys, holds, transfers and what was used, kept exactly and durably. */
 export { openForwarding, openLedger } from './open.ts';
-export { BYOK_KEYS_MAX, KEYS_MAX } from './bounds.ts';
 export { heldIn } from './packing.ts';
 export { backupLedger, restoreLedger } from './backup.ts';
 export { inspectLedger, sqliteVersion, type Inspection } from './inspect.ts';

@@ -30,7 +30,7 @@ export function createKeyBooks(db: Connection): KeyBooks {
     WHERE k.hash = ? AND k.revoked_ms = 0`).raw();
   return {
     createKey({ id, accountId, name, hash, last4, nowMs }) {
-      if (Number(live.get(accountId)) >= KEYS_MAX) return 'too_many';
+      if (Number(live.get(accountId)) >= KEYS_MAX) return { most: KEYS_MAX };
       const { changes } = add.run({ id, account: accountId, name, hash, last4, now: whole(nowMs) });
       if (changes === 0) throw new Error(`no account ${accountId}`);
       return 'made';

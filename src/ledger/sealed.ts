@@ -43,7 +43,7 @@ export function createSealedBooks(db: Connection, setNote: (name: string, value:
       if (!/^[^\s,\x1f]+$/.test(key.provider)) throw new RangeError(`not a provider's name: ${key.provider}`);
       if (key.region?.includes(BETWEEN_KEYS) === true) throw new RangeError('not a region\'s name');
       const { id, provider, name, last4, sealed } = key;
-      if (Number(others.get({ account: key.accountId, id })) >= BYOK_KEYS_MAX) return 'too_many';
+      if (Number(others.get({ account: key.accountId, id })) >= BYOK_KEYS_MAX) return { most: BYOK_KEYS_MAX };
       const { changes } = save.run({ id, provider, name, last4, sealed, account: key.accountId, region: key.region ?? '', created: whole(key.createdMs) });
       if (changes === 0) throw new Error(`no account ${key.accountId} for BYOK key ${id}, or the key is another's`);
       return 'saved';

@@ -27,8 +27,8 @@ export interface Ledger extends RechargeLedger, LifeLedger {
   setAccountStatus(accountId: string, status: AccountStatus, nowMs: number): Promise<boolean>;
   setAccountLimit(accountId: string, requestsPerMinute: number | undefined): Promise<boolean>;
 
-  /** `too_many`: the account has `KEYS_MAX` live ones; counted where it is written, so that no two can be the last. */
-  createKey(key: { readonly id: string; readonly accountId: string; readonly name: string; readonly hash: Uint8Array; readonly last4: string; readonly nowMs: number }): Promise<'made' | 'too_many'>;
+  /** `most`: the account has so many live ones, and may have no more; counted where it is written, so that no two can be the last. */
+  createKey(key: { readonly id: string; readonly accountId: string; readonly name: string; readonly hash: Uint8Array; readonly last4: string; readonly nowMs: number }): Promise<'made' | { readonly most: number }>;
   /** Newest first, revoked ones too; with a page, at most `limit` of those made before `after`. */
   listKeys(accountId: string, page?: { readonly limit: number; readonly after: string | undefined }): Promise<readonly ApiKey[]>;
   /** A key by its id, whoever has it; undefined where there is none. */
@@ -82,8 +82,8 @@ export interface Ledger extends RechargeLedger, LifeLedger {
   usageByMinute(span: { readonly fromMs: number; readonly toMs: number }): Promise<readonly MinuteTotals[]>;
   byokCount(accountId: string, month: string): Promise<number>;
 
-  /** A new key, or a known one anew. `too_many`: the account has `BYOK_KEYS_MAX`. */
-  saveByokKey(key: ByokKey): Promise<'saved' | 'too_many'>;
+  /** A new key, or a known one anew. `most`: the account has so many, and may have no more. */
+  saveByokKey(key: ByokKey): Promise<'saved' | { readonly most: number }>;
   /** Newest first. */
   listByokKeys(accountId: string): Promise<readonly ByokKey[]>;
   removeByokKey(accountId: string, id: string): Promise<boolean>;
