@@ -125,7 +125,9 @@ function readReply(asking: Asking, candidate: Candidate, sent: { readonly dialec
   const { model } = candidate;
   const requestId = booked.call.id;
   const createdS = Math.floor(booked.running.clock.nowMs() / 1000);
-  const target = { ...sent, model, requestId, createdS, includeUsage: request.includeUsage };
+  const { dialect, choices } = sent;
+  // Name by name: a literal that spreads and then adds is many times slower.
+  const target = { dialect, choices, model, requestId, createdS, includeUsage: request.includeUsage };
   if (reply.kind === 'failed') return { kind: 'failed', failure: readTransport(reply.failure, reply.sent) };
   if (reply.kind === 'whole') {
     const read = readWhole(reply, target);

@@ -67,6 +67,7 @@ function ownerIn([keyId, accountId, status, limit, frozen, balance, held, byok]:
     typeof keyId !== 'string' || typeof accountId !== 'string' || known === undefined || (limit !== null && typeof limit !== 'bigint')
     || typeof frozen !== 'bigint' || typeof balance !== 'bigint' || typeof held !== 'bigint' || typeof byok !== 'string'
   ) throw new TypeError('the row of a key has another form');
+  const { byokProviders, byokRegions } = byok === '' ? NO_BYOK : byokIn(byok);
   return {
     keyId,
     accountId,
@@ -75,7 +76,8 @@ function ownerIn([keyId, accountId, status, limit, frozen, balance, held, byok]:
     balance,
     held,
     requestsPerMinute: limit === null ? undefined : Number(limit),
-    ...(byok === '' ? NO_BYOK : byokIn(byok)),
+    byokProviders,
+    byokRegions,
   };
 }
 
