@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap';
 import { openHouse, readStream, type House } from './support/house.ts';
-import { cutAfter, json, pause, raw, sse, startProvider, type Answer, type FakeProvider } from './support/provider.ts';
+import { cutAfter, json, pause, raw, sse, startProvider, until, type Answer, type FakeProvider } from './support/provider.ts';
 
 /** Answers that end in odd ways: what is whole is billed, and nothing else is. */
 
@@ -93,4 +93,14 @@ t.test('an answer of two choices is over when both are', async (t) => {
     t.equal(row.cost > 0n, status === 'ok', why);
   }
   t.match(own.requests.at(-1)?.body, { n: 2 });
+});
+
+t.test('who hangs up pays for what came, also where the provider has told of the prompt alone', async (t) => {
+  const { house, own, ask } = await standing(t);
+  own.always(late([{ ...chunk(0, { role: 'assistant', content: 'one two three four five' }), usage: { prompt_tokens: 40, completion_tokens: 0, total_tokens: 40 } }], 5_000, []));
+  const reader = (await ask({ stream: true })).body?.getReader();
+  await reader?.read();
+  await reader?.cancel();
+  t.ok(await until(() => house.lines.length === 1, 5_000));
+  t.match(await house.lastRow(), { status: 'aborted', promptTokens: 40, completionTokens: 7, usageOrigin: 'estimated' }, '23 characters at 0.3');
 });

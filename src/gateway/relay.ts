@@ -79,7 +79,7 @@ async function closeStream(streaming: Streaming, relayed: Relayed): Promise<Ende
   if (broken !== undefined) return failInBand(booked, mouth, served, broken);
   if (relayed === 'gone') {
     mouth.close();
-    const usage = usageOf(streaming);
+    const usage = usageSoFar(streaming);
     return { receipt: await settle(booked, served, usage, 'aborted'), usage, end: 'aborted' };
   }
   const event = breakEvent(relayed, byok);
@@ -94,6 +94,16 @@ export function servedBy({ candidate, traces, mouth }: Streaming): Served {
 
 function usageOf({ answer, gist }: Streaming): Usage {
   return answer.usage ?? estimated(gist, answer.completionEstimate);
+}
+
+/**
+ * What a stream has used until now. Some providers say at its beginning what the prompt came to, with no output yet: of what came since
+ * nothing is reported then, and it is estimated.
+ */
+function usageSoFar(streaming: Streaming): Usage {
+  const usage = usageOf(streaming);
+  const { completionEstimate } = streaming.answer;
+  return usage.completion === 0 && completionEstimate > 0 ? { ...usage, origin: 'estimated', completion: completionEstimate } : usage;
 }
 
 /** Releases the hold and tells a stream's client, whose head is out, that it failed. */
@@ -120,7 +130,7 @@ function passOn({ answer, mouth, booked }: Streaming, read: StreamRead): boolean
 function storeProgress(streaming: Streaming): void {
   const { booked } = streaming;
   const { running, call } = booked;
-  const soFar = settlementOf(booked, servedBy(streaming), usageOf(streaming), 'ok');
+  const soFar = settlementOf(booked, servedBy(streaming), usageSoFar(streaming), 'ok');
   running.ledger.progress(call.id, soFar).catch((error: unknown) => running.log.error('progress_not_stored', error));
 }
 
