@@ -315,6 +315,15 @@ t.test('circuits: opened by spent retries, passed by at once, closed again by a 
     t.equal((await ask({ model: 'qwen-max' })).headers.get('x-findtoken-model'), 'qwen-max', 'the next request is another one');
     t.equal(asked(), 'qwen×1');
   });
+  await t.test('nor does a page of a firewall that one prompt set off', async (t) => {
+    begin(['qwen', 'minimax']);
+    of.qwen.always((_request, response) => void response.writeHead(403, { 'content-type': 'text/html' }).end('<html>Request blocked</html>'));
+    await ask({ model: 'qwen-max' });
+    t.equal(asked(), 'qwen×1 minimax×1');
+    of.qwen.always(answer);
+    t.equal((await ask({ model: 'qwen-max' })).headers.get('x-findtoken-model'), 'qwen-max');
+    t.equal(asked(), 'qwen×1');
+  });
   await t.test('a 429 is no outage: it rests for its Retry-After', async (t) => {
     begin(['deepseek', 'qwen']);
     of.deepseek.next(json(429, { error: { message: 'slow down', type: 'x' } }, { 'retry-after': '200' }));

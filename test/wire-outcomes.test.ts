@@ -228,6 +228,8 @@ t.test('a fault of the request in the dress of the server\'s is known for doubtf
   for (const message of ['list index out of range', "Role must be in ['system', 'user']"]) {
     t.match(failed('qwen', 500, qwen('internal_error', message)), { class: 'retry', status: 500, doubtful: true }, message);
   }
+  for (const status of [400, 403]) t.match(failed('qwen', status, '<html>blocked</html>'), { class: 'next', doubtful: true }, 'nor is a page of something before the provider');
+  t.equal(failed('qwen', 403, qwen('internal_error'))?.doubtful, undefined, 'where the provider speaks itself there is no doubt');
   t.equal(failed('qwen', 500, qwen('internal_error'))?.doubtful, undefined, 'not every 500');
   t.equal(failed('zhipu', 500, qwen('internal_error', 'list index out of range'))?.doubtful, undefined, 'nor of everybody');
 });

@@ -98,9 +98,10 @@ const COMMON_CODES: readonly FailureRow[] = [
 
 const STATUSES: readonly FailureRow[] = [
   { status: [300, 399], class: 'next' },
-  // A page instead of an error object comes from something that stands before the provider: no word on request or key.
-  { status: 400, said: false, class: 'next' },
-  { status: 403, said: false, class: 'next' },
+  // A page instead of an error object comes from something that stands before the provider: no word on request or key, and where one
+  // prompt set it off, none on the provider's health.
+  { status: 400, said: false, class: 'next', doubtful: true },
+  { status: 403, said: false, class: 'next', doubtful: true },
   { status: 401, class: 'key' },
   { status: 402, class: 'money' },
   { status: 403, class: 'key' },
