@@ -1,5 +1,5 @@
 import { Fault } from '../faults.ts';
-import { formatUsd } from '../money/index.ts';
+import { formatUsd, GRANT_MAX } from '../money/index.ts';
 import type { UsdE8 } from '../money/index.ts';
 import { mintId } from '../vault/index.ts';
 import type { AccountParts } from './account.ts';
@@ -8,8 +8,6 @@ import { balanceView } from './views.ts';
 import type { BalanceView } from './views.ts';
 
 const NOTE_MAX = 500;
-/** A thousand million dollars: sums of so many of them as anybody makes are far from what the books' integers hold. */
-const GRANT_MAX: UsdE8 = 100_000_000_000_000_000n;
 
 /**
  * An operator's manual credit, without a fee; a negative amount takes back, at most what is available.

@@ -1,10 +1,6 @@
-import { parseUsd } from '../money/index.ts';
+import { GRANT_MAX, parseUsd } from '../money/index.ts';
 import type { UsdE8 } from '../money/index.ts';
 import { wrongUsage } from './failure.ts';
-
-/** Far above any purse, and far below what the books can hold: a slip of the pen stays one. */
-const DOLLARS_MAX = 1_000_000_000n;
-const DOLLAR: UsdE8 = 100_000_000n;
 
 /**
  * An amount as it stands on a command line.
@@ -15,7 +11,7 @@ const DOLLAR: UsdE8 = 100_000_000n;
 export function readAmount(written: string, what: string, least: 'zero' | 'negative'): UsdE8 {
   const amount = parsed(written);
   if (amount === undefined || (least === 'zero' && amount < 0n)) throw wrongUsage(`${what} is in US dollars, such as 20 or 9.45, with at most 8 decimals, not ${JSON.stringify(written)}.`);
-  if (amount <= DOLLARS_MAX * DOLLAR && amount >= -DOLLARS_MAX * DOLLAR) return amount;
+  if (amount <= GRANT_MAX && amount >= -GRANT_MAX) return amount;
   throw wrongUsage(`${what} is at most 1000000000 US dollars; give less, or in parts.`);
 }
 

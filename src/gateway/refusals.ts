@@ -3,7 +3,7 @@ import type { Plan } from '../routing/index.ts';
 import type { Interruption } from '../upstream/index.ts';
 import type { Failure } from '../wire/index.ts';
 import { redacted } from './redact.ts';
-import { STOPPING } from './send.ts';
+import { STOPPING, stopping } from './send.ts';
 
 /** Longest part of a provider's message that a client is told. */
 const MESSAGE_MAX = 500;
@@ -42,7 +42,7 @@ export function refusalOf(asked: { readonly failure: Failure; readonly refused: 
  * had begun, with the fault that is the signal's reason. Nobody pays for such a call. Undefined where the client left, or nothing happened.
  */
 export function breakOf(signal: Interruption, attempts: readonly AttemptTrace[]): Fault | undefined {
-  if (signal.reason === STOPPING) return new Fault('overloaded', { fill: { detail: 'The server is stopping; send the request again.' }, attempts, retryAfterS: 2 });
+  if (signal.reason === STOPPING) return stopping({ attempts, retryAfterS: 2 });
   return signal.reason instanceof Fault ? signal.reason : undefined;
 }
 

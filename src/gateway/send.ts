@@ -1,5 +1,5 @@
 import { ServerResponse, type OutgoingHttpHeaders } from 'node:http';
-import { Fault, toEnvelope } from '../faults.ts';
+import { Fault, toEnvelope, type AttemptTrace } from '../faults.ts';
 import { formatUsd } from '../money/index.ts';
 import type { Interruption } from '../upstream/index.ts';
 import type { Answer, Billing, Call, Outlet } from './types.ts';
@@ -8,8 +8,8 @@ import type { Answer, Billing, Call, Outlet } from './types.ts';
 export const STOPPING = 'the server is stopping';
 
 /** What a call is told that a daemon which stops has cut off. */
-export function stopping(): Fault {
-  return new Fault('overloaded', { fill: { detail: 'The server is stopping; send the request again.' } });
+export function stopping(more: { readonly attempts?: readonly AttemptTrace[]; readonly retryAfterS?: number } = {}): Fault {
+  return new Fault('overloaded', { fill: { detail: 'The server is stopping; send the request again.' }, ...more });
 }
 
 /** The headers that every answer bears. */

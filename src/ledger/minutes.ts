@@ -44,7 +44,7 @@ export function createMinuteBooks(db: Connection, setNote: (name: string, value:
       const row = rowOf(oldest.get());
       if (row === undefined) return { removed: 0, isLast: true };
       const day = big(row, 'day');
-      const isBegun = day < whole(Number(fromDay.get()));
+      const isBegun = Number(day) < Number(fromDay.get());
       if (!isBegun && !isDue(day, beforeMs)) return { removed: 0, isLast: true };
       // Said before the first of them goes: from here on the day is told whole or not at all.
       if (!isBegun) setNote(FROM_DAY, String(day + 1n));

@@ -5,7 +5,7 @@ import { closedError, LedgerError } from './errors.ts';
 import { lazily } from './lazy.ts';
 import { perform, type Operation, type WriteArgs, type WriteName, type WriteResults } from './operations.ts';
 import { failureOf, pack, signed, unpackTold, type Sent, type Told } from './packing.ts';
-import { assertMigrated, migrate, schemaOf } from './schema.ts';
+import { assertMigrated, isOlder, migrate } from './schema.ts';
 import { storageOf, type SpaceRules } from './space.ts';
 import type { Ledger, OpenLedger } from './types.ts';
 import { startWriter } from './writer.ts';
@@ -63,7 +63,7 @@ const LOCK_PAUSE_MS = 50;
  */
 function migrateAlone(db: Connection, path: string): void {
   const never = new Int32Array(new SharedArrayBuffer(4));
-  for (let tries = 1; schemaOf(db, path) === 'older'; tries += 1) {
+  for (let tries = 1; isOlder(db, path); tries += 1) {
     const lock = freeLock(path);
     if (lock === undefined) {
       if (tries === LOCK_TRIES) throw new LedgerError('ledger_older', `A daemon of an older findtoken runs on ${path}. Restart it with this one first; nothing was changed.`);

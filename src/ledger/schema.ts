@@ -200,11 +200,10 @@ export function assertMigrated(db: Connection, path: string): void {
   }
 }
 
-/** How the file's schema stands to this program's. @throws LedgerError `ledger_newer` */
-export function schemaOf(db: Connection, path: string): 'none' | 'older' | 'current' {
+/** Whether these are books of an older findtoken; a file without books is not. @throws LedgerError `ledger_newer` */
+export function isOlder(db: Connection, path: string): boolean {
   const version = schemaVersion(db, path);
-  if (version === 0) return 'none';
-  return version < MIGRATIONS.length ? 'older' : 'current';
+  return version > 0 && version < MIGRATIONS.length;
 }
 
 function schemaVersion(db: Connection, path: string): number {

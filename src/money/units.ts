@@ -10,6 +10,9 @@ export type Ppm = bigint & { readonly unit?: 'ppm' };
 /** One US dollar. */
 export const USD: UsdE8 = 100_000_000n;
 
+/** Most that is granted at once, a thousand million dollars: far above any purse, and sums of many are far from what the books' integers hold. */
+export const GRANT_MAX: UsdE8 = 1_000_000_000n * USD;
+
 /** What a model costs, per token of each kind. A prompt's cached tokens cost `cachedInput` instead of `input`. */
 export interface Price {
   readonly input: PicoUsd;
