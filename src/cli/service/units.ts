@@ -13,7 +13,8 @@ export interface Unit {
 
 /**
  * A systemd unit. The system's form runs as a user of its own; both may write nothing but their folders and reach nothing but the
- * network, and leave no core file. An exit of 70 or 74 is started again, a wrong configuration is not.
+ * network, and leave no core file. Whatever fails is started again after two seconds: an address that is not there yet, or books that
+ * another process keeps, mend themselves. Only a wrong command line (exit 2) never does.
  */
 export function systemdUnit(unit: Unit, scope: 'user' | 'system'): string {
   const isSystem = scope === 'system';
@@ -27,6 +28,7 @@ ExecStart=${commandOf(unit).map(systemdWord).join(' ')}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=2
+RestartPreventExitStatus=2
 # Running requests may end: server.drain, and a little.
 TimeoutStopSec=150
 ${isSystem ? `User=findtoken
