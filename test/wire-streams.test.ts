@@ -294,6 +294,21 @@ t.test('ids of tool calls are kept only where they are short and few', async (t)
   t.equal(stream.failure, undefined);
 });
 
+t.test('frames that wait for the end of a stream are no larger together than it may be', (t) => {
+  const padded = (choices: readonly unknown[]) => event({ id: 'x1', padding: 'p'.repeat(1_000_000), choices });
+  for (const [why, choiceOf] of [
+    ['roles before any words', (index: number) => ({ index, delta: { role: 'assistant' } })],
+    ['ends', (index: number) => ({ index, delta: {}, finish_reason: 'stop' })],
+  ] as const) {
+    const stream = open('openai', { choices: 5 });
+    for (let index = 0; index < 4; index += 1) stream.take(padded([choiceOf(index)]));
+    t.equal(stream.failure, undefined, `${why}: four large ones pass`);
+    t.strictSame(stream.take(padded([choiceOf(4)])), []);
+    t.match(stream.failure, { providerCode: 'too_large', class: 'next' }, `${why}: with the fifth the stream is broken`);
+  }
+  t.end();
+});
+
 t.test('an end that the provider forgot is made up, and only once', async (t) => {
   const stream = open('openai', { includeUsage: true });
   stream.take(frame({ role: 'assistant', content: '' }));

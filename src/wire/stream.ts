@@ -11,6 +11,8 @@ import type { AnswerStream, AnswerTarget, EventBlock, Failure, JsonObject, Outgo
 import { readUsage, writeUsage } from './usage.ts';
 
 const DONE = '[DONE]';
+/** Frames that wait bear whatever a provider puts around their choices: characters of all of them in one stream. */
+const WAITING_CHARS_MAX = 4 * 1_048_576;
 
 /**
  * Opens the reading of one stream: provider's events in, normalised chunks for the client out.
@@ -56,6 +58,8 @@ class OpenAnswer implements AnswerStream {
   #held: JsonObject[] = [];
   /** Chunks with a finish_reason. */
   #ends: JsonObject[] = [];
+  /** What the frames of both lists came as. */
+  #waitingChars = 0;
   #closed = false;
   #started = false;
   #done = false;
@@ -183,9 +187,10 @@ class OpenAnswer implements AnswerStream {
       if (read.end !== undefined) ends.push(read.end);
     }
     for (const end of ends) this.#ends.push({ ...envelope, choices: [end] });
+    if (ends.length > 0) this.#keepWaiting(text);
     const chunk: JsonObject | undefined = live.length === 0 ? undefined : { ...envelope, choices: live };
     if (!this.#started && !substance && ends.length === 0) {
-      if (chunk !== undefined && choices.some((choice) => 'role' in choice.delta)) this.#hold(chunk);
+      if (chunk !== undefined && choices.some((choice) => 'role' in choice.delta)) this.#hold(chunk, text);
       return [];
     }
     this.#started = true;
@@ -228,8 +233,15 @@ class OpenAnswer implements AnswerStream {
   }
 
   /** Only the first role of each choice is worth keeping. */
-  #hold(chunk: JsonObject): void {
-    if (this.#held.length < this.#choices.size) this.#held.push(chunk);
+  #hold(chunk: JsonObject, text: string): void {
+    if (this.#held.length >= this.#choices.size) return;
+    this.#held.push(chunk);
+    this.#keepWaiting(text);
+  }
+
+  #keepWaiting(text: string): void {
+    this.#waitingChars += text.length;
+    if (this.#waitingChars > WAITING_CHARS_MAX) this.#failure = brokenAnswer('too_large');
   }
 
   #release(): readonly JsonObject[] {
