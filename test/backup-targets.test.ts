@@ -95,3 +95,23 @@ t.test('the books are not restored from themselves', async (t) => {
   t.same(readdirSync(folder).filter((name) => name.includes('replaced')), []);
   t.notOk(existsSync(`${path}.arriving`));
 });
+
+t.test('a backup that is ended from outside leaves nothing half-done', async (t) => {
+  const desk = openDesk(t);
+  await desk.json('accounts', 'create', 'ann@example.com');
+  const books = new Database(desk.database);
+  // More than is copied in one step.
+  books.exec('CREATE TABLE filler (a); INSERT INTO filler SELECT zeroblob(16000000) FROM (VALUES (1), (2), (3), (4), (5), (6))');
+  books.close();
+  for (const [signal, code] of [['SIGTERM', 143], ['SIGHUP', 129], ['SIGINT', 130]] as const) {
+    const sends = `import { readdirSync } from 'node:fs';
+      const isBegun = () => readdirSync('.').some((name) => name.startsWith('.findtoken-backup-'));
+      const look = () => (isBegun() ? process.kill(process.pid, '${signal}') : setImmediate(look).unref());
+      look();`;
+    const { code: found } = await desk.run(['backup', 'b.db'], { env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(sends)}` } });
+    t.equal(found, code, signal);
+    t.same(readdirSync(desk.home).filter((name) => /^b\.db|findtoken-backup/.test(name)), [], `${signal}: no copy, no folder`);
+  }
+  await desk.json('backup', 'b.db');
+  t.ok(existsSync(join(desk.home, 'b.db')));
+});

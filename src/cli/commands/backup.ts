@@ -23,7 +23,16 @@ export const RESTORE: Verb = {
   run: restore,
 };
 
+/** Who ends a command so, a machine that shuts down or a terminal that closes, would else leave a half-done copy beside the target. */
+const ENDINGS = [['SIGTERM', 143], ['SIGHUP', 129]] as const;
+
+/** Ends at once, but in order: what is half-done is removed at the exit. Codes as shells tell them. */
+function endInOrder(): void {
+  for (const [signal, code] of ENDINGS) process.once(signal, () => process.exit(code));
+}
+
 async function backup(call: Call): Promise<void> {
+  endInOrder();
   const { context } = call;
   const to = resolve(argument(call, 0));
   const { path } = (await context.settings()).database;
@@ -35,6 +44,7 @@ async function backup(call: Call): Promise<void> {
 }
 
 async function restore(call: Call): Promise<void> {
+  endInOrder();
   const { context } = call;
   const from = resolve(argument(call, 0));
   if (!existsSync(from)) throw new Refusal(`there is no file ${from}; name one that \`findtoken backup\` made.`);
