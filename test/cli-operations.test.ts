@@ -1,12 +1,16 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
 import t from 'tap';
 import { backupLedger, inspectLedger, openLedger, restoreLedger } from '../src/ledger/index.ts';
 import { loadSettings } from '../src/settings/index.ts';
 import { liveSettings } from '../src/daemon/live-settings.ts';
 import { book, openDesk } from './support/command-line.ts';
+import { programOf } from './support/program.ts';
 
 t.test('a backup is one moment of the books while others write', async (t) => {
   const path = join(t.testdir({}), 'a.db');
@@ -238,4 +242,29 @@ t.test('minutes are counted by their end', async (t) => {
     { minuteMs: minuteMs + 180_000, requests: 1 },
   ], 'empty minutes are left out, a touched one counts whole');
   t.same(await ledger.usageByMinute({ fromMs: 0, toMs: 1 }), []);
+});
+
+t.test('Ctrl-C ends what reads all of the books, however many there are', async (t) => {
+  const desk = openDesk(t);
+  await desk.json('accounts', 'create', 'ann@example.com');
+  const books = new Database(desk.database);
+  books.exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 600000)
+    INSERT INTO transfers (kind, debit, credit, amount, reference, note, at_ms) SELECT 'grant', 3, 100, 1, 'grant ' || i, '', 1 FROM n;
+    INSERT INTO chain (upto, hash) SELECT max(seq), zeroblob(32) FROM transfers`);
+  books.close();
+  const { file, args } = programOf(['audit']);
+  // tap's own watch over its children would listen to signals in this one too.
+  const child = spawn('env', ['-u', 'NODE_OPTIONS', file, ...args], { cwd: desk.home, env: { PATH: process.env['PATH'] ?? '', HOME: desk.home } });
+  t.teardown(() => child.kill('SIGKILL'));
+  let out = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
+  const ended = once(child, 'close');
+  // SQLite makes it when the first row is read.
+  while (!existsSync(`${desk.database}-shm`)) await nextTurn();
+  // Whoever gets no answer presses again.
+  const pressing = setInterval(() => child.kill('SIGINT'), 20);
+  const how = await ended.finally(() => clearInterval(pressing));
+  t.strictSame(how, [null, 'SIGINT'], 'the signal ends it, which a shell tells as 130');
+  t.equal(out, '', 'nothing is printed');
+  t.match(await desk.run(['audit']), { code: 1, out: /transfers/ }, 'left alone, it comes to its end');
 });

@@ -21,6 +21,8 @@ export const AUDIT: Verb = {
 };
 
 async function audit({ context }: Call): Promise<void> {
+  // Reading years of books takes minutes in one go, in which no handler of ours would run: Ctrl-C ends the process itself.
+  context.leaveSignals();
   const report = await context.read(({ ledger }) => ledger.audit());
   const sound = report.findings.length === 0;
   const { findings, accounts, transfers, requests, openHolds } = report;

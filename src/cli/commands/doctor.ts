@@ -26,6 +26,8 @@ export const DOCTOR: Verb = {
 
 async function doctor({ context, given }: Call): Promise<void> {
   const { examine } = await import('../doctor/run.ts');
+  // As in `audit`: SQLite looks at every row in one go, in which no handler of ours would run.
+  if (given.flag('deep')) context.leaveSignals();
   const checks = await examine(context, { deep: given.flag('deep'), offline: given.flag('offline') });
   const count = (state: Check['state']) => checks.filter((check) => check.state === state).length;
   const [fails, warnings] = [count('fail'), count('warn')];
