@@ -111,12 +111,15 @@ async function buildProgram(outdir) {
   });
 }
 
-/** Each package as a function of `require`, `module` and `exports`. */
+/**
+ * Each package as a function of `require`, `module` and `exports`. It is resolved as an import, as the sources say it: what a package gives
+ * to `require` may be something else (stripe's is its constructor, without the name by which it is imported).
+ */
 async function buildPackages(outdir) {
   const banner = { js: '(function (require, module, exports) {' };
   const footer = { js: '})' };
   const ofOne = (name) => ({
-    ...OPTIONS, outdir, stdin: { contents: `module.exports = require('${name}');`, resolveDir: ROOT, sourcefile: 'entry.js' },
+    ...OPTIONS, outdir, stdin: { contents: `export * from '${name}';\n`, resolveDir: ROOT, sourcefile: 'entry.js' },
     entryNames: `${name}-[hash]`, format: 'cjs', define: DEFINE, banner, footer, plugins: [partOfUndici(ROOT)],
   });
   const screens = `${Object.entries(SCREENS).map(([path, name]) => `import * as ${name} from '${path}';`).join('\n')}\n__module.exports = { ${Object.values(SCREENS).join(', ')} };\n`;

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -56,4 +56,24 @@ t.test('a build that fails leaves what was built before', async (t) => {
   const { stdout: files } = spawnSync('tar', ['-tzf', tarball], { cwd: folder, encoding: 'utf8' });
   t.match(files, /^package\/dist\/program-\w+\.js$/m);
   t.notMatch(files, 'OLDHASH', 'a package to be published takes nothing of an earlier build along');
+});
+
+t.test('what the sources import of a package is in the text that takes its place', (t) => {
+  const { vendors } = JSON.parse(readFileSync(join(ROOT, 'dist', 'program.json'), 'utf8')) as { readonly vendors: Readonly<Record<string, string>> };
+  const packages = Object.keys(vendors).filter((name) => name !== 'screens');
+  const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) => /\.tsx?$/.test(file));
+  const wanted = sources.flatMap((file) => {
+    const text = readFileSync(join(ROOT, 'src', file), 'utf8');
+    return [...text.matchAll(/^import \{([^}]+)\} from '([^']+)';$/gm)].flatMap(([, names = '', from = '']) =>
+      packages.includes(from) ? names.split(',').map((name) => name.trim()).filter((name) => !name.startsWith('type ')).map((name) => ({ from, name, file })) : []);
+  });
+  t.ok(wanted.length >= 5, 'the sources import by name');
+  const asks = `const { FILES, loaderOf } = require('./bin/load.js');
+    const loader = loaderOf(FILES);
+    void loader.program().then(() => console.log(JSON.stringify(${JSON.stringify(wanted)}.map(({ from, name }) => typeof loader.vendor(from)[name]))));`;
+  const { out, err } = node(ROOT, '-e', asks);
+  t.equal(err, '');
+  const found = JSON.parse(out) as readonly string[];
+  for (const [at, { from, name, file }] of wanted.entries()) t.equal(found[at], 'function', `${name} of ${from}, which ${file} imports`);
+  t.end();
 });
