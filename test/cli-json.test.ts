@@ -86,7 +86,8 @@ t.test('every command that prints has --json, and its fields are an agreement', 
   await call('balance', me);
   await call('keys list', me);
   await call('keys revoke', [...me, await newest(desk, 'keys', 'list', ...me), '--yes']);
-  await call('recharge', [...me, '20', '--no-wait']);
+  // A provider has a real key, so only the sandbox's own account pays in play money.
+  await call('recharge', ['--account', 'sandbox@localhost', '20', '--no-wait']);
   const recharge = await newest(desk, 'recharges', 'list');
   await call('recharges sync');
   await fetch(`${daemon.url}/sandbox/checkout/${recharge}`, { method: 'POST' });

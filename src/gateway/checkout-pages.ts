@@ -4,6 +4,7 @@ import type { Recharge } from '../ledger/index.ts';
 import { formatUsd } from '../money/index.ts';
 import { isSandboxId, sandboxPayment } from '../payments/index.ts';
 import { page } from './page.ts';
+import { assertRehearsal } from './play.ts';
 import { lastPart } from './user.ts';
 import type { Answer, Call, Running } from './types.ts';
 
@@ -22,7 +23,8 @@ export async function showSandboxCheckout(running: Running, call: Call): Promise
 
 /** `POST /sandbox/checkout/{id}`: lands the recharge the way a paid event of Stripe's does. Twice is once. */
 export async function paySandboxCheckout(running: Running, call: Call): Promise<Answer> {
-  const { id, session, amount, currency, status, paymentIntent } = await sandboxRecharge(running, call);
+  const { id, accountId, session, amount, currency, status, paymentIntent } = await sandboxRecharge(running, call);
+  await assertRehearsal(running, accountId);
   if (status === 'expired') return page('Expired', ['This checkout has expired. Start a new recharge.'], { status: 410 });
   const parts = { ledger: running.ledger, nowMs: () => running.clock.nowMs() };
   if (paymentIntent === '') await landMessage(parts, { kind: 'paid', rechargeId: id, session, paymentIntent: sandboxPayment(id), amount, currency });

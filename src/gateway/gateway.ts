@@ -2,6 +2,7 @@ import { Endings } from './endings.ts';
 import { KeyedRuns } from './idempotency.ts';
 import { Load } from './load.ts';
 import { Metrics } from './metrics.ts';
+import { PlayMoney } from './play.ts';
 import { timedLedger } from './timed-ledger.ts';
 import { createHttpSide } from './server.ts';
 import { shareWithNobody } from './shared/alone.ts';
@@ -62,6 +63,7 @@ export function createGateway(parts: GatewayParts): Gateway {
     measure: () => shared.measure(own),
     workers: () => shared.workers(),
     endings,
+    play: new PlayMoney(parts),
     ledger,
     isDraining: () => isDraining,
   };

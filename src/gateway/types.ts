@@ -10,6 +10,7 @@ import type { Endings } from './endings.ts';
 import type { KeyedRuns } from './idempotency.ts';
 import type { Load } from './load.ts';
 import type { Metrics, MetricsRecord } from './metrics.ts';
+import type { PlayMoney } from './play.ts';
 import type { Shared, ToDesk } from './shared/types.ts';
 
 /** Time as the gateway is given it: tests drive it by hand. */
@@ -85,6 +86,7 @@ export interface Running extends GatewayParts {
   readonly neighbours: Shared['neighbours'];
   readonly keyed: KeyedRuns;
   readonly endings: Endings;
+  readonly play: PlayMoney;
   readonly load: Load;
   readonly metrics: Metrics;
   /** The API's description, by the catalogue it was made with: when settings are read again they stay one object, their catalogue does not. */

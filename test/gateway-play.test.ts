@@ -1,0 +1,78 @@
+import t, { type Test } from 'tap';
+import { createAccount, createKey, grantCredits, SANDBOX_EMAIL } from '../src/accounts/index.ts';
+import { parseUsd } from '../src/money/index.ts';
+import { openHouse, type House } from './support/house.ts';
+import { startProvider, type FakeProvider } from './support/provider.ts';
+
+const HELLO = { model: 'deepseek-chat', messages: [{ role: 'user', content: 'Hello!' }] };
+const RETURN = { success_url: 'http://localhost:3000/ok', cancel_url: 'http://localhost:3000/no' };
+
+async function provider(t: Test): Promise<FakeProvider> {
+  const made = await startProvider();
+  t.teardown(() => made.close());
+  return made;
+}
+
+/** The account of `serve --sandbox` in a house of its own, with play money and a key. */
+async function playIn({ ledger, url }: House): Promise<{ readonly accountId: string; ask(path: string, body: unknown): Promise<Response> }> {
+  const parts = { ledger, nowMs: () => Date.now() };
+  const { id: accountId } = await createAccount(parts, { email: SANDBOX_EMAIL, pending: false });
+  await grantCredits(parts, { accountId, amount: parseUsd('10'), note: 'play money' });
+  const { key } = await createKey(parts, { accountId, name: 'sandbox' });
+  return {
+    accountId,
+    ask: (path, body) => fetch(`${url}${path}`, { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+  };
+}
+
+t.test('play money buys what the sandbox answers, and no answer of a real provider', async (t) => {
+  const deepseek = await provider(t);
+  const house = await openHouse(t, { sandbox: true, books: 'cli', providers: { deepseek: deepseek.url } });
+  t.equal((await house.post(HELLO)).headers.get('x-findtoken-provider'), 'deepseek', 'before there is a sandbox account');
+  const play = await playIn(house);
+  const played = await play.ask('/v1/chat/completions', HELLO);
+  t.equal(played.status, 200);
+  t.equal(played.headers.get('x-findtoken-provider'), 'sandbox', "the operator's key is not used for it");
+  t.equal((await play.ask('/v1/chat/completions', { ...HELLO, stream: true })).headers.get('x-findtoken-provider'), 'sandbox');
+  t.equal((await house.post(HELLO)).headers.get('x-findtoken-provider'), 'deepseek', 'everybody else is served as before');
+  t.equal(deepseek.requests.length, 2);
+});
+
+t.test('where the sandbox is off, its account is told so, whatever is left in it', async (t) => {
+  const deepseek = await provider(t);
+  const house = await openHouse(t, { books: 'cli', providers: { deepseek: deepseek.url } });
+  const play = await playIn(house);
+  const refused = await play.ask('/v1/chat/completions', HELLO);
+  t.equal(refused.status, 403);
+  t.match(await refused.json(), { error: { code: 'account_inactive', message: /sandbox's: its credits are play money.*key of another account.*--sandbox/ } });
+  t.equal(deepseek.requests.length, 0);
+  t.equal((await house.post(HELLO)).status, 200);
+  const own = await play.ask('/v1/chat/completions', { ...HELLO, provider_key: { provider: 'deepseek', api_key: 'sk-of-somebody-0123456789' } });
+  t.match([own.status, own.headers.get('x-findtoken-mode')], [200, 'byok'], 'a key of its own is nobody else\'s money');
+  t.strictSame((await house.ledger.audit()).findings, []);
+});
+
+t.test('payments are rehearsed only where play money buys nothing real', async (t) => {
+  const deepseek = await provider(t);
+  let keyed = new Set<string>();
+  const house = await openHouse(t, { sandbox: true, books: 'cli', credit: '0', providers: { deepseek: deepseek.url }, keyed: () => keyed });
+  const play = await playIn(house);
+  const ask = () => fetch(`${house.url}/v1/user/credits`, { method: 'POST', headers: { authorization: `Bearer ${house.key}`, 'content-type': 'application/json' }, body: JSON.stringify({ amount: 10, ...RETURN }) });
+  const pay = (url: string) => fetch(url, { method: 'POST', headers: { origin: house.url } });
+  const open = async (asked: Response): Promise<string> => {
+    const body: unknown = await asked.json();
+    if (typeof body !== 'object' || body === null || !('checkout_url' in body)) throw new Error(`no checkout: ${JSON.stringify(body)}`);
+    return String(body.checkout_url);
+  };
+  const [first, second] = [await open(await ask()), await open(await ask())];
+  t.equal((await pay(first)).status, 200, 'while nobody has a key, every account rehearses');
+  t.equal(await house.balance(), parseUsd('9.45'));
+
+  keyed = new Set(['deepseek']);
+  const refused = await ask();
+  t.equal(refused.status, 503);
+  t.match(await refused.json(), { error: { code: 'payments_unavailable', message: /play money is not taken while a provider has a real key/ } });
+  t.equal((await pay(second)).status, 503, 'nor is a checkout paid that was opened before');
+  t.equal(await house.balance(), parseUsd('9.45'));
+  t.equal((await pay(await open(await play.ask('/v1/user/credits', { amount: 10, ...RETURN })))).status, 200, "the sandbox's own account rehearses on");
+});
