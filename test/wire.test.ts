@@ -56,8 +56,10 @@ t.test('odd but harmless fields are mapped, stripped or passed', async (t) => {
     // fields                                       maxTokens  choices  kept in the body                why
     [{ max_tokens: 0 },                             undefined, 1,       {},                             'no limit'],
     [{ max_tokens: -1 },                            undefined, 1,       {},                             'no limit'],
-    [{ max_tokens: '9' },                           undefined, 1,       {},                             'a text is no limit'],
-    [{ max_tokens: 1.5, max_completion_tokens: null }, undefined, 1,    {},                             'neither is a limit'],
+    [{ max_tokens: '9' },                           9,         1,       { max_tokens: 9 },              'a number written as a text'],
+    [{ max_tokens: 'nine' },                        undefined, 1,       {},                             'another text is no limit'],
+    [{ max_tokens: 1.5, max_completion_tokens: null }, 1,      1,       { max_tokens: 1 },              'a fraction is rounded down, null is no limit'],
+    [{ max_tokens: 0.5 },                           undefined, 1,       {},                             'nothing is left of it'],
     [{ max_tokens: 9 },                             9,         1,       { max_tokens: 9 },              'the old field'],
     [{ max_tokens: 9, max_completion_tokens: 7 },   7,         1,       { max_tokens: 9, max_completion_tokens: 7 }, 'the new field goes first'],
     [{ max_tokens: 9, max_completion_tokens: 0 },   9,         1,       { max_tokens: 9 },              'the new field says nothing'],

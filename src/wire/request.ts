@@ -15,6 +15,8 @@ const SUFFIX = /^(.+):(auto|cheapest|fallback)$/;
 export const KEY_TEXT = /^[\x21-\x7e]{1,1024}$/;
 
 const OWN_FIELDS: ReadonlySet<string> = new Set(['routing', 'provider_key', '__proto__', 'constructor', 'prototype']);
+/** Fields that are a limit or a number of choices. */
+const COUNTS: ReadonlySet<string> = new Set(['max_tokens', 'max_completion_tokens', 'n']);
 /** Fields that no model reads as text. A field that stands nowhere here is counted as part of the prompt. */
 const NOT_PROMPT: ReadonlySet<string> = new Set([
   'model', 'stream', 'stream_options', 'user', 'user_id', 'metadata', 'store', 'stop', 'logit_bias', 'service_tier', 'prompt_cache_key',
@@ -70,8 +72,11 @@ function copyBody(raw: Fields, prompt: PromptMeasure): JsonObject {
   const body = bareObject();
   for (const name of Object.keys(raw)) {
     const value = raw[name];
-    if (OWN_FIELDS.has(name) || isUnsetNumber(name, value)) continue;
-    if (name === 'messages') body[name] = messages.map((message, at) => copyMessage(message, `messages[${at}]`, prompt));
+    if (OWN_FIELDS.has(name)) continue;
+    if (COUNTS.has(name)) {
+      const count = positiveWhole(value);
+      if (count !== undefined) body[name] = count;
+    } else if (name === 'messages') body[name] = messages.map((message, at) => copyMessage(message, `messages[${at}]`, prompt));
     else body[name] = copyJson(value, { param: name, measure: typeof value === 'number' || NOT_PROMPT.has(name) ? undefined : prompt.text });
   }
   return body;
@@ -85,11 +90,6 @@ function readMessages(value: unknown): readonly Fields[] {
     if (!isFields(message)) throw refuse(`"${param}" must be an object with "role" and "content".`, param);
     return message;
   });
-}
-
-/** A limit or a number of choices that says nothing: the provider would refuse it, the client meant none. */
-function isUnsetNumber(name: string, value: unknown): boolean {
-  return (name === 'max_tokens' || name === 'max_completion_tokens' || name === 'n') && positiveWhole(value) === undefined;
 }
 
 function readModelName(value: unknown): string {
@@ -124,8 +124,13 @@ function readChoices(value: unknown): number {
   return choices;
 }
 
+/**
+ * As many as the client means: `"100"` is 100 and 1.5 is 1, for a limit that was lost would cost more than it may. Undefined for what
+ * counts nothing (0, less, other texts): a provider would refuse it, and the client meant none.
+ */
 function positiveWhole(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isInteger(value) && value > 0 ? Math.min(value, TOKENS_MAX) : undefined;
+  const count = typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value;
+  return typeof count === 'number' && count >= 1 ? Math.min(Math.floor(count), TOKENS_MAX) : undefined;
 }
 
 function hasEntries(value: unknown): boolean {
