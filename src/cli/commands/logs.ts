@@ -3,7 +3,9 @@ import type { RequestView } from '../../accounts/index.ts';
 import type { Ledger, RequestFilter, RequestRow } from '../../ledger/index.ts';
 import type { Call, Verb } from '../command.ts';
 import type { Books, Context } from '../context.ts';
+import { wrongUsage } from '../failure.ts';
 import { readSince, shortTime, timeText } from '../format.ts';
+import { AFTER, afterOf, noteMore } from '../paging.ts';
 import { jsonText } from '../printable.ts';
 import { layOut, renderTable, rowLine, titleLine } from '../table.ts';
 import type { Column } from '../table.ts';
@@ -36,6 +38,7 @@ export const LOGS: Verb = {
   options: [
     { flags: '--follow', about: 'show the last ones, then each new one as it ends' },
     { flags: '--limit <n>', about: `at most this many (default ${LIMIT.usual})` },
+    AFTER,
     { flags: '--model <id>', about: 'only those this model served' },
     { flags: '--key <id>', about: 'only those made with this key' },
     { flags: '--status <status>', about: 'ok, aborted, recovered, or an error code' },
@@ -48,14 +51,16 @@ export const LOGS: Verb = {
 
 async function logs({ context, given }: Call): Promise<void> {
   const limit = given.whole('limit', { least: 1, most: LIMIT.most }) ?? LIMIT.usual;
+  if (given.flag('follow') && given.text('after') !== undefined) throw wrongUsage('--follow shows what is to come and --after what has been; leave one out.');
   await context.read(async (books) => {
     const filter = await readFilter({ context, given }, books);
     if (given.flag('follow')) return follow(context, books, filter, limit);
     const { listView, requestView } = await import('../../accounts/index.ts');
-    const { rows, next } = await newest(books.ledger, filter, limit);
+    const { rows, next } = await newest(books.ledger, filter, limit, afterOf(given).after);
     const views = rows.map(requestView);
     if (views.length === 0) context.terminal.note('No requests match.');
     context.show(listView(views, next), () => renderTable(views, COLUMNS, context.terminal));
+    noteMore(context, next);
   });
 }
 
@@ -76,9 +81,9 @@ async function readFilter({ context, given }: Pick<Call, 'context' | 'given'>, b
 }
 
 /** The newest rows, page by page, for one read of the books is a short one. */
-async function newest(ledger: Ledger, filter: RequestFilter, limit: number): Promise<{ rows: readonly RequestRow[]; next: string | undefined }> {
+async function newest(ledger: Ledger, filter: RequestFilter, limit: number, after?: string): Promise<{ rows: readonly RequestRow[]; next: string | undefined }> {
   const rows: RequestRow[] = [];
-  let next: string | undefined;
+  let next = after;
   do {
     const page = await ledger.listRequests(filter, { limit: Math.min(PAGE_ROWS, limit - rows.length), ...(next === undefined ? {} : { after: next }) });
     rows.push(...page.rows);

@@ -1,6 +1,7 @@
 import type { MailView } from '../../accounts/index.ts';
 import type { Call, Noun } from '../command.ts';
 import { shortTime, timeText } from '../format.ts';
+import { AFTER, afterOf, noteMore } from '../paging.ts';
 import { printable } from '../printable.ts';
 import { renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
@@ -27,6 +28,7 @@ export const MAIL: Noun = {
       about: 'what was sent, logged or waits, newest first',
       options: [
         { flags: '--limit <n>', about: `at most this many (default ${LIMIT.usual})` },
+        AFTER,
         { flags: '--text', about: 'each mail whole; without an SMTP server this is where it is read' },
       ],
       examples: ['findtoken mail list', 'findtoken mail list --text --limit 1'],
@@ -38,10 +40,11 @@ export const MAIL: Noun = {
 async function list({ context, given }: Call): Promise<void> {
   const limit = given.whole('limit', { least: 1, most: LIMIT.most }) ?? LIMIT.usual;
   const { listView, mailView } = await import('../../accounts/index.ts');
-  const { rows, next } = await context.read(({ ledger }) => ledger.listMail({ limit }));
+  const { rows, next } = await context.read(({ ledger }) => ledger.listMail({ limit, ...afterOf(given) }));
   const views = rows.map(mailView);
   if (views.length === 0) context.terminal.note('No mails yet.');
   context.show(listView(views.map(withoutToken), next), () => (given.flag('text') ? views.map(whole).join('\n\n') : renderTable(views, COLUMNS, context.terminal)));
+  noteMore(context, next);
 }
 
 /** A document never bears what opens something: the link's token is left out. `--text` shows it. */

@@ -6,6 +6,7 @@ import { argument } from '../command.ts';
 import type { Call, Noun } from '../command.ts';
 import type { Books, Context } from '../context.ts';
 import { dollars, timeText } from '../format.ts';
+import { AFTER, afterOf, noteMore } from '../paging.ts';
 import { openPaymentsOf, paymentsOfRecharge } from '../payments.ts';
 import { renderRecord, renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
@@ -37,6 +38,7 @@ export const RECHARGES: Noun = {
       options: [
         { flags: '--status <status>', about: 'only these', choices: STATUSES },
         { flags: '--limit <n>', about: `at most this many (default ${LIMIT.usual})` },
+        AFTER,
       ],
       examples: ['findtoken recharges list --status pending'],
       run: list,
@@ -63,11 +65,12 @@ async function list({ context, given }: Call): Promise<void> {
   const status = STATUSES.find((one) => one === given.text('status'));
   const page = await context.read(async (books) => {
     const whose = await accountFilter(context, books);
-    return books.ledger.listRecharges({ ...whose, ...(status === undefined ? {} : { status }) }, { limit: given.whole('limit', { least: 1, most: LIMIT.most }) ?? LIMIT.usual });
+    return books.ledger.listRecharges({ ...whose, ...(status === undefined ? {} : { status }) }, { limit: given.whole('limit', { least: 1, most: LIMIT.most }) ?? LIMIT.usual, ...afterOf(given) });
   });
   const views = page.rows.map(rechargeView);
   if (views.length === 0) context.terminal.note(status !== undefined ? 'No recharges match.' : 'No recharges; `findtoken recharge AMOUNT` opens one.');
   context.show(listView(views, page.next), () => renderTable(views, COLUMNS, context.terminal));
+  noteMore(context, page.next);
 }
 
 async function sync({ context, given }: Call): Promise<void> {
