@@ -83,7 +83,47 @@ t.test('every question of init has a flag, and a secret stays out of JSON', asyn
   t.match(await desk.run(['init', '--credits', 'many']), { code: 2, err: /--credits is in US dollars/ });
   t.match(await desk.run(['init', '--provider', 'deepseek'], { env: MASTER }), { code: 2, err: /--from-stdin or --from-env NAME/ }, 'nobody is asked in a pipe');
   const bare = openDesk(t);
-  t.match(JSON.parse((await bare.run(['init', '--json'], { env: MASTER })).out), { key: null }, 'where a key could not be shown, none is made');
+  const told = await bare.run(['init', '--json'], { env: MASTER });
+  t.match(told.err, /^Key "first key" \(key_\w+\) of me@localhost stands in the document, this once: keep it now\.\n$/);
+  const { key } = JSON.parse(told.out);
+  t.match(key, { id: /^key_/, name: 'first key', key: /^sk-ft_[0-9a-f]{64}$/, file: null }, 'without a file for it the document bears the key');
+  t.match((await bare.json('keys', 'list'))['data'], [{ id: key.id, revoked: null }]);
+  t.match(JSON.parse((await bare.run(['init', '--json'], { env: MASTER })).out), { key: null }, 'where one is live, none is made');
+});
+
+t.test('an init that fails leaves no account, and no key that nobody was told of', async (t) => {
+  const desk = openDesk(t);
+  writeFileSync(join(desk.home, 'findtoken.yaml'), 'secrets: { master_key: "env:FMK" }\n');
+  t.match(await desk.run(['init']), { code: 1, out: '', err: /FMK/ });
+  t.same((await desk.json('accounts', 'list'))['data'], []);
+  const again = await desk.run(['init'], { env: { FMK: MASTER.FINDTOKEN_MASTER_KEY } });
+  t.match(again, { code: 0, out: /account\tme@localhost, \$10\.00 \(new\)[^]*Bearer sk-ft_[0-9a-f]{64}"/ }, 'and the next one is as the first');
+});
+
+t.test('what init says to type next finds the same settings', async (t) => {
+  const desk = openDesk(t);
+  const config = 'sub/my gateway.yaml';
+  const first = await desk.run(['init', '--config', config, '--no-sandbox', '--key-file', 'my key'], { env: MASTER });
+  t.match(first, { code: 0, out: /\n {2}findtoken serve --config 'sub\/my gateway\.yaml'\n/ }, first.err);
+  t.match(first.out, /`findtoken providers set-key deepseek --config 'sub\/my gateway\.yaml'`/);
+  t.match(first.out, 'Bearer $(cat \'my key\')"');
+  t.match(await desk.run(['init', '--config', config], { env: MASTER }), { out: /`findtoken keys create --name NAME --config 'sub\/my gateway\.yaml'` makes another/ });
+});
+
+t.test('init says which flags had no effect, for what they are about was there', async (t) => {
+  const desk = openDesk(t);
+  const wishes = ['--host', '0.0.0.0', '--port', '9000', '--no-sandbox', '--credits', '5', '--key-file', 'k', '--key-name', 'mine'];
+  t.match(await desk.run(['init', ...wishes], { env: MASTER }), { code: 0, err: '' }, 'the first has them all');
+  t.match(await desk.run(['init', '--port', '9000', '--no-sandbox'], { env: MASTER }), { code: 0, err: '' }, 'what stands there already is no news');
+  const again = await desk.run(['init', '--host', '127.0.0.1', '--port', '9001', '--sandbox', '--user', '--credits', '5', '--key-file', 'other'], { env: MASTER });
+  t.equal(again.code, 0);
+  const file = join(desk.home, 'findtoken.yaml');
+  for (const [flag, setting] of [['--host 127.0.0.1', 'server.host: 127.0.0.1'], ['--port 9001', 'server.port: 9001'], ['--sandbox', 'sandbox: true']] as const) {
+    t.match(again.err, `${flag} had no effect: ${file} was there and stays as it is. Set \`${setting}\` in it.\n`);
+  }
+  t.match(again.err, `--user had no effect: ${file} is found first.\n`);
+  t.match(again.err, '--credits had no effect: me@localhost was there.');
+  t.match(again.err, '--key-file had no effect: me@localhost has a live key already, and none was made.');
 });
 
 t.test('doctor says what is wrong and the mend, and changes nothing', async (t) => {

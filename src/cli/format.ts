@@ -46,6 +46,11 @@ export function percent(rate: bigint): string {
   return `${rate / 10_000n}${fraction === '' ? '' : `.${fraction}`}%`;
 }
 
+/** A word as a shell reads it back: `a.yaml` stands as it is, `my file` is `'my file'`. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./~-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 /** How long something takes, in its largest two units: `3h 12m`, `45s`. */
 export function spanText(spanMs: number): string {
   const seconds = Math.max(0, Math.floor(spanMs / 1000));

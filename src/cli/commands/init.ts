@@ -2,9 +2,10 @@ import { usdNumber } from '../../money/index.ts';
 import { readAmount } from '../amount.ts';
 import { isAsked, readSecretFrom } from '../ask.ts';
 import type { SecretWish } from '../ask.ts';
-import type { Call, Verb } from '../command.ts';
+import type { Call, Given, Verb } from '../command.ts';
+import type { Context } from '../context.ts';
 import { wrongUsage } from '../failure.ts';
-import { dollars } from '../format.ts';
+import { dollars, shellWord } from '../format.ts';
 import { handOver } from '../hand-over.ts';
 import { printable } from '../printable.ts';
 import { SECRET_OPTIONS } from '../secrets.ts';
@@ -22,7 +23,7 @@ export const INIT: Verb = {
     { flags: '--email <email>', about: 'of the first account (default me@localhost)' },
     { flags: '--credits <amount>', about: `first credits of a new account, in US dollars (default ${DEFAULTS.credits})` },
     { flags: '--key-name <name>', about: `name of the first key (default "${DEFAULTS.keyName}")` },
-    { flags: '--key-file <file>', about: 'keep the key in this file (0600) instead of printing it' },
+    { flags: '--key-file <file>', about: 'keep the key in this file (0600) instead of printing it; without it --json bears the key as key.key, this once' },
     { flags: '--host <address>', about: `server.host (default ${DEFAULTS.host})` },
     { flags: '--port <number>', about: `server.port (default ${DEFAULTS.port})` },
     { flags: '--provider <name>', about: 'keep a key of yours for this provider, encrypted; asks for it unless told where it comes from' },
@@ -36,37 +37,38 @@ export const INIT: Verb = {
 };
 
 async function init(call: Call): Promise<void> {
-  const { context } = call;
-  const { checkWish, setUp } = await import('../setup/run.ts');
+  const { context, given } = call;
+  const { checkWish, setUp, userFile } = await import('../setup/run.ts');
   // A wrong word is told before there is a screen, and before anything is made.
   const [plain, source] = readWish(call);
   await checkWish(context, plain);
   const sent = source === undefined || isAsked(context, source) ? undefined : await readSecretFrom(context, source);
   const first: StageState = { title: 'findtoken: first run', facts: [], steps: STEPS.map((name) => ({ name, state: 'waiting' })) };
-  const { setup, wish, isTold } = await onStage(call.context, first, async (stage, context) => {
-    const apiKey = sent ?? (source === undefined ? undefined : await readSecretFrom(context, source, stage?.ask));
+  const { setup, wish, isTold } = await onStage(context, first, async (stage, quiet) => {
+    const apiKey = sent ?? (source === undefined ? undefined : await readSecretFrom(quiet, source, stage?.ask));
     const wish: SetupWish = { ...plain, provider: plain.provider === undefined || apiKey === undefined ? undefined : { id: plain.provider, apiKey } };
-    const setup = await setUp(context, wish, (step) => stage?.step(step, { state: 'running' }));
-    for (const [name, note] of linesOf(setup, wish, stage !== undefined)) stage?.step(name, { state: 'done', note });
+    const setup = await setUp(quiet, wish, (step) => stage?.step(step, { state: 'running' }));
+    for (const [name, note] of linesOf(context, setup, wish, stage !== undefined)) stage?.step(name, { state: 'done', note });
     return { setup, wish, isTold: stage !== undefined };
   });
-  if (context.json) return context.show(documentOf(setup, wish), () => '');
+  for (const notice of withoutEffect(given, setup, userFile(context))) context.terminal.note(notice);
   // In one write: who reads but the first lines of it has the key as well.
-  const lines = [...(isTold ? [] : [renderRecord(linesOf(setup, wish, false), context.terminal)]), ...nextLines(setup, wish)].join('\n');
-  const print = () => context.terminal.print(lines);
-  if (setup.key === undefined || wish.keyFile !== undefined) return print();
-  await handOver(context, { accountId: setup.account.id, keyId: setup.key.id }, 'printed', print);
+  const lines = [...(isTold ? [] : [renderRecord(linesOf(context, setup, wish, false), context.terminal)]), ...nextLines(context, setup, wish)].join('\n');
+  const print = () => context.show(documentOf(setup, wish), () => lines);
+  const { key, account } = setup;
+  if (key === undefined || wish.keyFile !== undefined) return print();
+  await handOver(context, { accountId: account.id, keyId: key.id }, 'printed', print);
+  if (context.json) context.terminal.note(`Key ${JSON.stringify(key.name)} (${key.id}) of ${account.email} stands in the document, this once: keep it now.`);
 }
 
 /** What is told of, in this order. */
-const STEPS: readonly SetupStep[] = ['settings', 'database', 'master key', 'account', 'providers', 'key'];
+const STEPS: readonly SetupStep[] = ['settings', 'database', 'master key', 'providers', 'account', 'key'];
 
 /** The wish but for the provider's key, and where that comes from. */
-function readWish({ context, given }: Call): readonly [PlainWish, SecretWish | undefined] {
+function readWish({ given }: Call): readonly [PlainWish, SecretWish | undefined] {
   const provider = given.text('provider');
   const [fromStdin, fromEnv] = [given.flag('from-stdin'), given.text('from-env')];
   if (provider === undefined && (fromStdin || fromEnv !== undefined)) throw wrongUsage('--from-stdin and --from-env bring the key of --provider NAME; name it.');
-  const keyFile = given.text('key-file');
   const plain: PlainWish = {
     email: given.text('email'),
     host: given.text('host') ?? DEFAULTS.host,
@@ -74,43 +76,64 @@ function readWish({ context, given }: Call): readonly [PlainWish, SecretWish | u
     sandbox: given.flag('sandbox') ? true : given.isOff('sandbox') ? false : undefined,
     credits: readAmount(given.text('credits') ?? DEFAULTS.credits, '--credits', 'zero'),
     keyName: given.text('key-name') ?? DEFAULTS.keyName,
-    // A secret never stands in JSON but in that of `keys create`.
-    makesKey: !context.json || keyFile !== undefined,
-    keyFile,
+    keyFile: given.text('key-file'),
     inUserFolder: given.flag('user'),
     provider,
   };
   return [plain, provider === undefined ? undefined : { fromStdin, fromEnv, what: `API key of ${provider}` }];
 }
 
+/** What was asked for and did not come about, for what it is about was there already: who is told nothing takes it for done. */
+function withoutEffect(given: Given, { file, fileMade, settings, account, accountMade, key }: Setup, ownFile: string): readonly string[] {
+  const [host, port] = [given.text('host'), given.text('port')];
+  const sandbox = given.flag('sandbox') ? true : given.isOff('sandbox') ? false : undefined;
+  const unset = fileMade ? [] : [
+    ...(host === undefined || host === settings.server.host ? [] : [[`--host ${host}`, `server.host: ${host}`] as const]),
+    ...(port === undefined || Number(port) === settings.server.port ? [] : [[`--port ${port}`, `server.port: ${Number(port)}`] as const]),
+    ...(sandbox === undefined || sandbox === settings.sandbox ? [] : [[sandbox ? '--sandbox' : '--no-sandbox', `sandbox: ${sandbox}`] as const]),
+  ];
+  const ofKey = ['key-name', 'key-file'].filter((name) => given.text(name) !== undefined).map((name) => `--${name}`);
+  return [
+    ...unset.map(([flag, setting]) => `${flag} had no effect: ${file} was there and stays as it is. Set \`${setting}\` in it.`),
+    ...(file === ownFile || !given.flag('user') ? [] : [`--user had no effect: ${file} is found first.`]),
+    ...(accountMade || given.text('credits') === undefined ? [] : [`--credits had no effect: ${account.email} was there. \`findtoken credits grant AMOUNT --note TEXT\` gives more.`]),
+    ...(key !== undefined || ofKey.length === 0 ? [] : [`${ofKey.join(' and ')} had no effect: ${account.email} has a live key already, and none was made.`]),
+  ];
+}
+
 /** A screen cuts lines, and a key that is cut is lost: there it stands below, in the commands to copy. */
-function linesOf(setup: Setup, wish: SetupWish, onScreen: boolean): readonly (readonly [SetupStep, string])[] {
+function linesOf(context: Context, setup: Setup, wish: SetupWish, onScreen: boolean): readonly (readonly [SetupStep, string])[] {
   const { settings, account, vault, providers } = setup;
   return [
     ['settings', `${setup.file} (${setup.fileMade ? 'written' : 'was there, unchanged'})`],
     ['database', settings.database.path],
     ['master key', `in the ${vault.source}; back it up apart from the database`],
-    ['account', `${account.email}, ${dollars(account.balance)} (${setup.accountMade ? 'new' : 'was there'})`],
     ['providers', `${providers.length === 0 ? 'none has a key' : providers.join(', ')}${settings.sandbox ? '; models without a key are answered offline' : ''}`],
-    ['key', setup.key === undefined ? 'there is one already; `findtoken keys create --name NAME` makes another' : wish.keyFile === undefined ? (onScreen ? 'made; it stands below, this once' : `${setup.key.key}  (shown this once)`) : `in ${wish.keyFile}`],
+    ['account', `${account.email}, ${dollars(account.balance)} (${setup.accountMade ? 'new' : 'was there'})`],
+    ['key', setup.key === undefined ? `there is one already; \`${typed(context, 'keys create --name NAME')}\` makes another` : wish.keyFile === undefined ? (onScreen ? 'made; it stands below, this once' : `${setup.key.key}  (shown this once)`) : `in ${wish.keyFile}`],
   ];
 }
 
-function nextLines(setup: Setup, wish: SetupWish): readonly string[] {
+/** A command to be typed next: it must find the same settings as this one. */
+function typed({ configFile }: Context, words: string): string {
+  return `findtoken ${words}${configFile === undefined ? '' : ` --config ${shellWord(configFile)}`}`;
+}
+
+function nextLines(context: Context, setup: Setup, wish: SetupWish): readonly string[] {
   const { server, sandbox } = setup.settings;
-  const key = setup.key === undefined ? '$FINDTOKEN_API_KEY' : wish.keyFile === undefined ? setup.key.key : `$(cat ${wish.keyFile})`;
+  const key = setup.key === undefined ? '$FINDTOKEN_API_KEY' : wish.keyFile === undefined ? setup.key.key : `$(cat ${shellWord(wish.keyFile)})`;
   const silent = setup.providers.length === 0 && !sandbox;
   return [
     '',
-    ...(silent ? ['No provider has a key and the sandbox is off: first `findtoken providers set-key deepseek`.', ''] : []),
+    ...(silent ? [`No provider has a key and the sandbox is off: first \`${typed(context, 'providers set-key deepseek')}\`.`, ''] : []),
     'Start the gateway:',
     '',
-    '  findtoken serve',
+    `  ${typed(context, 'serve')}`,
     '',
     'and in another terminal:',
     '',
-    ...curlLines({ url: server.publicUrl, key, model: setup.model }).map(printable),
-  ];
+    ...curlLines({ url: server.publicUrl, key, model: setup.model }),
+  ].map(printable);
 }
 
 function curlLines({ url, key, model }: { readonly url: string; readonly key: string; readonly model: string }): readonly string[] {
@@ -131,7 +154,7 @@ function documentOf(setup: Setup, wish: SetupWish): unknown {
     database: settings.database.path,
     master_key: { source: vault.source, fingerprint: vault.fingerprint },
     account: { id: account.id, email: account.email, created: setup.accountMade, balance: usdNumber(account.balance) },
-    key: key === undefined ? null : { id: key.id, name: key.name, file: wish.keyFile ?? null },
+    key: key === undefined ? null : { id: key.id, name: key.name, key: wish.keyFile === undefined ? key.key : null, file: wish.keyFile ?? null },
     providers: setup.providers,
     sandbox: settings.sandbox,
     url: settings.server.publicUrl,

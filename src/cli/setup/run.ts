@@ -21,8 +21,6 @@ export interface SetupWish {
   /** Given to a new account, never to one that is there. */
   readonly credits: UsdE8;
   readonly keyName: string;
-  /** A key is shown or kept somewhere; without that, none is made. */
-  readonly makesKey: boolean;
   /** Where a key is kept (0600) instead of being shown. */
   readonly keyFile: string | undefined;
   /** The file goes into the user's configuration folder, not into this one. */
@@ -44,8 +42,8 @@ export interface Setup {
   readonly vault: Pick<Vault, 'source' | 'fingerprint'>;
   readonly account: Account;
   readonly accountMade: boolean;
+  /** Made now; undefined where the account had a live one. */
   readonly key: { readonly id: string; readonly name: string; readonly key: string } | undefined;
-  readonly hasKey: boolean;
   readonly providers: readonly string[];
   /** A model that will be answered. */
   readonly model: string;
@@ -95,17 +93,23 @@ export async function setUp(context: Context, wish: SetupWish, begun: (step: Set
   return { ...made, file: place.file, fileMade, settings, providers, model: served?.id ?? 'deepseek-chat' };
 }
 
-async function makeBooks(context: Context, wish: SetupWish, begun: (step: SetupStep) => void): Promise<{ readonly settings: Settings; readonly made: Pick<Setup, 'account' | 'accountMade' | 'key' | 'hasKey' | 'vault'> & { readonly stored: readonly string[] } }> {
+/**
+ * What may fail goes first, and the key is made last: a run that ends half-way leaves no account with credits and no live key
+ * that nobody was told of.
+ */
+async function makeBooks(context: Context, wish: SetupWish, begun: (step: SetupStep) => void): Promise<{ readonly settings: Settings; readonly made: Pick<Setup, 'account' | 'accountMade' | 'key' | 'vault'> & { readonly stored: readonly string[] } }> {
   const settings = await context.settings();
   begun('database');
   const made = await context.make(async (books) => {
-    begun('account');
-    const filled = await fillBooks(context, books, wish);
     // A keychain may want its owner's word, or take its time.
     begun('master key');
     const vault = await openVaultOf(context, books);
     begun('providers');
-    return { ...filled, vault, stored: await storedProviders(context, books, wish) };
+    const stored = await storedProviders(books, vault, wish);
+    begun('account');
+    const first = await firstAccount(context, books, wish);
+    begun('key');
+    return { ...first, vault, stored, key: await firstKey(books, first.account.id, wish.keyName) };
   });
   return { settings, made };
 }
@@ -114,11 +118,16 @@ async function makeBooks(context: Context, wish: SetupWish, begun: (step: SetupS
 function settingsPlace(context: Context, wish: Pick<SetupWish, 'inUserFolder'>): { readonly file: string; readonly isThere: boolean } {
   const named = context.configFile ?? context.env['FINDTOKEN_CONFIG'] ?? '';
   if (named !== '') return placed(resolve(named.startsWith('~/') ? join(context.home, named.slice(2)) : named));
-  const xdg = context.env['XDG_CONFIG_HOME'] ?? '';
-  const own = join(xdg.startsWith('/') ? xdg : join(context.home, '.config'), 'findtoken', 'findtoken.yaml');
+  const own = userFile(context);
   const here = resolve('findtoken.yaml');
   if (existsSync(here)) return placed(here);
   return existsSync(own) || wish.inUserFolder ? placed(own) : placed(here);
+}
+
+/** Where the settings of one user lie. */
+export function userFile({ env, home }: Pick<Context, 'env' | 'home'>): string {
+  const xdg = env['XDG_CONFIG_HOME'] ?? '';
+  return join(xdg.startsWith('/') ? xdg : join(home, '.config'), 'findtoken', 'findtoken.yaml');
 }
 
 function placed(file: string): { readonly file: string; readonly isThere: boolean } {
@@ -135,22 +144,26 @@ function writeOnce(file: string, text: string): true {
   }
 }
 
-async function fillBooks(context: Context, books: Books, wish: SetupWish): Promise<Pick<Setup, 'account' | 'accountMade' | 'key' | 'hasKey'>> {
-  const { createAccount, createKey, grantCredits, resolveAccount, SANDBOX_EMAIL } = await import('../../accounts/index.ts');
+async function firstAccount(context: Context, books: Books, wish: SetupWish): Promise<Pick<Setup, 'account' | 'accountMade'>> {
+  const { createAccount, grantCredits, resolveAccount, SANDBOX_EMAIL } = await import('../../accounts/index.ts');
   const { ledger } = books;
   const email = wish.email ?? context.account;
   const there = email === undefined ? (await ledger.listAccounts()).find(({ email: known }) => known !== SANDBOX_EMAIL) : await ledger.findAccount(email);
   const account = there ?? (await createAccount(books, { email: email ?? 'me@localhost', pending: false }));
   if (there === undefined && wish.credits > 0n) await grantCredits(books, { accountId: account.id, amount: wish.credits, note: 'first credits, given by init' });
-  const hasKey = (await ledger.listKeys(account.id)).some(({ revokedMs }) => revokedMs === undefined);
-  const key = hasKey || !wish.makesKey ? undefined : await createKey(books, { accountId: account.id, name: wish.keyName });
-  return { account: await resolveAccount(books, account.id), accountMade: there === undefined, key, hasKey };
+  return { account: await resolveAccount(books, account.id), accountMade: there === undefined };
 }
 
-async function storedProviders(context: Context, books: Books, wish: SetupWish): Promise<readonly string[]> {
+async function firstKey(books: Books, accountId: string, name: string): Promise<Setup['key']> {
+  const { createKey } = await import('../../accounts/index.ts');
+  const hasKey = (await books.ledger.listKeys(accountId)).some(({ revokedMs }) => revokedMs === undefined);
+  return hasKey ? undefined : createKey(books, { accountId, name });
+}
+
+async function storedProviders(books: Books, vault: Vault, wish: SetupWish): Promise<readonly string[]> {
   if (wish.provider !== undefined) {
     const { setProviderKey } = await import('../../accounts/index.ts');
-    await setProviderKey({ ...books, vault: await openVaultOf(context, books), catalog: books.settings.catalog }, { provider: wish.provider.id, apiKey: wish.provider.apiKey });
+    await setProviderKey({ ...books, vault, catalog: books.settings.catalog }, { provider: wish.provider.id, apiKey: wish.provider.apiKey });
   }
   return (await books.ledger.listProviderKeys()).map(({ provider }) => provider);
 }
