@@ -53,6 +53,14 @@ t.test('a frame fits every terminal', async (t) => {
   }
 });
 
+t.test('what was spent today is rounded half up to cents, and told in full below a cent', async (t) => {
+  /** 1e-8 USD, shown */
+  for (const [cost, shown] of [[2_797_800n, '$0.03'], [2_499_999n, '$0.02'], [2_500_000n, '$0.03'], [99_999_999n, '$1.00'], [1_000_000n, '$0.01'], [997_800n, '$0.009978'], [0n, '$0.00']] as const) {
+    const frame = fixedFrame();
+    t.match(stripVTControlCharacters(statsText({ ...frame, today: { ...frame.today, cost } }, { columns: 80, rows: 24, colour: false })), `${shown} today`);
+  }
+});
+
 t.test('below 80×20 the cards become two lines', async (t) => {
   for (const [columns, rows, isRoomy] of [[80, 20, true], [80, 19, false], [79, 20, false]] as const) {
     const text = stripVTControlCharacters(statsText(fixedFrame(), { columns, rows, colour: false }));

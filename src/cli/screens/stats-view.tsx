@@ -183,10 +183,11 @@ function footerOf({ typing, filter: written, help }: View): string {
   return filter === '' ? keys : `filter: ${filter} (/ changes it) · ${keys}`;
 }
 
-/** Money for a glance: whole cents above a cent. */
+const CENT = 1_000_000n;
+
+/** Money for a glance: whole cents from a cent on, rounded half up. */
 function cents(amount: bigint): string {
-  const text = formatUsd(amount);
-  return amount >= 1_000_000n ? text.replace(/(\.\d\d)\d*$/, '$1') : text;
+  return formatUsd(amount < CENT ? amount : ((amount + CENT / 2n) / CENT) * CENT);
 }
 
 /** What is shown until the first look is back. */
