@@ -298,7 +298,12 @@ t.test('provider keys come in by standard input or a variable, and never go out'
   t.strictSame(await desk.json('byok', 'remove', record.id, '--yes'), { id: record.id, object: 'byok_key', deleted: true });
   t.match(await desk.run(['byok', 'remove', record.id, '--yes']), { code: 3, err: /byok list/ });
   t.match(await desk.run(['providers', 'set-key', 'deepseek', '--from-env', 'SECRET', '--json'], { env }), { code: 0, out: /"key":"sk-…4321"/ });
-  t.match(await desk.json('explain', 'deepseek-chat'), { object: 'plan', mode: 'standard', routing: 'auto', candidates: [{ model: 'deepseek-chat', provider: 'deepseek' }], skipped: [{ kind: 'no_credential' }] });
+  t.match(await desk.json('explain', 'deepseek-chat'), { mode: 'byok', candidates: [{ provider: 'deepseek' }] }, 'the only account is meant');
+  t.match(await desk.run(['explain', 'deepseek-chat']), { code: 0, err: /^BYOK mode for ann@example\.com: with keys of the account's own\.\n/ });
+  t.match(await desk.run(['explain', 'qwen-max', '--sandbox']), { code: 0, err: /^Standard mode for ann@example\.com: with the operator's keys\.\n/ });
+  await desk.json('accounts', 'create', 'bob@example.com');
+  t.match(await desk.json('explain', 'deepseek-chat'), { object: 'plan', mode: 'standard', routing: 'auto', candidates: [{ model: 'deepseek-chat', provider: 'deepseek' }], skipped: [{ kind: 'no_credential' }] }, 'of several, nobody is');
+  t.match(await desk.run(['explain', 'deepseek-chat']), { code: 0, err: /^Standard mode: with the operator's keys\. --account EMAIL looks at the keys of an account\.\n/ });
   t.match(await desk.json('explain', 'deepseek-chat', '--account', 'ann@example.com', '--routing', 'cheapest'), { mode: 'byok', routing: 'cheapest', candidates: [{ provider: 'deepseek' }] });
   t.match(await desk.run(['explain', 'deepseek-caht']), { code: 3, err: /did you mean deepseek-chat/ });
   t.match(await desk.run(['chat', '-m', 'hi']), { code: 1, err: /daemon is not running.*findtoken serve/ });

@@ -1,4 +1,5 @@
-import type { KeyOwner, Ledger } from '../../ledger/index.ts';
+import { Fault } from '../../faults.ts';
+import type { Account, KeyOwner, Ledger } from '../../ledger/index.ts';
 import { usdNumber } from '../../money/index.ts';
 import type { HealthEntry, Plan } from '../../routing/index.ts';
 import type { Settings } from '../../settings/index.ts';
@@ -33,7 +34,7 @@ const COLUMNS: readonly Column<Row>[] = [
 
 export const EXPLAIN: Verb = {
   usage: 'explain <model>',
-  about: 'dry run of the router: who would be asked, in which order, and why; of an account with --account',
+  about: 'dry run of the router: in which mode, who would be asked, in which order, and why; for the account of --account, or the only one',
   brief: 'who would be asked, in which order, and why',
   options: [
     { flags: '--routing <routing>', about: 'as the request would say', choices: ['auto', 'cheapest', 'fallback'] },
@@ -71,14 +72,24 @@ async function explain(call: Call): Promise<void> {
     defaultMaxTokens: settings.billing.defaultMaxTokens,
   });
   context.show(documentOf(plan, model.id, choice.mode), () => renderTable(rowsOf(plan, settings, seen.reasons), COLUMNS, context.terminal));
+  if (!context.json) context.terminal.note(modeLine(choice.mode, seen));
   if (!seen.running) context.terminal.note('The daemon is not running, so nothing is known of the providers\' health.');
   if (plan.candidates.length > 0) return;
   context.terminal.note('Nobody would be asked: set a provider key with `findtoken providers set-key NAME`.');
   process.exitCode = EXIT.failed;
 }
 
+/** Whose keys are meant is what the mode says; with several accounts and none named, nobody's own are looked at. */
+function modeLine(mode: 'standard' | 'byok', { email }: Seen): string {
+  const whose = email === undefined ? '' : ` for ${email}`;
+  if (mode === 'byok') return `BYOK mode${whose}: with keys of the account's own.`;
+  return `Standard mode${whose}: with the operator's keys.${email === undefined ? ' --account EMAIL looks at the keys of an account.' : ''}`;
+}
+
 interface Seen {
   readonly owner: KeyOwner;
+  /** Whose request it would be; undefined where nobody is meant. */
+  readonly email: string | undefined;
   readonly operators: ReadonlySet<string>;
   readonly health: ReadonlyMap<string, HealthEntry>;
   readonly reasons: ReadonlyMap<string, string>;
@@ -90,12 +101,14 @@ interface Seen {
 /** What the router would know: whose keys there are, and the health that the daemon last told. */
 async function look(context: Context, settings: Settings, books: Books | undefined): Promise<Seen> {
   const configured = [...settings.providerKeys.keys()];
-  if (books === undefined) return { owner: NOBODY, operators: new Set(configured), health: new Map(), reasons: new Map(), running: false, sandbox: false };
+  if (books === undefined) return { owner: NOBODY, email: undefined, operators: new Set(configured), health: new Map(), reasons: new Map(), running: false, sandbox: false };
   const { ledger } = books;
   const stored = (await ledger.listProviderKeys()).map(({ provider }) => provider);
   const news = await readNews(ledger, books.nowMs());
+  const account = await accountOf(ledger, context.account);
   return {
-    owner: context.account === undefined ? NOBODY : await ownerOf(ledger, context.account),
+    owner: account === undefined ? NOBODY : await ownerOf(ledger, account),
+    email: account?.email,
     operators: new Set([...configured, ...stored]),
     health: new Map(news?.health.map(({ key, entry }) => [key, entry])),
     reasons: new Map(news?.health.map(({ key, reason }) => [key, reason])),
@@ -104,9 +117,18 @@ async function look(context: Context, settings: Settings, books: Books | undefin
   };
 }
 
-async function ownerOf(ledger: Ledger, named: string): Promise<KeyOwner> {
+/** The account that is named, or the only one; undefined where none is named and there are several, or none. */
+async function accountOf(ledger: Ledger, named: string | undefined): Promise<Account | undefined> {
   const { resolveAccount } = await import('../../accounts/index.ts');
-  const { id, status, frozen, balance, held, requestsPerMinute } = await resolveAccount({ ledger }, named);
+  try {
+    return await resolveAccount({ ledger }, named);
+  } catch (error) {
+    if (named === undefined && error instanceof Fault) return undefined;
+    throw error;
+  }
+}
+
+async function ownerOf(ledger: Ledger, { id, status, frozen, balance, held, requestsPerMinute }: Account): Promise<KeyOwner> {
   // Newest first, and the newest is used.
   const keys = (await ledger.listByokKeys(id)).toReversed();
   const byokProviders = [...new Set(keys.map(({ provider }) => provider))];
