@@ -339,6 +339,13 @@ t.test('the command line lists the mails and hands the operator a link', async (
   const smtp = await desk.run(['accounts', 'create', 'eve@example.com', '--pending'], { env: { FINDTOKEN_SMTP_URL: 'smtp://mail.example.com' } });
   t.match(smtp, { code: 0, err: /activation mail is queued/ });
   t.notMatch(smtp.out + smtp.err, /token=/, 'with a mail server the link is between it and its reader');
+  const daemon = await startServe(desk.home, ['--port', '0']);
+  for (let tries = 0; tries < 40 && (await desk.json('status'))['running'] !== true; tries += 1) await new Promise((resolve) => setTimeout(resolve, 100));
+  const { out } = await desk.run(['accounts', 'create', 'cid@example.com', '--pending']);
+  t.match(out, `activation link\t${daemon.url}/activate?token=`, 'a daemon that was told another port is where the link leads');
+  writeFileSync(join(desk.home, 'findtoken.yaml'), 'server: { public_url: "https://llm.example.com" }\n');
+  t.match(await desk.run(['accounts', 'create', 'dan@example.com', '--pending']), { out: /activation link\thttps:\/\/llm\.example\.com\/activate/ }, 'an address that is written goes before');
+  await daemon.end('SIGTERM');
 });
 
 t.test('the daemon sends what waits when it starts, and looks after idle accounts', async (t) => {

@@ -78,7 +78,7 @@ async function create(call: Call): Promise<void> {
 async function createPending(context: Context, email: string): Promise<void> {
   const { accountView, createPendingAccount } = await import('../../accounts/index.ts');
   const { account, link, settings } = await context.make(async (books) => (
-    { settings: books.settings, ...(await createPendingAccount({ ...books, publicUrl: books.settings.server.publicUrl }, { email })) }));
+    { settings: books.settings, ...(await createPendingAccount({ ...books, publicUrl: await linkBase(books) }, { email })) }));
   const view = accountView(account);
   if (settings.email.smtp !== '') {
     await showAccount(context, view);
@@ -89,6 +89,14 @@ async function createPending(context: Context, email: string): Promise<void> {
   await showAccount(context, context.json ? view : { ...view, activation_link: link });
   const where = context.json ? 'that `findtoken mail list --text` shows' : 'above';
   context.terminal.note(`No email.smtp is set: give ${email} the link ${where}. It works once, within 24 hours, while the daemon runs.`);
+}
+
+/** As the daemon's own mails have it: what is written as public_url, else where the running daemon listens, whatever port it was told. */
+async function linkBase({ ledger, settings, nowMs }: Books): Promise<string> {
+  const isWritten = settings.origins?.some(({ path, origin }) => path === 'server.public_url' && origin !== 'default') === true;
+  if (isWritten) return settings.server.publicUrl;
+  const { readNews } = await import('../daemon-news.ts');
+  return (await readNews(ledger, nowMs()))?.state.url ?? settings.server.publicUrl;
 }
 
 async function list({ context }: Call): Promise<void> {
