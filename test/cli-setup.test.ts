@@ -52,7 +52,7 @@ t.test('init makes what is missing, once; its curl line works', async (t) => {
   t.match(await answer.json(), { object: 'chat.completion', choices: [{ finish_reason: 'stop' }] }, 'answered and billed');
   t.match(await desk.json('balance'), { balance: 9.99999 }, "beside the sandbox's account one's own is meant");
   daemon.interrupt();
-  t.match(await daemon.ended, { out: /`findtoken balance --account sandbox@localhost`/ }, 'whose the printed key is, the daemon says');
+  t.match(await daemon.ended, { out: /billed to the account that calls\n {2}API key {10}sk-ft_[0-9a-f]{64}\n {19}\(of sandbox@localhost[^]*`findtoken balance --account sandbox@localhost`/ }, 'whose the printed key is, the daemon says');
 
   const before = readFileSync(file, 'utf8');
   const again = await desk.run(['init'], { env: MASTER });

@@ -7,7 +7,7 @@ const WELCOME_CREDIT = 10n * USD;
 /** Below this a rehearsal soon ends in 402s, so it is topped up. */
 const TOP_UP_BELOW = USD;
 
-/** The sandbox's key, and whose account it bills. */
+/** The sandbox's key, and whose it is. */
 interface SandboxReady {
   readonly key: string;
   readonly email: string;
@@ -50,8 +50,9 @@ export function welcomeLines(about: { readonly url: string; readonly version: st
   }
   return [
     ...lines,
-    `  sandbox          on: models without a provider key are answered here, offline, and billed to ${sandbox.email}`,
+    `  sandbox          on: models without a provider key are answered here, offline, and billed to the account that calls`,
     `  API key          ${sandbox.key}`,
+    `                   (of ${sandbox.email}, with play money)`,
     '',
     'Try it (the cost stands in the X-FindToken-* headers):',
     '',
