@@ -259,6 +259,10 @@ t.test('completions, the manual and docs/cli.md are made from the command tree',
   t.match(complete('keys', 'create', '--na'), ['--name']);
   t.match(complete('--json', 'connect', 'op'), ['openwebui']);
   t.match(complete('explain', 'x', '--routing', 'c'), ['cheapest']);
+  t.same(complete('recharges', 'list', '--status', 'p'), ['pending', 'paid', 'partially_refunded']);
+  t.same(complete('logs', '--status', 'p'), ['providers_unavailable', 'provider_failed', 'provider_balance_exhausted'], 'one flag, another command, other values');
+  t.match(completionScript('fish', COMMANDS, known), /seen_subcommand_from logs' -l status -x -a 'ok aborted recovered /);
+  t.match(completionScript('zsh', COMMANDS, known), /'logs --status'\) compadd -- ok aborted recovered /);
   const man = manPage(COMMANDS, { version: '1.2.3', summary: ABOUT, day: '2026-11-27' });
   t.match(man, /^\.TH FINDTOKEN 1 "2026\\-11\\-27" "findtoken 1\.2\.3"/);
   t.notMatch(man, /(?<![\\])--/, 'dashes of options are dashes, no hyphens');

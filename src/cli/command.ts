@@ -7,6 +7,8 @@ export interface OptionSpec {
   readonly about: string;
   readonly required?: boolean;
   readonly choices?: readonly string[];
+  /** What a shell completes to, where other words are taken too. */
+  readonly offers?: readonly string[];
 }
 
 /** One command. `usage` is its name and arguments: `create <email>`. */

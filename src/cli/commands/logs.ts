@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { RequestView } from '../../accounts/index.ts';
+import type { FaultCode } from '../../faults.ts';
 import type { Ledger, RequestFilter, RequestRow } from '../../ledger/index.ts';
 import type { Call, Verb } from '../command.ts';
 import type { Books, Context } from '../context.ts';
@@ -11,6 +12,11 @@ import { layOut, renderTable, rowLine, titleLine } from '../table.ts';
 import type { Column } from '../table.ts';
 
 const LIMIT = { usual: 20, most: 10_000 };
+/** How a request of the books usually ended. A row may bear any code, also one of an older version. */
+const STATUSES = [
+  'ok', 'aborted', 'recovered', 'providers_unavailable', 'provider_failed', 'provider_balance_exhausted', 'invalid_provider_key', 'invalid_request',
+  'context_length_exceeded', 'content_filter', 'overloaded', 'internal_error',
+] as const satisfies readonly (FaultCode | 'ok' | 'aborted' | 'recovered')[];
 /** What one read asks of the books. */
 const PAGE_ROWS = 100;
 /** A new row is shown at most this much later. */
@@ -41,7 +47,7 @@ export const LOGS: Verb = {
     AFTER,
     { flags: '--model <id>', about: 'only those this model served' },
     { flags: '--key <id>', about: 'only those made with this key' },
-    { flags: '--status <status>', about: 'ok, aborted, recovered, or an error code' },
+    { flags: '--status <status>', about: 'ok, aborted, recovered, or an error code', offers: STATUSES },
     { flags: '--mode <mode>', about: 'only this mode', choices: ['standard', 'byok'] },
     { flags: '--since <span>', about: 'a span such as 2h or 30d, or a day such as 2026-11-01' },
   ],

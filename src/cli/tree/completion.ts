@@ -36,15 +36,10 @@ function nodesOf(tree: Tree, known: KnownValues): readonly Node[] {
 
 function bash(tree: Tree, known: KnownValues): string {
   const cases = nodesOf(tree, known).map(({ path, words, options }) => `    '${path}') words="${[...words, ...[...options, ...GLOBAL_OPTIONS].flatMap(flagsOf), '--help'].join(' ')}" ;;`);
-  const values = choicesOf(tree).map(([flag, choices]) => `    ${flag}) COMPREPLY=($(compgen -W "${choices.join(' ')}" -- "$current")); return ;;`);
+  const values = valuesOf(tree).map(([path, flag, words]) => `    '${path} ${flag}') COMPREPLY=($(compgen -W "${words.join(' ')}" -- "$current")); return ;;`);
   return `# bash completion for findtoken. In ~/.bashrc: source <(findtoken completion bash)
 _findtoken() {
   local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" path='' words='' word index
-  case "$previous" in
-    ${fileFlags(tree).join('|')}) COMPREPLY=($(compgen -f -- "$current")); return ;;
-${values.join('\n')}
-    ${valueFlags(tree).join('|')}) COMPREPLY=(); return ;;
-  esac
   for ((index = 1; index < COMP_CWORD; index++)); do
     word="\${COMP_WORDS[index]}"
     [[ "$word" == -* ]] && continue
@@ -52,6 +47,13 @@ ${values.join('\n')}
       ${nodesOf(tree, known).flatMap(({ path }) => (path === '' ? [] : [`'${path}'`])).join('|')}) path="\${path:+$path }$word" ;;
     esac
   done
+  case "$path $previous" in
+${values.join('\n')}
+  esac
+  case "$previous" in
+    ${fileFlags(tree).join('|')}) COMPREPLY=($(compgen -f -- "$current")); return ;;
+    ${valueFlags(tree).join('|')}) COMPREPLY=(); return ;;
+  esac
   case "$path" in
 ${cases.join('\n')}
   esac
@@ -70,16 +72,12 @@ function zsh(tree: Tree, known: KnownValues): string {
     const flags = [...options, ...GLOBAL_OPTIONS].flatMap((option) => flagsOf(option).map((flag) => [flag, option.about] as const));
     return `    '${path}') words=(${described(shown)}) flags=(${described([...flags, ['--help', 'print the help']])}) ;;`;
   });
-  const values = choicesOf(tree).map(([flag, choices]) => `    ${flag}) compadd -- ${choices.join(' ')}; return ;;`);
+  const values = valuesOf(tree).map(([path, flag, choices]) => `    '${path} ${flag}') compadd -- ${choices.join(' ')}; return ;;`);
   return `#compdef findtoken
 # zsh completion for findtoken. In ~/.zshrc: source <(findtoken completion zsh)
 _findtoken() {
   local -a words_before=("\${words[@]}") words flags
   local at=$CURRENT entry='' word index
-  case "\${words_before[at-1]}" in
-    ${fileFlags(tree).join('|')}) _files; return ;;
-${values.join('\n')}
-  esac
   for ((index = 2; index < at; index++)); do
     word="\${words_before[index]}"
     [[ "$word" == -* ]] && continue
@@ -87,6 +85,12 @@ ${values.join('\n')}
       ${nodesOf(tree, known).flatMap(({ path }) => (path === '' ? [] : [`'${path}'`])).join('|')}) entry="\${entry:+$entry }$word" ;;
     esac
   done
+  case "$entry \${words_before[at-1]}" in
+${values.join('\n')}
+  esac
+  case "\${words_before[at-1]}" in
+    ${fileFlags(tree).join('|')}) _files; return ;;
+  esac
   case "$entry" in
 ${cases.join('\n')}
   esac
@@ -104,7 +108,7 @@ function fish(tree: Tree, known: KnownValues): string {
   const seen = (path: string) => path.split(' ').map((word) => `__fish_seen_subcommand_from ${word}`).join('; and ');
   const option = (condition: string, one: OptionSpec) => {
     const forms = flagsOf(one).map((flag) => (flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`)).join(' ');
-    const value = takesValue(one) ? (isFile(one) ? ' -r -F' : one.choices === undefined ? ' -x' : ` -x -a ${fishQuoted(one.choices.join(' '))}`) : '';
+    const value = takesValue(one) ? (isFile(one) ? ' -r -F' : wordsOf(one) === undefined ? ' -x' : ` -x -a ${fishQuoted((wordsOf(one) ?? []).join(' '))}`) : '';
     return line(condition, `${forms}${value} -d ${fishQuoted(one.about)}`);
   };
   return [
@@ -136,12 +140,20 @@ function everyOption(tree: Tree): readonly OptionSpec[] {
   return [...entriesOf(tree).flatMap(({ options }) => options), ...GLOBAL_OPTIONS];
 }
 
-function choicesOf(tree: Tree): readonly (readonly [string, readonly string[]])[] {
-  return [...new Map(everyOption(tree).flatMap((option) => (option.choices === undefined ? [] : flagsOf(option).map((flag) => [flag, option.choices ?? []] as const))))];
+/** What a value may be, of each flag of each command: one name means different things of two. */
+function valuesOf(tree: Tree): readonly (readonly [path: string, flag: string, words: readonly string[]])[] {
+  return entriesOf(tree).flatMap(({ path, options }) => options.flatMap((option) => {
+    const words = wordsOf(option);
+    return words === undefined ? [] : flagsOf(option).map((flag) => [path, flag, words] as const);
+  }));
+}
+
+function wordsOf({ choices, offers }: OptionSpec): readonly string[] | undefined {
+  return choices ?? offers;
 }
 
 function valueFlags(tree: Tree): readonly string[] {
-  const known = new Set([...choicesOf(tree).map(([flag]) => flag), ...fileFlags(tree)]);
+  const known = new Set(fileFlags(tree));
   return [...new Set(everyOption(tree).filter(takesValue).flatMap(flagsOf))].filter((flag) => !known.has(flag));
 }
 
