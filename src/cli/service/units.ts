@@ -12,8 +12,8 @@ export interface Unit {
 }
 
 /**
- * A systemd unit. The system's form runs as a user of its own; both may write nothing but their folders and reach nothing but the
- * network, and leave no core file. Whatever fails is started again after two seconds: an address that is not there yet, or books that
+ * A systemd unit. The system's form runs as a user of its own and may write nothing but its folders, which a user's own manager
+ * cannot see to; both reach nothing but the network, and leave no core file. Whatever fails is started again after two seconds: an address that is not there yet, or books that
  * another process keeps, mend themselves. Only a wrong command line (exit 2) never does.
  */
 export function systemdUnit(unit: Unit, scope: 'user' | 'system'): string {
