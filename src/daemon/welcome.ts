@@ -52,7 +52,7 @@ export function welcomeLines(about: { readonly url: string; readonly version: st
     ...lines,
     `  sandbox          on: models without a provider key are answered here, offline, and billed to the account that calls`,
     `  API key          ${sandbox.key}`,
-    `                   (of ${sandbox.email}, with play money)`,
+    `                   (of ${sandbox.email}, with play money, for which the sandbox alone answers)`,
     '',
     'Try it (the cost stands in the X-FindToken-* headers):',
     '',

@@ -75,13 +75,14 @@ async function explain(call: Call): Promise<void> {
   if (!context.json) context.terminal.note(modeLine(choice.mode, seen));
   if (!seen.running) context.terminal.note('The daemon is not running, so nothing is known of the providers\' health.');
   if (plan.candidates.length > 0) return;
-  context.terminal.note('Nobody would be asked: set a provider key with `findtoken providers set-key NAME`.');
+  context.terminal.note(`Nobody would be asked: ${seen.isPlay ? 'play money buys only what the sandbox answers, and it is off' : 'set a provider key with `findtoken providers set-key NAME`'}.`);
   process.exitCode = EXIT.failed;
 }
 
 /** Whose keys are meant is what the mode says; with several accounts and none named, nobody's own are looked at. */
-function modeLine(mode: 'standard' | 'byok', { email }: Seen): string {
+function modeLine(mode: 'standard' | 'byok', { email, isPlay }: Seen): string {
   const whose = email === undefined ? '' : ` for ${email}`;
+  if (isPlay && mode === 'standard') return `Standard mode${whose}: with play money, for which the sandbox alone answers.`;
   if (mode === 'byok') return `BYOK mode${whose}: with keys of the account's own.`;
   return `Standard mode${whose}: with the operator's keys.${email === undefined ? ' --account EMAIL looks at the keys of an account.' : ''}`;
 }
@@ -90,6 +91,8 @@ interface Seen {
   readonly owner: KeyOwner;
   /** Whose request it would be; undefined where nobody is meant. */
   readonly email: string | undefined;
+  /** It is the sandbox's account. */
+  readonly isPlay: boolean;
   readonly operators: ReadonlySet<string>;
   readonly health: ReadonlyMap<string, HealthEntry>;
   readonly reasons: ReadonlyMap<string, string>;
@@ -101,15 +104,18 @@ interface Seen {
 /** What the router would know: whose keys there are, and the health that the daemon last told. */
 async function look(context: Context, settings: Settings, books: Books | undefined): Promise<Seen> {
   const configured = [...settings.providerKeys.keys()];
-  if (books === undefined) return { owner: NOBODY, email: undefined, operators: new Set(configured), health: new Map(), reasons: new Map(), running: false, sandbox: false };
+  if (books === undefined) return { owner: NOBODY, email: undefined, isPlay: false, operators: new Set(configured), health: new Map(), reasons: new Map(), running: false, sandbox: false };
   const { ledger } = books;
   const stored = (await ledger.listProviderKeys()).map(({ provider }) => provider);
   const news = await readNews(ledger, books.nowMs());
   const account = await accountOf(ledger, context.account);
+  const { SANDBOX_EMAIL } = await import('../../accounts/index.ts');
+  const isPlay = account?.email === SANDBOX_EMAIL;
   return {
     owner: account === undefined ? NOBODY : await ownerOf(ledger, account),
     email: account?.email,
-    operators: new Set([...configured, ...stored]),
+    isPlay,
+    operators: new Set(isPlay ? [] : [...configured, ...stored]),
     health: new Map(news?.health.map(({ key, entry }) => [key, entry])),
     reasons: new Map(news?.health.map(({ key, reason }) => [key, reason])),
     running: news !== undefined,
