@@ -279,6 +279,16 @@ t.test('an operator\'s data lies over the built-in data', async (t) => {
   t.match(dearer, { cost: undefined, priced: '', source: 'set by the operator' }, 'what belonged to the old price is gone');
   t.match(dearer, { name: before.name, upstream: before.upstream, force: before.force, maxOutput: before.maxOutput }, 'all else stays');
 
+  const prices: [object, object, string][] = [
+    [{ input: 1, output: 2 }, { input: 1_000_000n, cachedInput: 1_000_000n, output: 2_000_000n }, 'cached tokens cost the new input'],
+    [{ input: 1 }, { input: 1_000_000n, cachedInput: 1_000_000n, output: before.price.output }, 'so they do where input stands alone'],
+    [{ input: 1, cached_input: 0.5 }, { input: 1_000_000n, cachedInput: 500_000n, output: before.price.output }, 'unless their price is named'],
+    [{ input: 0.2, cached_input: 0 }, { input: 200_000n, cachedInput: 0n, output: before.price.output }, 'a named 0 is free'],
+    [{ cached_input: 0.01 }, { ...before.price, cachedInput: 10_000n }, 'the cached price alone changes nothing else'],
+  ];
+  for (const [price, expected, why] of prices) t.same(over({ 'deepseek-chat': { price } }).models.get('deepseek-chat')?.price, expected, why);
+  t.same(over({ 'deepseek-chat': { cost: { input: 1 } } }).models.get('deepseek-chat')?.cost, { input: 1_000_000n, cachedInput: 1_000_000n, output: 600_000n }, 'a cost is read like a price');
+
   const own = over({ 'deepseek-chat': { price: { input: 0.2 }, cost: { input: 0.15, output: 0.6 }, priced: '2027-01-01' } }).models.get('deepseek-chat');
   t.match(own, { cost: { input: 150_000n, cachedInput: 150_000n, output: 600_000n }, priced: '2027-01-01' }, 'a cost and a date of their own');
   t.equal(over({ 'deepseek-chat': { name: 'Chat' } }).models.get('deepseek-chat')?.cost?.output, 600_000n, 'without a price, the cost stays');

@@ -1,11 +1,15 @@
 import type { CatalogParts } from './parse.ts';
 
 /** Fields that are mappings themselves and are laid over each other name by name. */
-const NESTED = new Set(['price', 'cost', 'regions']);
+const NESTED: Readonly<Record<string, (below: unknown, above: unknown) => unknown>> = {
+  price: layPrice,
+  cost: layPrice,
+  regions: (below, above) => overlay(below, above, (_, value) => value),
+};
 
 /**
  * Lays an operator's plain data over the built-in data by id: models and providers field by field, `price`, `cost` and `regions`
- * within that name by name, `force` as a whole, a list of equivalents as a whole. What is no mapping replaces, so that
+ * within that name by name, `force` as a whole, a list of equivalents as a whole. An `input` takes the `cached_input` below it along. What is no mapping replaces, so that
  * `parseCatalog` finds it and refuses it. A price of the operator's own keeps no built-in `cost`, `priced` or `source`.
  * `{ price: { output: 0.6 } }` over deepseek-chat leaves its input at 0.14.
  */
@@ -25,7 +29,14 @@ function layModel(base: unknown, over: unknown): unknown {
 }
 
 function layFields(base: unknown, over: unknown): unknown {
-  return overlay(base, over, (below, above, field) => (NESTED.has(field) ? overlay(below, above, (_, value) => value) : above));
+  return overlay(base, over, (below, above, field) => (Object.hasOwn(NESTED, field) ? NESTED[field]?.(below, above) : above));
+}
+
+/** Cached tokens at the built-in price beside an input of the operator's own would be sold at a price that nobody set: they cost the new input. */
+function layPrice(base: unknown, over: unknown): unknown {
+  const namesInput = isMapping(over) && over['input'] !== undefined;
+  const below = namesInput && isMapping(base) ? Object.fromEntries(Object.entries(base).filter(([name]) => name !== 'cached_input')) : base;
+  return overlay(below, over, (_, value) => value);
 }
 
 /** Names of `base` first, in its order, then the new ones; `lay` says what a name in both becomes. */

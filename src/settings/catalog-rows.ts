@@ -10,7 +10,7 @@ export const CATALOG_ROWS: readonly SettingRow[] = [
   describe('providers.ID.api_key', '"${ID_API_KEY:-}" for the built-in six', 'a text without blanks and line breaks', '"${EXAMPLE_API_KEY:-}"', 'Your own key there, for Standard requests.', true),
   describe('models.ID.provider', '', 'the name of a provider', 'deepseek', 'Who serves the model.'),
   describe('models.ID.upstream', 'ID', 'a text', 'deepseek-flash', 'The provider\'s name for the model.'),
-  describe('models.ID.price', '', 'a mapping of input, cached_input, output', '{ input: 0.14, cached_input: 0.0028, output: 0.28 }', 'What customers pay before the usage fee, in US dollars per million tokens: 0 is free, and a model without a price is refused; cached_input is input where it is not written.'),
+  describe('models.ID.price', '', 'a mapping of input, cached_input, output', '{ input: 0.14, cached_input: 0.0028, output: 0.28 }', 'What customers pay before the usage fee, in US dollars per million tokens: 0 is free, and a model without a price is refused; cached_input is input where it is not written. Over a built-in price, what you do not name stays, but an input without cached_input sells cached tokens at it.'),
   describe('models.ID.cost', '', 'a mapping like price', '{ input: 0.15, cached_input: 0.003, output: 0.6 }', 'What you pay the provider, where that differs; a price of your own leaves out the built-in one.'),
   describe('models.ID.priced', '""', 'a day as YYYY-MM-DD', '"2026-11-23"', 'The day on which the price was looked up.'),
   describe('models.ID.source', 'set by the operator', 'a text', 'their price page', 'Where the price was found.'),
