@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -180,6 +180,7 @@ t.test('a running daemon follows a reload and a new master key', async (t) => {
   const call = (headers: Record<string, string> = {}) =>
     fetch(`${url}/v1/chat/completions`, { method: 'POST', headers: { authorization: `Bearer ${String(apiKey)}`, 'content-type': 'application/json', ...headers }, body: JSON.stringify({ model: 'deepseek-chat', messages: [{ role: 'user', content: 'x' }] }) });
   t.equal((await call()).headers.get('x-ratelimit-limit-requests'), '50');
+  writeFileSync(join(desk.home, 'elsewhere.yaml'), yaml(50));
   writeFileSync(file, yaml(70, 'log: { level: warn }\nbilling: { usage_fee: 100% }\n'));
   const reloaded = await desk.run(['--account', 'ann@example.com', 'reload', '--json']);
   t.equal(reloaded.code, 0, reloaded.err);
@@ -188,7 +189,16 @@ t.test('a running daemon follows a reload and a new master key', async (t) => {
   writeFileSync(file, yaml(90, 'nonsense: 1\n'));
   t.match(await desk.run(['reload']), { code: 1, err: /findtoken\.yaml:7:1: nonsense: unknown key/ });
   t.equal((await call()).headers.get('x-ratelimit-limit-requests'), '70', 'wrong settings change nothing');
+  rmSync(file);
+  const gone = await desk.run(['reload', '--config', join(desk.home, 'elsewhere.yaml')]);
+  t.match(gone, { code: 1, err: /the daemon refused: \S+\/findtoken\.yaml: this file, from which the settings came, is gone\. Put it back,/ }, 'nor do the defaults come where the file is gone');
+  t.equal((await call()).headers.get('x-ratelimit-limit-requests'), '70', 'what ran goes on');
+  mkdirSync(join(desk.home, '.config', 'findtoken'), { recursive: true });
+  writeFileSync(join(desk.home, '.config', 'findtoken', 'findtoken.yaml'), yaml(95));
+  t.match(await desk.run(['reload']), { code: 1, err: /the daemon refused: \S+\/findtoken\.yaml: this file/ }, 'nor a file of somewhere else');
+  rmSync(join(desk.home, '.config'), { recursive: true });
   writeFileSync(file, yaml(70));
+  t.match(JSON.parse((await desk.run(['reload', '--json'])).out), { applied: ['billing.usage_fee'], waiting: [] }, 'and is read again when it is back');
 
   t.match(await desk.run(['byok', 'register', 'deepseek', '--name', 'w', '--from-stdin', '--no-test', '--account', 'ann@example.com'], { stdin: 'sk-mine-mine-mine-1234' }), { code: 0 });
   const byok = { 'x-findtoken-mode': 'byok' };
@@ -216,6 +226,12 @@ t.test('what a reload can change and what it cannot', async (t) => {
     ['limits: { requests_per_minute: 6 }\nproviders: { deepseek: { api_key: sk-1234567890abcdef } }', ['providers.deepseek.api_key'], []],
     ['limits: { requests_per_minute: 6 }\nmodels: { qwen-max: { price: { input: 1, output: 2 } } }', ['providers.deepseek.api_key', 'models'], []],
     ['server: { port: 1 }\nrouting: { health_interval: 5s, retries: 1 }', ['limits.requests_per_minute', 'routing.retries', 'models'], ['server.port', 'server.public_url', 'routing.health_interval']],
+    ['server: { port: 1 }\nrouting: { retries: 1 }', [], ['server.port', 'server.public_url']], // it goes on to wait, and what was put back does not
+    ['routing: { retries: 1 }\nequivalents: { deepseek-chat: [qwen-max] }', ['equivalents'], []],
+    ['routing: { retries: 1 }\nproviders: { qwen: { name: Q, api_key: sk-1234567890abcdef } }', ['providers.qwen.api_key', 'providers', 'equivalents'], []],
+    ['routing: { retries: 1 }\nproviders: { qwen: { api_key: sk-0234567890abcdef } }', ['providers.qwen.api_key', 'providers'], []], // masked, they are the same
+    ['routing: { retries: 1 }\nemail: { smtp: "smtp://a.test" }', ['providers.qwen.api_key'], ['email.smtp']],
+    ['routing: { retries: 1 }', [], []],
   ];
   for (const [text, applied, waiting] of cases) t.same(live.replace(load(text)), { applied, waiting }, text);
   t.equal(settings.routing.retries, 1, 'who keeps the settings sees the new ones');

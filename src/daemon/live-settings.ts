@@ -5,7 +5,7 @@ import type { Settings } from '../settings/index.ts';
 export interface Reloaded {
   /** Settings in force since now. */
   readonly applied: readonly string[];
-  /** Settings that are different in the file and count from the next start. */
+  /** Settings that are different in the file from what runs, and count from the next start. */
   readonly waiting: readonly string[];
 }
 
@@ -60,26 +60,42 @@ export function liveSettings(first: Settings): LiveSettings {
     },
     replace: (next) => {
       checkSettings(next);
-      const changed = changedPaths(current, next);
       const isLive = (path: string) => LIVE.test(path) && !BUILT_IN.has(path);
-      const catalog = catalogText(current) === catalogText(next) ? [] : ['models'];
+      const applied = [...changedPaths(current, next).filter(isLive), ...changedParts(current, next)];
+      // What is built in runs as it was at the start, whatever was read since.
+      const waiting = changedPaths(first, next).filter((path) => !isLive(path));
       current = next;
       Object.assign(billing, next.billing);
       Object.assign(limits, next.limits);
       Object.assign(routing, next.routing);
       Object.assign(registration, next.registration);
-      return { applied: [...changed.filter(isLive), ...catalog], waiting: changed.filter((path) => !isLive(path)) };
+      return { applied, waiting };
     },
   };
 }
 
 function changedPaths(before: Settings, after: Settings): readonly string[] {
-  const values = (settings: Settings) => new Map((settings.origins ?? []).map(({ path, value }) => [path, value]));
-  const [old, young] = [values(before), values(after)];
+  const [old, young] = [valuesOf(before), valuesOf(after)];
   return [...new Set([...old.keys(), ...young.keys()])].filter((path) => old.get(path) !== young.get(path));
 }
 
-function catalogText({ catalog }: Settings): string {
-  const whole = [[...catalog.models], [...catalog.providers], [...catalog.equivalents]];
-  return JSON.stringify(whole, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
+/** Values by path, secrets as they are: masked, an old and a new one can look the same. */
+function valuesOf(settings: Settings): ReadonlyMap<string, string> {
+  const { stripe, email, providerKeys, origins = [] } = settings;
+  const secrets = new Map([
+    ['stripe.secret_key', stripe.secretKey],
+    ['stripe.webhook_secret', stripe.webhookSecret],
+    ['email.smtp', email.smtp],
+    ...[...providerKeys].map(([id, key]) => [`providers.${id}.api_key`, key] as const),
+  ]);
+  return new Map(origins.map(({ path, value }) => [path, secrets.get(path) ?? value]));
+}
+
+/** The sections of the catalogue that differ, by their names in the file. */
+function changedParts({ catalog: before }: Settings, { catalog: after }: Settings): readonly string[] {
+  return (['providers', 'models', 'equivalents'] as const).filter((part) => textOf(before[part]) !== textOf(after[part]));
+}
+
+function textOf(entries: ReadonlyMap<string, unknown>): string {
+  return JSON.stringify([...entries], (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value));
 }

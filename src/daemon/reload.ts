@@ -1,3 +1,5 @@
+import { isThere } from '../disk.ts';
+import { SettingsError } from '../settings/index.ts';
 import type { Settings } from '../settings/index.ts';
 import type { Reloaded } from './live-settings.ts';
 import type { DaemonLog } from './log.ts';
@@ -17,16 +19,31 @@ interface Reloadable {
   replace(next: Settings): Reloaded | Promise<Reloaded>;
 }
 
+export interface ReloadParts {
+  readonly live: Reloadable;
+  readonly read: () => Promise<Settings>;
+  /** The file that was read at the start; undefined: there was none. */
+  readonly file: string | undefined;
+  readonly log: Pick<DaemonLog, 'info' | 'warn'>;
+  readonly nowMs: () => number;
+}
+
 /**
- * Reads the settings again at each SIGHUP. Wrong ones are refused and said in the log; the daemon goes on with those it has.
- * `last` is what became of the latest; `stop` takes the signal back.
+ * Reads the settings again at each SIGHUP. Wrong ones are refused and said in the log, and so are others that are found because the
+ * file is gone; the daemon goes on with those it has. `last` is what became of the latest; `stop` takes the signal back.
  */
-export function reloadOnSignal(parts: { readonly live: Reloadable; readonly read: () => Promise<Settings>; readonly log: DaemonLog; readonly nowMs: () => number }): { readonly last: () => ReloadNews | undefined; stop(): void } {
-  const { live, read, log, nowMs } = parts;
+export function reloadOnSignal({ live, read, file: atStart, log, nowMs }: ReloadParts): { readonly last: () => ReloadNews | undefined; stop(): void } {
   let last: ReloadNews | undefined;
+  let file = atStart;
   const reload = async (): Promise<void> => {
     try {
-      const { applied, waiting } = await live.replace(await read());
+      const next = await read();
+      // Nobody asked for the defaults, nor for a file of somewhere else, by taking this one away: fees and models would change unseen.
+      if (file !== undefined && next.file !== file && !isThere(file)) {
+        throw new SettingsError(`${file}: this file, from which the settings came, is gone. Put it back, or start the daemon again without it.`);
+      }
+      const { applied, waiting } = await live.replace(next);
+      file = next.file;
       last = { at_ms: nowMs(), ok: true, applied, waiting, message: '' };
       log.info('reloaded', { applied: applied.join(', ') || 'nothing', waiting_for_a_start: waiting.join(', ') || 'nothing' });
     } catch (error) {

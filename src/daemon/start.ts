@@ -72,7 +72,7 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     const { host } = settings.server;
     const { port } = await gateway.listen(host, settings.server.port);
     url = urlOf(host, port);
-    const reloads = reloadOnSignal({ live: crew ?? live, read: options.reload ?? (async () => options.settings), log, nowMs: CLOCK.nowMs });
+    const reloads = reloadOnSignal({ live: crew ?? live, read: options.reload ?? (async () => options.settings), file: settings.file, log, nowMs: CLOCK.nowMs });
     const stopJobs = startJobs({ settings, lastReload: reloads.last, ledger, upstream, gateway, credentials, payments, log, nowMs: CLOCK.nowMs, about: { version, url, startedMs: CLOCK.nowMs() } });
     const close = async () => {
       reloads.stop();
