@@ -146,6 +146,8 @@ t.test('what is wrong is refused with its place and the mend', async (t) => {
     ['just words', 'findtoken.yaml:1:1: expected names and values. Write for example server: { port: 8787 }.'],
     ['server: *nobody', 'findtoken.yaml:1:9: this * or & names nothing. Put a text that begins so in quotes.'],
     // the catalogue
+    ['providers:\n  qwen: { zzz: 1 }', 'findtoken.yaml:2:11: providers.qwen.zzz: unknown key. The names here are name, base_url, regions, dialect, key_format, api_key.'],
+    ['providers:\n  qwen: { apikey: sk-1 }', 'findtoken.yaml:2:11: providers.qwen.apikey: unknown key. Did you mean api_key?'],
     ['models:\n  mine:\n    provider: deepseek', 'findtoken.yaml:2:3: models.mine.price: a model without a price is refused. Write for example price: { input: 0.14, output: 0.28 }, US dollars per million tokens.'],
     ['models:\n  mine: { provider: depseek, price: { input: 1, output: 1 } }', 'findtoken.yaml:2:21: models.mine.provider: no provider has this name. Did you mean deepseek?'],
     ['models:\n  deepseek-chat:\n    price: { input: 0.1234567 }', 'findtoken.yaml:3:21: models.deepseek-chat.price.input: expected US dollars per million tokens, 0 or more, with at most 6 decimals. Write for example input: 0.14.'],

@@ -18,7 +18,8 @@ const MAX_OUTPUT = 8_192;
 const CAPABILITIES: readonly Capability[] = ['tools', 'json_object'];
 
 const EVERY_CAPABILITY: readonly Capability[] = ['tools', 'json_object', 'json_schema', 'vision', 'reasoning'];
-const PROVIDER_FIELDS = ['name', 'base_url', 'regions', 'dialect', 'key_format'];
+/** `api_key` is known here for refusals to name it; `settings` reads it, and no catalogue holds it. */
+const PROVIDER_FIELDS = ['name', 'base_url', 'regions', 'dialect', 'key_format', 'api_key'];
 const PRICE_FIELDS = ['input', 'cached_input', 'output'];
 const MODEL_FIELDS = [
   'provider', 'upstream', 'force', 'drop', 'price', 'cost', 'name', 'context_window', 'max_output', 'capabilities', 'priced', 'source', 'sandbox',
