@@ -321,10 +321,23 @@ t.test('the audit sees one digit changed anywhere in a recharge', async (t) => {
   const shop = await openShop(t);
   const { id, paymentIntent } = await shop.paid();
   const second = await shop.paid();
+  const third = await shop.paid();
+  const open = await shop.open();
   await shop.deliver(shop.stripe.refundInDashboard(paymentIntent, 300));
   await shop.deliver(shop.stripe.dispute(second.paymentIntent, { status: 'needs_response', event: 'created' }));
   t.same(await shop.audit(), []);
-  const changes = [
+  const unbound = 'PRAGMA ignore_check_constraints = ON; ';
+  const changes: readonly (readonly [why: string, sql: string, rule?: string])[] = [
+    ['what was paid', `${unbound}UPDATE recharges SET amount = amount + 1 WHERE id = '${third.id}'`, 'I9 amount'],
+    ['what is to be paid', `${unbound}UPDATE recharges SET amount = amount - 1 WHERE id = '${open.id}'`, 'I9 amount'],
+    ['paid, without a payment', `${unbound}UPDATE recharges SET status = 'paid', paid_ms = 1 WHERE id = '${open.id}'`, 'I9 status'],
+    ['paid, with a payment and no transfers', `UPDATE recharges SET status = 'paid', payment_intent = 'pi_none', paid_ms = 1 WHERE id = '${open.id}'`, 'I9 recharge'],
+    ['refunded, and nothing was', `UPDATE recharges SET status = 'refunded' WHERE id = '${third.id}'`, 'I9 status'],
+    ['paid, and some of it was refunded', `UPDATE recharges SET status = 'paid' WHERE id = '${id}'`, 'I9 status'],
+    ['all refunded, and some of it was', `UPDATE recharges SET status = 'refunded' WHERE id = '${id}'`, 'I9 status'],
+    ['disputed, and nobody disputes', `UPDATE recharges SET status = 'disputed' WHERE id = '${third.id}'`, 'I9 status'],
+    ['paid, and disputed', `UPDATE recharges SET status = 'paid' WHERE id = '${second.id}'`, 'I9 status'],
+    ['open again, and it was paid', `${unbound}UPDATE recharges SET status = 'pending' WHERE id = '${third.id}'`, 'I9 status'],
     ['the credits', `UPDATE recharges SET credits = credits + 1, amount = amount + 1 WHERE id = '${id}'`],
     ['the fee', `UPDATE recharges SET fee = fee + 1, amount = amount + 1 WHERE id = '${id}'`],
     ['what was refunded', `UPDATE recharges SET refunded = refunded + 1, refunded_credits = refunded_credits + 1 WHERE id = '${id}'`],
@@ -337,17 +350,19 @@ t.test('the audit sees one digit changed anywhere in a recharge', async (t) => {
     ['a dispute that took too little', `UPDATE payment_disputes SET amount = amount + 1, taken = taken; UPDATE recharges SET amount = amount + 1, fee = fee + 1 WHERE id = '${second.id}'`],
     ['a dispute that is gone', `DELETE FROM payment_disputes`],
     ['an account thawed by hand', `UPDATE payment_disputes SET account = 0`],
-  ] as const;
+  ];
   const books = new Database(shop.house.settings.database.path);
   const folder = t.testdir({});
-  for (const [why, sql] of changes) {
+  for (const [why, sql, rule] of changes) {
     const copy = `${folder}/${changes.findIndex(([other]) => other === why)}.db`;
     await books.backup(copy);
     const victim = new Database(copy);
     victim.exec(sql);
     victim.close();
     const ledger = await openLedger({ path: copy, as: 'cli' });
-    t.not((await ledger.audit()).findings.length, 0, why);
+    const { findings } = await ledger.audit();
+    if (rule === undefined) t.not(findings.length, 0, why);
+    else t.same([...new Set(findings.map((finding) => finding.rule))], [rule], why);
     await ledger.close();
   }
   books.close();

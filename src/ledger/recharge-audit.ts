@@ -1,6 +1,17 @@
 /** The rules of I9 and what belongs to it: one payment credits once, and what was taken back is never more than was given. */
 export const RECHARGE_RULES = [
   {
+    rule: 'I9 amount', // what is paid is fee and credits together
+    query: `SELECT id AS subject, fee + credits AS expected, amount AS found FROM recharges WHERE amount <> fee + credits`,
+  },
+  {
+    rule: 'I9 status', // a status says what the bookings say: without a payment nothing is paid, and nothing paid back
+    query: `SELECT id AS subject, due AS expected, status AS found FROM (SELECT r.id, r.status, CASE WHEN r.payment_intent = '' THEN 'pending or expired'
+        WHEN EXISTS (SELECT 1 FROM payment_disputes d WHERE d.payment_intent = r.payment_intent AND d.booked = 1) THEN 'disputed'
+        WHEN r.refunded = 0 THEN 'paid' WHEN r.refunded_credits = r.credits THEN 'refunded' ELSE 'partially_refunded' END AS due FROM recharges r)
+      WHERE status <> due AND NOT (due = 'pending or expired' AND status IN ('pending', 'expired'))`,
+  },
+  {
     rule: 'I9 recharge', // a paid recharge has one credit and one fee, each of its own amount, and no other recharge has any
     query: `SELECT r.id || ' ' || k.kind AS subject, CASE WHEN r.payment_intent = '' THEN 0 WHEN k.kind = 'recharge' THEN r.credits ELSE r.fee END AS expected,
         coalesce(t.amount, 0) AS found
