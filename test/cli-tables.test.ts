@@ -74,7 +74,7 @@ function steady(text: string, desk: { readonly home: string; readonly short: str
     .replace(/(127\.0\.0\.1:)\d+/g, '$10')
     // How long the home's own path is must not show either.
     .replace(/\s+\(\d+ KiB\)/g, ' (0 KiB)')
-    .replace(/^(setting|sandbox|[a-z]+\.[a-z_]+) {2,}.*$/gm, (row) => row.replace(/ {2,}/g, '  '))
+    .replace(/^(setting|sandbox|[a-z]+\.[a-z_.-]+) {2,}.*$/gm, (row) => row.replace(/ {2,}/g, '  '))
     .replace(/^\d+ KiB\. /gm, '0 KiB. ');
 }
 

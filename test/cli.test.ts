@@ -271,6 +271,15 @@ t.test('settings are checked and shown with their origin, secrets masked', async
   t.equal(code, 0);
   t.match(out, /^server\.port\t9999\t.*findtoken\.yaml:1:\d+$/m);
   t.notMatch(out, /0123456789/);
+  writeFileSync(file, 'server: { port: 9999 }\nproviders:\n  deepseek: { api_key: "sk-0123456789abcdef" }\nmodels:\n  qwen-max: { price: { input: 3 } }\n');
+  const shown = await desk.run(['config', 'show']);
+  t.match(shown.out, /^models\.qwen-max\.price\t\{ input: 3 \}\t.*findtoken\.yaml:5:\d+$/m, 'what is laid over a model has its row');
+  const { data } = await desk.json('config', 'show');
+  const values = Object.fromEntries((Array.isArray(data) ? data : []).map(({ path, value }) => [path, value]));
+  t.match(values, { 'server.port': 9999, sandbox: false, 'routing.backoff': ['1s', '2s', '4s'], 'models.qwen-max.price': { input: 3 }, 'providers.deepseek.api_key': 'sk-…cdef' });
+  writeFileSync(file, 'models:\n  qwen-max: { prise: "sk-0123456789abcdef" }\n');
+  t.match(await desk.run(['config', 'show']), { code: 1, out: '', err: /findtoken\.yaml:2:\d+: models\.qwen-max\.prise: unknown key/ });
+  writeFileSync(file, 'server: { port: 9999 }\nproviders:\n  deepseek: { api_key: "sk-0123456789abcdef" }\n');
   t.match(await desk.json('providers', 'list'), { data: [{ id: 'deepseek', object: 'provider', key: '…cdef', key_origin: 'config', health: null }] });
   writeFileSync(file, 'server: { prot: 9999 }\n');
   t.match(await desk.run(['config', 'check']), { code: 1, out: '', err: /^findtoken: .*findtoken\.yaml:1:\d+: server\.prot: unknown key\. Did you mean port\?\n$/ });

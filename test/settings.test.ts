@@ -32,7 +32,7 @@ function refusal(t: Test, text: string, more: Partial<LoadOptions> = {}): string
 
 /** Without what differs by file alone. */
 function comparable(settings: Settings): object {
-  return Object.fromEntries(Object.entries(settings).filter(([name]) => !['origins', 'file', 'hasOwnCatalog'].includes(name)));
+  return Object.fromEntries(Object.entries(settings).filter(([name]) => !['origins', 'overlaid', 'file', 'hasOwnCatalog'].includes(name)));
 }
 
 t.test('without a file the defaults serve', async (t) => {
@@ -344,6 +344,38 @@ t.test('config show names each value\'s origin and masks secrets', async (t) => 
   t.notMatch(JSON.stringify(rows), /0123456789|password|short/);
   const keys = describeSettings().map((row) => row.path).filter((path) => !path.includes('ID'));
   t.same(rows.map((row) => row.path).filter((path) => !path.startsWith('providers.')), keys, 'every key once, in the order of the documentation');
+});
+
+t.test('config show names what the file lays over the catalogue, and values in the types of JSON', async (t) => {
+  const settings = load(t, `server: { port: "\${PORT:-9000}", hosts: [a.test] }
+registration: { open: "\${OPEN:-true}" }
+providers:
+  acme: { base_url: "https://\${HOST:-acme.test}/v1", regions: { cn: "https://acme.cn" }, api_key: "\${ACME}" }
+models:
+  mine: { provider: acme, price: { input: 1, output: "2" }, source: sk-0123456789abcdef, drop: [top_p] }
+  qwen-max: { force: { a: { token: "\${ACME}", "b c": ["x, y", sk-0123456789abcdef] }, n: 1 } }
+equivalents: { deepseek-chat: [mine, qwen-max], deepseek-coder: [] }
+`, { env: { ACME: 'acme.0123456789abcdef' } });
+  const rows = maskedSettings(settings).filter(({ origin }) => origin.startsWith('findtoken.yaml'));
+  t.same(rows.map(({ path, value, plain, origin }) => [path, value, plain, origin.replace(/^findtoken\.yaml:(\d+):\d+$/, '$1')]), [
+    ['server.port', '9000', 9000, '1'],
+    ['server.hosts', '[a.test]', ['a.test'], '1'],
+    ['registration.open', 'true', true, '2'],
+    ['providers.acme.api_key', '…cdef', '…cdef', '4'],
+    ['providers.acme.base_url', '"https://acme.test/v1"', 'https://acme.test/v1', '4'],
+    ['providers.acme.regions', '{ cn: "https://acme.cn" }', { cn: 'https://acme.cn' }, '4'],
+    ['models.mine.provider', 'acme', 'acme', '6'],
+    ['models.mine.price', '{ input: 1, output: 2 }', { input: 1, output: '2' }, '6'],
+    ['models.mine.source', '…', '…', '6'],
+    ['models.mine.drop', '[top_p]', ['top_p'], '6'],
+    ['models.qwen-max.force', '{ a: { token: "${ACME}", b c: ["x, y", …] }, n: 1 }', { a: { token: '${ACME}', 'b c': ['x, y', '…'] }, n: 1 }, '7'],
+    ['equivalents.deepseek-chat', '[mine, qwen-max]', ['mine', 'qwen-max'], '8'],
+    ['equivalents.deepseek-coder', '[]', [], '8'],
+  ]);
+  t.notMatch(JSON.stringify(maskedSettings(settings)), /0123456789/);
+  const plain = Object.fromEntries(maskedSettings(load(t, '')).map((row) => [row.path, row.plain]));
+  t.match(plain, { 'server.port': 8787, 'server.public_url': 'http://127.0.0.1:8787', sandbox: false, 'routing.backoff': ['1s', '2s', '4s'], 'billing.minimum_recharge': 10, 'billing.usage_fee': '5.5%', 'database.keep_requests': 'forever', 'stripe.secret_key': '' });
+  t.equal(maskedSettings(load(t, 'models: { qwen-max: }\nequivalents:\nproviders: { qwen: { api_key: } }')).some(({ origin }) => origin !== 'default'), false, 'a name without a value says nothing');
 });
 
 t.test('the example file and the page document what the code does', async (t) => {

@@ -5,6 +5,7 @@ import { readCatalog } from './built-in.ts';
 import type { AddedCatalog } from './built-in.ts';
 import type { Environment } from './environment.ts';
 import { absolute, findFile } from './find-file.ts';
+import { overlaidBy } from './overlaid.ts';
 import { readProviderKeys } from './provider-keys.ts';
 import { SettingsError } from './refusal.ts';
 import { isMapping, readSource } from './source.ts';
@@ -59,7 +60,10 @@ export function loadSettings(options: LoadOptions): Settings {
     },
     hasOwnCatalog: CATALOG_SECTIONS.some((section) => source !== undefined && Object.hasOwn(source.data, section)),
     providerKeys: keys.keys,
-    origins: [...origins.map((one) => (one.path === 'server.public_url' ? { ...one, value: asYaml(server.publicUrl) } : one)), ...keys.origins],
+    origins: [...origins.map((one) => (one.path === 'server.public_url' ? { ...one, value: asYaml(server.publicUrl), plain: server.publicUrl } : one)), ...keys.origins],
+    get overlaid() {
+      return overlaidBy(source);
+    },
   };
 }
 

@@ -44,7 +44,7 @@ export function readProviderKeys(source: Source | undefined, env: Environment, a
     }
     if (key === '') continue;
     keys.set(id, key);
-    origins.push({ path: path.join('.'), value: mask(key), origin });
+    origins.push({ path: path.join('.'), value: mask(key), plain: mask(key), origin });
   }
   return { keys, origins };
 }

@@ -7,7 +7,7 @@ export class SettingsError extends Error {
   readonly option: string | undefined;
 
   constructor(message: string, option?: string) {
-    super(message.replace(KEY_LIKE, '…'));
+    super(hideKeys(message));
     this.name = 'SettingsError';
     this.option = option;
   }
@@ -15,6 +15,11 @@ export class SettingsError extends Error {
 
 /** What looks like a key is hidden wherever it stands, for a key in the wrong place is still a secret. */
 const KEY_LIKE = /\b(?:sk|rk|pk|whsec)[-_][\w.-]{8,}/g;
+
+/** A text without what looks like a key in it. `hideKeys('sk-0123456789abcdef')` is `…`. */
+export function hideKeys(text: string): string {
+  return text.replace(KEY_LIKE, '…');
+}
 
 /** A value as a refusal quotes it: short, on one line. */
 export function quoted(value: unknown): string {

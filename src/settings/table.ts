@@ -2,6 +2,7 @@ import { USD } from '../money/index.ts';
 import { CATALOG_ROWS } from './catalog-rows.ts';
 import { bytes, dollars, duration, file, flag, host, keeping, listOf, mailAddress, masterKey, oneOf, percent, secret, smtpUrl, webAddress, webOrigin, whole } from './readers.ts';
 import type { Reader } from './readers.ts';
+import { isMapping } from './source.ts';
 
 /** As one writes it in YAML. */
 type Written = string | number | boolean | readonly string[];
@@ -98,9 +99,13 @@ export function describeSettings(): readonly SettingRow[] {
   return [...rows, ...CATALOG_ROWS];
 }
 
-/** A list in flow style, a text that YAML could misread in quotes: `[1s, 2s, 4s]`, `"http://127.0.0.1:8787"`. */
+/** Lists and mappings in flow style, a text that YAML could misread in quotes: `[1s, 2s, 4s]`, `{ input: 1 }`, `"http://127.0.0.1:8787"`. */
 export function asYaml(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(asYaml).join(', ')}]`;
+  if (isMapping(value)) {
+    const pairs = Object.entries(value).map(([name, inner]) => `${asYaml(name)}: ${asYaml(inner)}`);
+    return pairs.length === 0 ? '{}' : `{ ${pairs.join(', ')} }`;
+  }
   if (typeof value !== 'string') return String(value);
   return value === '' || /[:#${}[\],&*]/.test(value) ? JSON.stringify(value) : value;
 }

@@ -42,9 +42,16 @@ export function taker(sources: Sources): Take {
     }
     // A file's path is shown as it was understood, all else as it was written.
     const shown = key === 'database.path' || key === 'database.anchors' ? value : written;
-    sources.origins.push({ path: key, value: row.secret ? mask(String(value)) : asYaml(shown), origin });
+    const masked = row.secret ? mask(String(value)) : undefined;
+    sources.origins.push({ path: key, value: masked ?? asYaml(shown), plain: masked ?? typed(shown, value), origin });
     return value;
   };
+}
+
+/** What a variable gave is a text; where it was read as a number or a flag, it is shown as one. */
+function typed(shown: unknown, value: unknown): unknown {
+  const isOne = typeof value === 'boolean' || (typeof value === 'number' && String(value) === String(shown).trim());
+  return isOne ? value : shown;
 }
 
 function find(key: Key, row: Row<unknown>, { source, env, overrides }: Sources): Found {

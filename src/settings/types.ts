@@ -92,14 +92,18 @@ export interface Settings {
   readonly providerKeys: ReadonlyMap<string, string>;
   /** What was read from where, secrets masked, for `config show`; absent on settings made by hand. */
   readonly origins?: readonly SettingOrigin[];
+  /** The same of what the file lays over the built-in catalogue. */
+  readonly overlaid?: readonly SettingOrigin[];
 }
 
 /** One value as a screen may show it, and where it came from. */
 export interface SettingOrigin {
   /** `section.key`. */
   readonly path: string;
-  /** As one would write it; a secret is masked, such as `sk-…1234`. */
+  /** As one would write it in YAML; a secret is masked, such as `sk-…1234`. */
   readonly value: string;
+  /** The value itself, in the types of JSON, masked as well: `['1s', '2s']` where `value` is `[1s, 2s]`. */
+  readonly plain: unknown;
   /** `default`, `file:line:col`, `environment NAME`, or the option, such as `--port`. */
   readonly origin: string;
 }

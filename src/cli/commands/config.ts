@@ -18,7 +18,7 @@ export const CONFIG: Noun = {
   about: 'the settings in force',
   verbs: [
     { usage: 'check', about: 'read the settings and say what is wrong with them', examples: ['findtoken config check --config findtoken.yaml'], run: check },
-    { usage: 'show', about: 'every setting, its value (secrets masked) and where it comes from', examples: ['findtoken config show'], run: show },
+    { usage: 'show', about: 'every setting, and what the file lays over the built-in models and providers: its value (secrets masked) and where it comes from', examples: ['findtoken config show'], run: show },
   ],
 };
 
@@ -32,7 +32,9 @@ async function check({ context }: Call): Promise<void> {
 
 async function show({ context }: Call): Promise<void> {
   const settings = await context.settings();
-  const [{ maskedSettings }, { listView }] = await Promise.all([import('../../settings/index.ts'), import('../../accounts/index.ts')]);
+  const [{ checkSettings, maskedSettings }, { listView }] = await Promise.all([import('../../settings/index.ts'), import('../../accounts/index.ts')]);
+  // In a catalogue that is wrong anything may stand anywhere, a secret too.
+  if (settings.hasOwnCatalog === true) checkSettings(settings);
   const rows = maskedSettings(settings);
-  context.show(listView(rows, undefined), () => renderTable(rows, columnsFor(context.home), context.terminal));
+  context.show(listView(rows.map(({ path, plain, origin }) => ({ path, value: plain, origin })), undefined), () => renderTable(rows, columnsFor(context.home), context.terminal));
 }
