@@ -113,6 +113,29 @@ t.test('when Stripe does not do its part', async (t) => {
   t.equal((await refusalOf(gone.pollCheckout('cs_test_1'))).status, 503, 'nobody there');
 });
 
+t.test('an answer that is nonsense is one that did not come', async (t) => {
+  const stripe = await openStripe(t);
+  const payments = openPayments({ secretKey: stripe.secretKey, apiBase: stripe.url });
+  const { session } = await payments.startCheckout(wish('10'));
+  const { paymentIntent } = stripe.pay(session);
+  const calls = [
+    ['a checkout', () => payments.startCheckout(wish('10', `rch_${'7'.repeat(26)}`))],
+    ['how it stands', () => payments.pollCheckout(session)],
+    ['what was paid back', () => payments.pollRefunds(paymentIntent)],
+    ['a refund', () => payments.refund({ paymentIntent, amount: usd('1'), key: 'one' })],
+  ] as const;
+  const bodies = ['null', '7', '"pi_1"', 'true', '[]', '[{}]', '{}', '', '<html>', '{"id":7}', '{"id":""}', '{"error":7}', '{"error":{}}', '{"error":"x"}'];
+  for (const body of bodies) for (const [what, call] of calls) {
+    stripe.garble(body);
+    t.match(await refusalOf(call()), { code: 'payments_unavailable', status: 503 }, `${what}: ${body}`);
+  }
+  for (const url of ['null', '7', '""', '"no address"']) {
+    stripe.garble(`{"id":"cs_1","url":${url}}`);
+    t.match(await refusalOf(payments.startCheckout(wish('10'))), { code: 'payments_unavailable', message: /no page to pay on/ }, `a page at ${url}`);
+  }
+  for (const [what, call] of calls) await t.resolves(async () => void (await call()), `${what}, once it answers again`);
+});
+
 t.test('which payments an installation has', async (t) => {
   const key = 'sk_test_x';
   const cases = [

@@ -133,6 +133,13 @@ t.test('without payments, and without Stripe', async (t) => {
   t.match(await syncRecharges(partsOf(shop, () => nowMs), {}), { checked: 1, changed: [] }, 'it may still be under way');
   nowMs += 3_600_001;
   t.match(await syncRecharges(partsOf(shop, () => nowMs), {}), { changed: [{ status: 'expired' }] }, 'an hour later nobody can know its page');
+  for (const body of ['[]', '"a text"']) {
+    shop.stripe.garble(body);
+    const nonsense = await shop.ask({ amount: 10 });
+    t.match({ status: nonsense.status, body: await nonsense.json() }, { status: 503, body: { error: { code: 'payments_unavailable' } } }, `an answer of ${body} is no checkout`);
+  }
+  nowMs += 3_600_001;
+  t.match(await syncRecharges(partsOf(shop, () => nowMs), {}), { changed: [{ status: 'expired' }, { status: 'expired' }] }, 'and what waited for one ends as well');
 });
 
 t.test('a lost webhook heals by asking', async (t) => {

@@ -95,6 +95,6 @@ export function fieldsOf(raw: unknown): Fields {
   return isFields(raw) ? raw : {};
 }
 
-function isFields(raw: unknown): raw is Fields {
+export function isFields(raw: unknown): raw is Fields {
   return typeof raw === 'object' && raw !== null && !Array.isArray(raw);
 }

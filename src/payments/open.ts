@@ -26,19 +26,30 @@ export function openPayments(options: OpenPayments): Payments {
     kind: 'stripe',
     isLive: /^[a-z]+_live_/.test(options.secretKey),
     startCheckout: (wish) => call(async (stripe) => {
-      const { id, url } = await stripe.checkout.sessions.create(sessionOf(wish), { idempotencyKey: `findtoken-${wish.rechargeId}` });
-      if (url === null) throw new Fault('payments_unavailable', { fill: { detail: 'The payment service opened no page to pay on. Try again.' } });
+      const { id, url } = named(await stripe.checkout.sessions.create(sessionOf(wish), { idempotencyKey: `findtoken-${wish.rechargeId}` }));
+      if (typeof url !== 'string' || !URL.canParse(url)) throw new Fault('payments_unavailable', { fill: { detail: 'The payment service opened no page to pay on. Try again.' } });
       return { session: id, url };
     }),
-    pollCheckout: (session) => call(async (stripe) => readSession(await stripe.checkout.sessions.retrieve(session, { expand: ['payment_intent'] }))),
+    pollCheckout: (session) => call(async (stripe) => readSession(named(await stripe.checkout.sessions.retrieve(session, { expand: ['payment_intent'] })))),
     pollRefunds: (paymentIntent) => call(async (stripe) => {
-      const payment = await stripe.paymentIntents.retrieve(paymentIntent, { expand: ['latest_charge'] });
-      return readRefunds({ ...fieldsOf(payment.latest_charge), payment_intent: payment.id });
+      const payment = named(await stripe.paymentIntents.retrieve(paymentIntent, { expand: ['latest_charge'] }));
+      return readRefunds({ ...fieldsOf(payment['latest_charge']), payment_intent: payment.id });
     }),
     refund: ({ paymentIntent, amount, key }) => call(async (stripe) => {
-      await stripe.refunds.create({ payment_intent: paymentIntent, amount: toCents(amount), reason: 'requested_by_customer' }, { idempotencyKey: key });
+      named(await stripe.refunds.create({ payment_intent: paymentIntent, amount: toCents(amount), reason: 'requested_by_customer' }, { idempotencyKey: key }));
     }),
   };
+}
+
+/**
+ * An answer with its id, which all that Stripe makes or knows has; the package's types say so and check nothing.
+ * @throws Fault payments_unavailable where something else answers in its place.
+ */
+function named(answer: unknown): Readonly<Record<string, unknown>> & { readonly id: string } {
+  const fields = fieldsOf(answer);
+  const { id } = fields;
+  if (typeof id !== 'string' || id === '') throw unavailable('invalid_answer');
+  return { ...fields, id };
 }
 
 async function load({ secretKey, apiBase }: OpenPayments) {
@@ -70,6 +81,10 @@ function refusalOf(fault: { readonly side: 'key' | 'request' | 'service'; readon
     case 'request':
       return new Fault('invalid_request', { fill: { detail: `The payment service refuses this (${fault.code}). Nothing was paid.` } });
     case 'service':
-      return new Fault('payments_unavailable', { fill: { detail: `The payment service does not answer as it should (${fault.code}). Try again in a moment.` }, retryAfterS: 5 });
+      return unavailable(fault.code);
   }
+}
+
+function unavailable(code: string): Fault {
+  return new Fault('payments_unavailable', { fill: { detail: `The payment service does not answer as it should (${code}). Try again in a moment.` }, retryAfterS: 5 });
 }

@@ -1,4 +1,5 @@
 import { Stripe } from 'stripe';
+import { fieldsOf, isFields } from './messages.ts';
 
 /** A connection to Stripe. This file is loaded at its first use: the package is large. */
 export type Connection = Stripe;
@@ -17,8 +18,30 @@ export function connect(secretKey: string, apiBase: string): Connection {
     timeout: TIMEOUT_MS,
     maxNetworkRetries: RETRIES,
     telemetry: false,
+    httpClient: readingObjects(Stripe.createNodeHttpClient()),
     appInfo: { name: 'findtoken' },
   });
+}
+
+/**
+ * Answers that are no object, or whose error is none, count as no JSON: what the package does with a text or a number it does outside
+ * of its call, which would never end, and would end the process.
+ */
+function readingObjects(client: ReturnType<typeof Stripe.createNodeHttpClient>): typeof client {
+  const send = client.makeRequest.bind(client);
+  client.makeRequest = async (...call) => {
+    const response = await send(...call);
+    const read = response.toJSON.bind(response);
+    response.toJSON = async () => {
+      const body: unknown = await read();
+      const { error } = fieldsOf(body);
+      const isReadable = isFields(body) && (!error || typeof error === 'string' || isFields(error));
+      if (!isReadable) throw new SyntaxError('the answer is no object');
+      return body;
+    };
+    return response;
+  };
+  return client;
 }
 
 /** What went wrong with a call: where the fault lies, and Stripe's code for it. Its message may quote the request and is not used. */

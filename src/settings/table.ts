@@ -76,7 +76,7 @@ const ROWS = {
   'routing.max_attempts': row(whole(1, 100), 10, 'Attempts of one request over all providers.'),
   'stripe.secret_key': row(secret, '${STRIPE_SECRET_KEY:-}', 'Secret key of your Stripe account; without one there are no recharges.', '"${STRIPE_SECRET_KEY}"', true),
   'stripe.webhook_secret': row(secret, '${STRIPE_WEBHOOK_SECRET:-}', 'Signing secret of the webhook `/webhooks/stripe`; without one, payments are found by asking Stripe.', '"${STRIPE_WEBHOOK_SECRET}"', true),
-  'stripe.api_base': row(webAddress, 'https://api.stripe.com', 'Where Stripe is reached; another address is for rehearsals.'),
+  'stripe.api_base': row(webOrigin, 'https://api.stripe.com', 'Where Stripe is reached; another address is for rehearsals.'),
   'stripe.return_urls': row(listOf(webAddress), [], 'Addresses, besides `server.public_url` and localhost, under which a payment may return.', '[https://shop.example.com/account]'),
   'email.from': row(mailAddress, 'findtoken@localhost', 'Sender of activation mails and notices.', 'billing@example.com'),
   'email.smtp': row(smtpUrl, '${FINDTOKEN_SMTP_URL:-}', 'SMTP server; without one, the text of a mail goes to the log.', 'smtp://user:password@mail.example.com:587', true),

@@ -39,6 +39,8 @@ export interface FakeStripe {
   readonly refunds: readonly Refund[];
   /** The next requests get this status and error type instead of an answer. */
   fail(status: number, times?: number): void;
+  /** The next request gets this body and 200. */
+  garble(body: string): void;
 
   /** The payer pays on the page. The events that follow are returned, for the test to deliver or lose. */
   pay(session: string): { readonly completed: SentEvent; readonly succeeded: SentEvent; readonly paymentIntent: string };
@@ -83,6 +85,7 @@ export async function openStripe(t: Test, options: { readonly secretKey?: string
   const requests: FakeStripe['requests'][number][] = [];
   const replies = new Map<string, { readonly text: string; readonly status: number; readonly body: string }>();
   let failures: number[] = [];
+  let garbled: string | undefined;
   const server = createServer((req, res) => {
     void readText(req).then((text) => {
       const path = req.url ?? '/';
@@ -92,6 +95,11 @@ export async function openStripe(t: Test, options: { readonly secretKey?: string
         res.writeHead(status, { 'content-type': 'application/json', 'request-id': `req_${requests.length}`, ...(replayed ? { 'idempotent-replayed': 'true' } : {}) });
         res.end(body);
       };
+      if (garbled !== undefined) {
+        const body = garbled;
+        garbled = undefined;
+        return reply(200, body);
+      }
       const failure = failures.shift();
       if (failure !== undefined) return reply(failure, JSON.stringify({ error: { type: 'api_error', message: 'the fake was told to fail' } }));
       try {
@@ -125,6 +133,7 @@ export async function openStripe(t: Test, options: { readonly secretKey?: string
     webhookSecret,
     requests,
     fail: (status: number, times = 1) => void (failures = Array.from({ length: times }, () => status)),
+    garble: (body: string) => void (garbled = body),
     sign,
     deliver: (daemonUrl: string, event: SentEvent, how?: SignOptions) => fetch(`${daemonUrl}/webhooks/stripe`, { method: 'POST', ...sign(event, how) }),
   });
