@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
 import { checkDatabase } from '../src/cli/doctor/books.ts';
-import { checkDisk, checkMail } from '../src/cli/doctor/machine.ts';
+import { checkDisk, checkKeychain, checkMail } from '../src/cli/doctor/machine.ts';
 import { loadSettings } from '../src/settings/index.ts';
 import { book, openDesk } from './support/command-line.ts';
 import type { Desk } from './support/command-line.ts';
@@ -43,6 +43,28 @@ t.test('the way to a provider: its name, its certificate; and a port that somebo
   t.match(found['provider.deepseek'], { state: 'fail', detail: /DNS: (ENOTFOUND|EAI_AGAIN)/ });
   t.match(found['provider.kimi'], { state: 'fail', detail: /TLS: \w+/ });
   t.match(found['port'], { state: 'fail', detail: /EADDRINUSE/, mend: /server\.port/ });
+});
+
+t.test('a keychain that cannot be used matters where the settings keep the master key in it', async (t) => {
+  const cases = [
+    ['keychain', 'fail', /^cannot be used \(locked\), and secrets\.master_key: keychain has/],
+    ['auto', 'ok', /a master key goes into a file$/],
+    ['file', 'ok', /secrets\.master_key does not need it$/],
+    ['env', 'ok', /secrets\.master_key does not need it$/],
+    [undefined, 'ok', /a master key goes into a file$/],
+  ] as const;
+  for (const [kind, state, detail] of cases) t.match(checkKeychain('locked', kind), { state, detail }, `${kind}`);
+  t.match(checkKeychain(undefined, 'keychain'), { state: 'ok', detail: 'can be used' });
+
+  // Elsewhere than on Linux the keychain is the system's own, and cannot be put out of reach.
+  if (process.platform !== 'linux') return;
+  const desk = openDesk(t);
+  configure(desk, 'secrets: { master_key: keychain }\nserver: { port: 0 }\n');
+  // No bus at this address, so that nobody's keychain is asked.
+  const { code, out } = await desk.run(['doctor', '--offline', '--json'], { env: { DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nowhere/bus' } });
+  const { checks }: { readonly checks: readonly { readonly name: string }[] } = JSON.parse(out);
+  t.match(checks.find(({ name }) => name === 'keychain'), { state: 'fail', mend: /^unlock it and .*secrets\.master_key/ });
+  t.equal(code, 1);
 });
 
 t.test('a master key that is gone, or is another one', async (t) => {

@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { existsSync, statfsSync } from 'node:fs';
 import { createServer, connect } from 'node:net';
 import { dirname } from 'node:path';
-import type { Settings } from '../../settings/index.ts';
+import type { MasterKeySource, Settings } from '../../settings/index.ts';
 import { sizeText } from '../format.ts';
 import { fail, guarded, ok, saidBy, warn } from './check.ts';
 import type { Check } from './check.ts';
@@ -20,17 +20,33 @@ export function checkRuntime(version: string, platform: string): Check {
   return isEnough ? ok('runtime', found) : fail('runtime', `${found}; ${NODE_LEAST.join('.')} or newer is needed`, 'install a newer Node.js');
 }
 
-/** The packages that were compiled for this machine. */
-export async function checkNativeModules(): Promise<readonly Check[]> {
+/**
+ * The packages that were compiled for this machine.
+ * @param masterKey where the settings keep the master key; undefined where they cannot be read
+ */
+export async function checkNativeModules(masterKey: MasterKeySource['kind'] | undefined): Promise<readonly Check[]> {
   const sqlite = await guarded('better-sqlite3', async () => {
     const { sqliteVersion } = await import('../../ledger/index.ts');
     return [ok('better-sqlite3', `loads, SQLite ${sqliteVersion()}`)];
   });
   const { keychainTrouble } = await import('../../vault/index.ts');
-  const trouble = await keychainTrouble();
-  // Servers have no keychain, and a key file is as good: this alone is nothing to mend.
-  const keytar = ok('keychain', trouble === undefined ? 'can be used' : `cannot be used (${trouble}); a master key goes into a file`);
-  return [...sqlite, keytar];
+  return [...sqlite, checkKeychain(await keychainTrouble(), masterKey)];
+}
+
+/** The keychain, as far as the settings need it. Servers have none, and a key file is as good: its lack alone is nothing to mend. */
+export function checkKeychain(trouble: string | undefined, masterKey: MasterKeySource['kind'] | undefined): Check {
+  if (trouble === undefined) return ok('keychain', 'can be used');
+  const detail = `cannot be used (${trouble})`;
+  switch (masterKey) {
+    case 'keychain':
+      return fail('keychain', `${detail}, and secrets.master_key: keychain has the master key in it`, 'unlock it and run findtoken in the session of its user, or set secrets.master_key to auto or file:/path');
+    case 'file':
+    case 'env':
+      return ok('keychain', `${detail}; secrets.master_key does not need it`);
+    case 'auto':
+    case undefined:
+      return ok('keychain', `${detail}; a master key goes into a file`);
+  }
 }
 
 /** Whether the daemon's address is free, or its own daemon's. */

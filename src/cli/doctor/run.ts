@@ -20,7 +20,9 @@ export interface Examination {
 
 /** Looks at everything findtoken stands on, and changes nothing. In the order in which one would mend it. */
 export async function examine(context: Context, wish: Examination): Promise<readonly Check[]> {
-  const checks: Check[] = [checkRuntime(process.version, `${process.platform} ${process.arch}`), ...(await checkNativeModules())];
+  // Settings that cannot be read are told of below, in their turn.
+  const masterKey = await context.settings().then(({ secrets }) => secrets.masterKey.kind, () => undefined);
+  const checks: Check[] = [checkRuntime(process.version, `${process.platform} ${process.arch}`), ...(await checkNativeModules(masterKey))];
   let settings: Settings;
   try {
     settings = await context.settings();
