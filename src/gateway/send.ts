@@ -17,6 +17,11 @@ export function commonHeaders(call: Pick<Call, 'id'>): Record<string, string> {
   return { 'x-request-id': call.id, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 }
 
+/** Whether answers at this path bear the billing headers: everything under /v1 does, errors too. */
+export function isBilled(path: string): boolean {
+  return path === '/v1' || path.startsWith('/v1/');
+}
+
 /** Sends an answer in one write. An answer to a client that is gone goes nowhere. */
 export function sendAnswer(call: Pick<Call, 'id' | 'method'>, res: ServerResponse, answer: Answer): void {
   if (res.destroyed || res.headersSent) return;

@@ -11,7 +11,7 @@ import { Interrupter } from './interrupter.ts';
 import { pathToLog } from './redact.ts';
 import { breakOf } from './refusals.ts';
 import { findRoute, serveRoute } from './routes.ts';
-import { answerFault, sendAnswer } from './send.ts';
+import { answerFault, isBilled, sendAnswer } from './send.ts';
 import { watchTurns } from './turns.ts';
 import { UnderWay } from './under-way.ts';
 import type { AccessLine, Answer, Billing, Call, Running, Streamed } from './types.ts';
@@ -99,6 +99,7 @@ async function serveToEnd({ running, hosts, calls, ending }: Site, req: Incoming
       if (route?.needsKey === true) owner = await authenticate(req, running.ledger, route);
       answer = preflight ?? (route === undefined ? refusedRoute() : await serveRoute(route, running, call, owner));
     } catch (cause) {
+      owner ??= await ownerToTell(running, call, cause);
       answer = refused(running, call, cause, owner);
     }
     if (!('streamed' in answer)) deliver(call, res, answer);
@@ -134,6 +135,21 @@ function callOf(running: Running, req: IncomingMessage, res: ServerResponse, int
   };
 }
 
+/**
+ * Whose balance a refusal tells where no route fits, so that none has asked for a key. A key that is not good, and books that cannot
+ * be read, leave the refusal as it is.
+ */
+async function ownerToTell(running: Running, call: Call, cause: unknown): Promise<KeyOwner | undefined> {
+  if (!isBilled(call.path) || !(cause instanceof Fault) || (cause.code !== 'not_found' && cause.code !== 'method_not_allowed')) return undefined;
+  try {
+    running.load.admit();
+    return await authenticate(call.req, running.ledger, { frozenToo: true });
+  } catch (error) {
+    if (!(error instanceof Fault)) running.log.error('balance_not_told', error);
+    return undefined;
+  }
+}
+
 function refused(running: Running, call: Call, cause: unknown, owner: KeyOwner | undefined): Answer {
   if (cause instanceof ClientGone) return { status: breakOf(call.signal, [])?.status ?? 499, body: '' };
   if (!(cause instanceof Fault)) running.log.error('request_failed', cause);
@@ -160,9 +176,8 @@ function refusedRoute(): never {
   throw new Error('a request without a route and without a preflight answer');
 }
 
-/** Everything under /v1 bears the billing headers, errors too. */
 function standardBilling(call: Call, owner: KeyOwner | undefined): Billing | undefined {
-  return call.path.startsWith('/v1/') ? { mode: 'standard', cost: 0n, balance: owner?.balance } : undefined;
+  return isBilled(call.path) ? { mode: 'standard', cost: 0n, balance: owner?.balance } : undefined;
 }
 
 function logAccess(running: Running, call: Call, answer: Answer | Streamed, owner: KeyOwner | undefined): void {
