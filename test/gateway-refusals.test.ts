@@ -1,5 +1,9 @@
 import t from 'tap';
+import { bare, head } from './support/bare.ts';
 import { openHouse } from './support/house.ts';
+
+const CHAT = '/v1/chat/completions';
+const HELLO = { model: 'sandbox-chat', messages: [{ role: 'user', content: 'Hello!' }] };
 
 t.test('where no route fits a good key is told its balance, and any other changes nothing', async (t) => {
   const house = await openHouse(t, { sandbox: true, books: 'cli' });
@@ -17,11 +21,69 @@ t.test('where no route fits a good key is told its balance, and any other change
     }
   }
   t.equal((await house.get('/nothing')).headers.get('x-findtoken-balance'), null, 'under /v1 alone');
-  const findKey = house.ledger.findKey.bind(house.ledger);
-  Object.assign(house.ledger, { findKey: async () => { throw new Error('the books are away'); } });
-  t.equal((await house.get('/v1/nothing')).status, 404, 'the balance is no condition');
-  Object.assign(house.ledger, { findKey });
   await house.ledger.setAccountStatus(house.accountId, 'deactivated', Date.now());
   const inactive = await house.get('/v1/nothing');
   t.match([inactive.status, inactive.headers.get('x-findtoken-balance')], [404, null], 'nor may whoever may not read it learn it');
+  await house.ledger.close();
+  const bookless = await house.get('/v1/nothing');
+  t.match([bookless.status, bookless.headers.get('x-findtoken-balance')], [404, null], 'the balance is no condition');
+});
+
+t.test('every refusal of a chat call bears its attempts, also where nobody was asked', async (t) => {
+  const house = await openHouse(t, { sandbox: true, books: 'cli', yaml: { limits: { body_bytes: 2_000 } } });
+  const good = { authorization: `Bearer ${house.key}`, 'content-type': 'application/json' };
+  const post = (body: string, headers: Record<string, string> = good): RequestInit => ({ method: 'POST', body, headers });
+  const hello = JSON.stringify(HELLO);
+  const cases: readonly (readonly [init: RequestInit, status: number])[] = [
+    [post(hello, { 'content-type': 'application/json' }), 401],
+    [{ method: 'GET', headers: good }, 405],
+    [{ method: 'GET' }, 405],
+    [post('x'.repeat(3_000)), 413],
+    [post(hello, { ...good, 'content-type': 'text/plain' }), 415],
+    [post('{'), 400],
+    [post(JSON.stringify({ ...HELLO, model: 'nothing' })), 404],
+    [post(hello, { ...good, origin: 'https://evil.example' }), 403],
+    [post(hello, { ...good, 'idempotency-key': 'x'.repeat(300) }), 400],
+    [post(hello, { ...good, ...Object.fromEntries(Array.from({ length: 101 }, (_, at) => [`x-${at}`, '1'])) }), 431],
+  ];
+  const check = async (init: RequestInit, status: number) => {
+    const response = await fetch(house.url + CHAT, init);
+    const { error } = (await response.json()) as { error: { code: string; metadata: unknown } };
+    t.equal(response.status, status, error.code);
+    t.same(error.metadata, { request_id: response.headers.get('x-request-id'), attempts: [] }, error.code);
+    t.equal(response.headers.get('x-findtoken-attempts'), '0', error.code);
+    t.equal(response.headers.get('x-findtoken-model'), null, 'nobody served');
+  };
+  for (const [init, status] of cases) await check(init, status);
+  const hold = house.ledger.hold.bind(house.ledger);
+  Object.assign(house.ledger, { hold: async () => { throw new Error('a bug'); } });
+  await check(post(hello), 500);
+  Object.assign(house.ledger, { hold });
+  await house.ledger.setAccountStatus(house.accountId, 'deactivated', Date.now());
+  await check(post(hello), 403);
+  const elsewhere = await fetch(`${house.url}/v1/models`);
+  t.equal(elsewhere.headers.get('x-findtoken-attempts'), null, 'chat alone');
+  t.notMatch(await elsewhere.text(), 'metadata');
+  const expecting = bare(house);
+  expecting.socket.write(head(house, ['expect: the impossible', 'connection: close']));
+  await expecting.closed;
+  t.match(expecting.text(), /^HTTP\/1\.1 417 [^]*x-findtoken-attempts: 0\r\n[^]*"attempts":\[\]/);
+});
+
+t.test('a refusal for its provider_key is one of BYOK', async (t) => {
+  const house = await openHouse(t, { sandbox: true, books: 'cli' });
+  const own = { provider: 'deepseek', api_key: 'sk-canary' };
+  const cases: readonly (readonly [body: object, headers: Record<string, string>, status: number, mode: string, why: string])[] = [
+    [{ provider_key: { provider: 'deepseek' } }, {}, 400, 'byok', 'no key is registered'],
+    [{ provider_key: { provider: 'nobody', api_key: 'sk-canary' } }, {}, 400, 'byok', 'no such provider'],
+    [{ provider_key: own }, { 'x-findtoken-mode': 'standard' }, 400, 'byok', 'a header that says otherwise'],
+    [{ provider_key: own, model: 'nothing' }, {}, 404, 'byok', 'no such model'],
+    [{ model: 'nothing' }, {}, 404, 'standard', 'nothing of the kind was asked for'],
+  ];
+  for (const [more, headers, status, mode, why] of cases) {
+    const response = await house.post({ ...HELLO, ...more }, headers);
+    t.equal(response.status, status, why);
+    t.equal(response.headers.get('x-findtoken-mode'), mode, why);
+    t.equal(response.headers.get('x-findtoken-balance'), mode === 'byok' ? null : '10.00', why);
+  }
 });

@@ -13,7 +13,7 @@ import { StreamMouth, servingHeaders } from './mouth.ts';
 import { operatorsFor, sandboxIsOff } from './play.ts';
 import { breakOf, refusalOf, unavailable } from './refusals.ts';
 import { estimated, failInBand, relayStream, servedBy, type Ended, type Gist, type Streaming } from './relay.ts';
-import { answerFault } from './send.ts';
+import { chatFault } from './send.ts';
 import { release, settle, type Booked, type Served } from './settle.ts';
 import type { Answer, Billing, Call, ChatLine, Credential, Running, Streamed } from './types.ts';
 
@@ -34,7 +34,7 @@ export async function serveChat(running: Running, call: Call, owner: KeyOwner): 
     // Nobody is left to be told; who answers all requests knows what to note of it.
     if (cause instanceof ClientGone) throw cause;
     if (!(cause instanceof Fault)) running.log.error('chat_failed', cause);
-    return chatFault(call, cause, stand.billing, stand.lease);
+    return chatFault(call, cause, stand.billing, { lease: stand.lease, mayHaveAsked: stand.booked !== undefined });
   } finally {
     if (stand.mouth !== undefined) running.metrics.streams -= 1;
     giveBack(running, stand);
@@ -68,6 +68,8 @@ async function open(running: Running, call: Call, owner: KeyOwner, stand: Stand)
   call.body = undefined;
   const { pictureTokens, mediaTokens } = settings.billing;
   const request = readChatRequest(body, { pictureTokens, mediaTokens, routingHeader: header(call, 'x-findtoken-routing') });
+  // A refusal too is one of the mode that was asked for.
+  if (request.providerKey !== undefined) stand.billing = { mode: 'byok', cost: 0n, balance: undefined };
   const model = requestedModel(running, request);
   const choice = chooseMode({ request, header: header(call, 'x-findtoken-mode'), owner, model, catalog: settings.catalog });
   const byok = choice.mode === 'byok';
@@ -148,7 +150,7 @@ async function failed({ booked, request, mouth }: Asking, served: Served, fault:
   }
   mouth?.close();
   const receipt = await release(booked, served, served.attempts, fault.code);
-  const answer = chatFault(call, fault, billing, lease);
+  const answer = chatFault(call, fault, billing, { lease });
   return { ...answer, headers: { ...answer.headers, ...servingHeaders(served.candidate, served.attempts) }, chat: chatLine(booked, request, served, { receipt, usage: undefined, end: fault.code }, undefined) };
 }
 
@@ -232,13 +234,6 @@ function credentialFor(running: Running, owner: KeyOwner, choice: ModeChoice, pr
 function headHeaders({ mode }: Billing, balance: bigint, lease: Lease): Record<string, string> {
   const headers: Record<string, string> = mode === 'byok' ? { 'x-findtoken-mode': mode } : { 'x-findtoken-mode': mode, 'x-findtoken-balance': formatUsd(balance) };
   return Object.assign(headers, lease.headers);
-}
-
-/** Errors of chat calls bear their attempts, even where there were none. */
-export function chatFault(call: Call, cause: unknown, billing: Billing, lease: Lease | undefined): Answer {
-  const answer = answerFault(call, cause, billing);
-  const withTrail = cause instanceof Fault && cause.attempts === undefined ? { error: { ...toEnvelope(cause, call.id).error, metadata: { request_id: call.id, attempts: [] } } } : answer.body;
-  return { ...answer, body: withTrail, headers: { ...lease?.headers, ...answer.headers } };
 }
 
 function chatLine(booked: Booked, request: Gist, served: Served, ended: Ended, firstByteMs: number | undefined): ChatLine {

@@ -4,10 +4,10 @@ import { formatUsd } from '../money/index.ts';
 import type { Interruption } from '../upstream/index.ts';
 import { fingerprint } from '../vault/index.ts';
 import { readJsonBytes } from './body.ts';
-import { chatFault, serveChat } from './chat.ts';
+import { serveChat } from './chat.ts';
 import { Interrupter } from './interrupter.ts';
 import { breakOf } from './refusals.ts';
-import { STOPPING } from './send.ts';
+import { chatFault, STOPPING } from './send.ts';
 import { isGone, Tape, type Heard, type Hearer } from './tape.ts';
 import type { Answer, Call, Running, Streamed } from './types.ts';
 
@@ -120,7 +120,7 @@ async function serveKeyed(running: Running, call: Call, owner: KeyOwner, key: st
     return found === undefined ? await runFirst(running, { ...call, body }, owner, name, bodyHash) : await repeat(running, call, found);
   } catch (cause) {
     if (!(cause instanceof Fault)) throw cause;
-    return chatFault(call, cause, { mode: 'standard', cost: 0n, balance: owner.balance }, undefined);
+    return chatFault(call, cause, { mode: 'standard', cost: 0n, balance: owner.balance });
   }
 }
 

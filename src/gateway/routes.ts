@@ -10,6 +10,7 @@ import { showHealth, showMetrics, showReadiness, showWelcome } from './open.ts';
 import type { Operation } from './openapi/operation.ts';
 import { OPERATIONS } from './openapi/operations.ts';
 import { showDescription } from './openapi/serve.ts';
+import { CHAT_PATH } from './send.ts';
 import { activate, showActivation, signUp } from './sign-up.ts';
 import type { Answer, Call, Handler, Running, Streamed } from './types.ts';
 
@@ -21,7 +22,7 @@ type Route =
 
 /** Every path there is. `{id}` stands for one part of the path. HEAD is served wherever GET is. */
 export const ROUTES: readonly Route[] = [
-  { method: 'POST', path: '/v1/chat/completions', needsKey: true, serve: serveChatOnce, tells: OPERATIONS.chat },
+  { method: 'POST', path: CHAT_PATH, needsKey: true, serve: serveChatOnce, tells: OPERATIONS.chat },
   { method: 'GET', path: '/v1/models', needsKey: true, serve: showModels, tells: OPERATIONS.models },
   { method: 'GET', path: '/v1/models/{id}', needsKey: true, serve: showModel, tells: OPERATIONS.model },
   { method: 'GET', path: '/v1/user/balance', needsKey: true, frozenToo: true, serve: showBalance, tells: OPERATIONS.balance },

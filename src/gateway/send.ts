@@ -1,7 +1,8 @@
 import { ServerResponse, type OutgoingHttpHeaders } from 'node:http';
 import { Fault, toEnvelope, type AttemptTrace } from '../faults.ts';
-import { formatUsd } from '../money/index.ts';
+import { formatUsd, type UsdE8 } from '../money/index.ts';
 import type { Interruption } from '../upstream/index.ts';
+import type { Lease } from './limits.ts';
 import type { Answer, Billing, Call, Outlet } from './types.ts';
 
 /** Why a call's signal aborts when it was not the client who left: the daemon stops, and nobody pays for that. A `Fault` is such a reason too: the connection was refused with it. */
@@ -11,6 +12,9 @@ export const STOPPING = 'the server is stopping';
 export function stopping(more: { readonly attempts?: readonly AttemptTrace[]; readonly retryAfterS?: number } = {}): Fault {
   return new Fault('overloaded', { fill: { detail: 'The server is stopping; send the request again.' }, ...more });
 }
+
+/** Where chat calls come in. Their refusals bear more than others do. */
+export const CHAT_PATH = '/v1/chat/completions';
 
 /** The headers that every answer bears. */
 export function commonHeaders(call: Pick<Call, 'id'>): Record<string, string> {
@@ -60,15 +64,41 @@ export function setHeaders(all: OutgoingHttpHeaders, headers: Readonly<Record<st
   }
 }
 
-/** The answer that tells a refusal. Anything that is no `Fault` is a bug: the caller learns only that it happened. */
+/** Anything that is no `Fault` is a bug: the caller learns only that it happened. */
+function told(call: Pick<Call, 'id'>, cause: unknown): Fault {
+  return cause instanceof Fault ? cause : new Fault('internal_error', { fill: { request_id: call.id } });
+}
+
+/** The answer that tells a refusal. */
 export function answerFault(call: Pick<Call, 'id'>, cause: unknown, billing?: Billing): Answer {
-  const fault = cause instanceof Fault ? cause : new Fault('internal_error', { fill: { request_id: call.id } });
+  const fault = told(call, cause);
   return {
     status: fault.status,
     headers: fault.headers,
     body: toEnvelope(fault, call.id),
     ...(billing === undefined ? {} : { billing: { ...billing, cost: 0n } }),
   };
+}
+
+/**
+ * As `answerFault`, for a chat call: its errors bear their attempts, even where there were none.
+ * @param known.mayHaveAsked a provider may have been asked before a bug was thrown: then no header says that nobody was
+ */
+export function chatFault(call: Pick<Call, 'id'>, cause: unknown, billing: Billing | undefined, known: { readonly lease?: Lease | undefined; readonly mayHaveAsked?: boolean } = {}): Answer {
+  const fault = told(call, cause);
+  const attempts = fault.attempts ?? [];
+  const { error } = toEnvelope(fault, call.id);
+  return {
+    ...answerFault(call, fault, billing),
+    body: { error: { ...error, metadata: { request_id: call.id, attempts } } },
+    headers: { ...(known.mayHaveAsked === true ? {} : { 'x-findtoken-attempts': String(attempts.length) }), ...known.lease?.headers, ...fault.headers },
+  };
+}
+
+/** The answer that tells a refusal before anything was done, as its path has it. @param balance where a good key came with the request */
+export function refusalAt(call: Pick<Call, 'id' | 'path'>, cause: unknown, balance?: UsdE8): Answer {
+  const billing: Billing | undefined = isBilled(call.path) ? { mode: 'standard', cost: 0n, balance } : undefined;
+  return call.path === CHAT_PATH ? chatFault(call, cause, billing) : answerFault(call, cause, billing);
 }
 
 /**

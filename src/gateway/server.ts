@@ -11,10 +11,10 @@ import { Interrupter } from './interrupter.ts';
 import { pathToLog } from './redact.ts';
 import { breakOf } from './refusals.ts';
 import { findRoute, serveRoute } from './routes.ts';
-import { answerFault, isBilled, sendAnswer } from './send.ts';
+import { isBilled, refusalAt, sendAnswer } from './send.ts';
 import { watchTurns } from './turns.ts';
 import { UnderWay } from './under-way.ts';
-import type { AccessLine, Answer, Billing, Call, Running, Streamed } from './types.ts';
+import type { AccessLine, Answer, Call, Running, Streamed } from './types.ts';
 
 const HEADERS_MAX = 100;
 const HEADERS_MS = 10_000;
@@ -153,7 +153,7 @@ async function ownerToTell(running: Running, call: Call, cause: unknown): Promis
 function refused(running: Running, call: Call, cause: unknown, owner: KeyOwner | undefined): Answer {
   if (cause instanceof ClientGone) return { status: breakOf(call.signal, [])?.status ?? 499, body: '' };
   if (!(cause instanceof Fault)) running.log.error('request_failed', cause);
-  return answerFault(call, cause, standardBilling(call, owner));
+  return refusalAt(call, cause, owner?.balance);
 }
 
 /** On the response itself, so that streams bear them too, and what is kept for repeats does not: those may be another page's. */
@@ -174,10 +174,6 @@ function preflightAnswer({ method }: Call, res: ServerResponse): Answer | undefi
 
 function refusedRoute(): never {
   throw new Error('a request without a route and without a preflight answer');
-}
-
-function standardBilling(call: Call, owner: KeyOwner | undefined): Billing | undefined {
-  return isBilled(call.path) ? { mode: 'standard', cost: 0n, balance: owner?.balance } : undefined;
 }
 
 function logAccess(running: Running, call: Call, answer: Answer | Streamed, owner: KeyOwner | undefined): void {
