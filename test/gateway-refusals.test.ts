@@ -87,3 +87,34 @@ t.test('a refusal for its provider_key is one of BYOK', async (t) => {
     t.equal(response.headers.get('x-findtoken-balance'), mode === 'byok' ? null : '10.00', why);
   }
 });
+
+t.test('what is no request is refused in the same form, by the path that it names', async (t) => {
+  const house = await openHouse(t, { sandbox: true, books: 'cli', timing: { bodyMs: 1_000 } });
+  const long = `x-long: ${'y'.repeat(20_000)}`;
+  const models = `FOO /v1/models?a=b HTTP/1.1\r\nhost: localhost\r\n\r\n`;
+  const cases: readonly (readonly [bytes: string, line: string, isBilled: boolean, why: string])[] = [
+    [head(house, [long], '/v1/models', 'GET'), '431 Request Header Fields Too Large', true, 'too long a head'],
+    [head(house, [long], '/healthz', 'GET'), '431 Request Header Fields Too Large', false, 'of a path that is not under /v1'],
+    [head(house, ['a : b'], '/v1/models', 'GET'), '400 Bad Request', true, 'no header'],
+    ['garbage\r\n\r\n', '400 Bad Request', false, 'no request at all'],
+    [models, '405 Method Not Allowed', true, 'a method that nobody knows'],
+    ['FOO /healthz HTTP/1.1\r\n\r\n', '405 Method Not Allowed', false, 'elsewhere'],
+    ['FOO /v1/nothing HTTP/1.1\r\n\r\n', '404 Not Found', true, 'at a path that there is not, as with any method'],
+    [head(house, [], '/healthz', 'GET') + models, '405 Method Not Allowed', false, 'behind another request, as whose answer it is taken'],
+    [head(house, ['content-type: application/json', 'content-length: 9']), '408 Request Timeout', true, 'half a request'],
+  ];
+  for (const [bytes, line, isBilled, why] of cases) {
+    const client = bare(house);
+    client.socket.write(bytes);
+    await client.closed;
+    const told = client.text().slice(client.text().indexOf(`HTTP/1.1 ${line}\r\n`));
+    t.match(told, `HTTP/1.1 ${line}\r\n`, why);
+    t.match(told, /\r\ndate: \w{3}, \d{2} [^]*x-request-id: req_[^]*cache-control: no-store[^]*connection: close\r\n[^]*"error":\{"message"/, why);
+    t.equal(/x-findtoken-mode: standard\r\nx-findtoken-cost: 0\.00\r\n/.test(told), isBilled, why);
+    t.equal(/\r\nallow: /.test(told), line.startsWith('405'), why);
+  }
+  const chatting = bare(house);
+  chatting.socket.write(`FOO ${CHAT} HTTP/1.1\r\n\r\n`);
+  await chatting.closed;
+  t.match(chatting.text(), /^HTTP\/1\.1 405 [^]*x-findtoken-attempts: 0\r\n[^]*allow: POST\r\n[^]*"code":"method_not_allowed"[^]*"metadata":\{"request_id":"req_\w+","attempts":\[\]\}/);
+});

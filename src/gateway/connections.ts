@@ -2,12 +2,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { Fault, toEnvelope } from '../faults.ts';
-import { mintId } from '../vault/index.ts';
+import { Fault } from '../faults.ts';
 import { printable } from './body.ts';
+import { parserFault, requestLineOf, writeRefusal, type ParserError } from './raw-refusals.ts';
 import type { Running } from './types.ts';
 
-export const HEADER_BYTES = 16_384;
 /** Kept for the log, the books and the provider's probe. */
 const SPARE_FILES = 8;
 /** A reader that takes less than this of what is left to send has stalled. */
@@ -17,6 +16,8 @@ const LEAST_BYTES_A_SECOND = 16_384;
 export interface ConnectionCalls {
   /** Whether an answer has begun on it: within it a refusal would be taken for a part of it. */
   isAnswering(socket: Duplex): boolean;
+  /** The path of the call on it whose answer has not begun: it is the one that a refusal is taken for the answer of. */
+  pathOn(socket: Duplex): string | undefined;
   /** Ends those of its calls that `isEnded` picks. */
   breakOff(socket: Duplex, fault: Fault, isEnded: (req: IncomingMessage) => boolean): void;
 }
@@ -25,9 +26,9 @@ export interface ConnectionCalls {
  * What a server does with connections and bytes that never become a request of ours: each is refused in our form.
  */
 export function guardConnections(running: Running, server: Server, calls: ConnectionCalls): void {
-  const refuse = (socket: Duplex, fault: Fault) => {
+  const refuse = (socket: Duplex, fault: Fault, path?: string) => {
     if (calls.isAnswering(socket)) socket.destroy();
-    else writeRefusal(running, socket, fault);
+    else writeRefusal(running, socket, fault, calls.pathOn(socket) ?? path);
   };
   const { connections, connectionsPerAddress } = running.settings.limits;
   server.maxConnections = connections;
@@ -43,12 +44,12 @@ export function guardConnections(running: Running, server: Server, calls: Connec
     });
     socket.on('close', left);
   });
-  server.on('clientError', (error: Error & { readonly code?: string }, socket) => {
+  server.on('clientError', (error: Error & ParserError, socket) => {
     if (!socket.writable || error.code === 'ECONNRESET') socket.destroy();
     else {
-      const fault = parserFault(running, error.code);
+      const fault = parserFault(running, error);
       if (fault.code === 'request_timeout') calls.breakOff(socket, fault, (req) => !req.complete);
-      refuse(socket, fault);
+      refuse(socket, fault, requestLineOf(error)?.path);
     }
   });
   server.on('connect', (_req: IncomingMessage, socket: Duplex) => {
@@ -105,22 +106,4 @@ function affordable(): number {
   if (limit === undefined) return Infinity;
   const spare = Number(limit) - readdirSync('/proc/self/fd').length - SPARE_FILES;
   return Math.max(1, Math.floor(spare / 2));
-}
-
-function parserFault(running: Running, code: string | undefined): Fault {
-  if (code === 'HPE_HEADER_OVERFLOW') return new Fault('headers_too_large', { fill: { limit: `${HEADER_BYTES} bytes` } });
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new Fault('request_timeout', { fill: { seconds: Math.round(running.timing.bodyMs / 1000) } });
-  return new Fault('invalid_request', { fill: { detail: 'This is not a valid HTTP/1.1 request.' } });
-}
-
-/** Writes a refusal without a response object, and ends the connection. */
-function writeRefusal(running: Running, socket: Duplex, fault: Fault): void {
-  const id = mintId('req', running.clock.nowMs());
-  const body = JSON.stringify(toEnvelope(fault, id));
-  const headers = Object.entries(fault.headers).map(([name, value]) => `${name}: ${value}\r\n`).join('');
-  socket.on('error', () => socket.destroy());
-  socket.end(
-    `HTTP/1.1 ${fault.status} Refused\r\ncontent-type: application/json; charset=utf-8\r\nx-request-id: ${id}\r\ncache-control: no-store\r\n${headers}connection: close\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    () => socket.destroy(),
-  );
 }

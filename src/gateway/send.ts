@@ -41,7 +41,7 @@ export function sendAnswer(call: Pick<Call, 'id' | 'method'>, res: ServerRespons
  * All headers of an answer, names and values in turn: an object of so many names would be made anew several times as it grows. The
  * answer's own media type and id go before the common ones. Source: CONTRACT section 2. A cost of 42_000n is `X-FindToken-Cost: 0.00042`.
  */
-function headersOf({ id }: Pick<Call, 'id'>, { headers: own, billing, close }: Answer, isText: boolean, bytes: number): string[] {
+export function headersOf({ id }: Pick<Call, 'id'>, { headers: own, billing, close }: Answer, isText: boolean, bytes: number): string[] {
   const type = own?.['content-type'] ?? (isText ? 'text/plain; charset=utf-8' : 'application/json; charset=utf-8');
   const headers = ['content-type', type, 'content-length', String(bytes), 'x-request-id', own?.['x-request-id'] ?? id, 'cache-control', 'no-store', 'x-content-type-options', 'nosniff'];
   if (billing !== undefined) {

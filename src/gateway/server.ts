@@ -4,10 +4,11 @@ import { Fault } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
 import { mintId } from '../vault/index.ts';
 import { ClientGone } from './body.ts';
-import { checkWishes, flushed, guardConnections, HEADER_BYTES, isFlushed } from './connections.ts';
+import { checkWishes, flushed, guardConnections, isFlushed } from './connections.ts';
 import { authenticate, checkHost, corsHeaders, knownHosts } from './door.ts';
 import { Drain, type CallUnderWay } from './drain.ts';
 import { Interrupter } from './interrupter.ts';
+import { HEADER_BYTES } from './raw-refusals.ts';
 import { pathToLog } from './redact.ts';
 import { breakOf } from './refusals.ts';
 import { findRoute, serveRoute } from './routes.ts';
@@ -59,6 +60,7 @@ export function createHttpSide(running: Running): HttpSide {
   server.on('checkExpectation', take);
   guardConnections(running, server, {
     isAnswering: (socket) => calls.some(({ res }) => res.headersSent && res.socket === socket),
+    pathOn: (socket) => calls.now().find(({ res }) => res.req.socket === socket && !res.headersSent)?.res.req.url?.split('?', 1)[0],
     breakOff(socket, fault, isEnded) {
       for (const { res, interrupter } of calls.now()) if (res.req.socket === socket && isEnded(res.req)) interrupter.abort(fault);
     },
