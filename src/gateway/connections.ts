@@ -27,7 +27,7 @@ export interface ConnectionCalls {
  */
 export function guardConnections(running: Running, server: Server, calls: ConnectionCalls): void {
   const refuse = (socket: Duplex, fault: Fault, path?: string) => {
-    if (calls.isAnswering(socket)) socket.destroy();
+    if (!socket.writable || calls.isAnswering(socket)) socket.destroy();
     else writeRefusal(running, socket, fault, calls.pathOn(socket) ?? path);
   };
   const { connections, connectionsPerAddress } = running.settings.limits;

@@ -55,9 +55,12 @@ export class Drain {
     if (this.#isCutOff) interrupter.abort(STOPPING);
   }
 
-  /** To be told of each call that is under way no more. Its connection closes even where its head had promised to keep it. */
+  /**
+   * To be told of each call that is under way no more. Its connection closes even where its head had promised to keep it; one that
+   * lingers (our side of it has ended) does so by itself, and with the drain at the latest.
+   */
   ended({ res: { req } }: CallUnderWay): void {
-    if (!this.#isClosing || req.socket.destroyed || this.#calls.some(({ res }) => res.req.socket === req.socket)) return;
+    if (!this.#isClosing || req.socket.destroyed || req.socket.writableEnded || this.#calls.some(({ res }) => res.req.socket === req.socket)) return;
     req.socket.destroySoon();
   }
 

@@ -26,15 +26,21 @@ export function isBilled(path: string): boolean {
   return path === '/v1' || path.startsWith('/v1/');
 }
 
-/** Sends an answer in one write. An answer to a client that is gone goes nowhere. */
-export function sendAnswer(call: Pick<Call, 'id' | 'method'>, res: ServerResponse, answer: Answer): void {
+/**
+ * Sends an answer in one write. An answer to a client that is gone goes nowhere.
+ * @param ends false: all of it is sent, but the response is not told so, for Node closes the connection of a last one at once
+ */
+export function sendAnswer(call: Pick<Call, 'id' | 'method'>, res: ServerResponse, answer: Answer, ends = true): void {
   if (res.destroyed || res.headersSent) return;
   const { body: content } = answer;
   const isText = typeof content === 'string';
   // Text goes into the same write as the head; bytes would be a write of their own.
   const body = isText ? content : JSON.stringify(content);
   res.writeHead(answer.status, headersOf(call, answer, isText, Buffer.byteLength(body)));
-  res.end(call.method === 'HEAD' ? undefined : body);
+  const sent = call.method === 'HEAD' ? '' : body;
+  if (ends) res.end(sent);
+  else if (sent === '') res.flushHeaders();
+  else res.write(sent);
 }
 
 /**

@@ -8,6 +8,7 @@ import { checkWishes, flushed, guardConnections, isFlushed } from './connections
 import { authenticate, checkHost, corsHeaders, knownHosts } from './door.ts';
 import { Drain, type CallUnderWay } from './drain.ts';
 import { Interrupter } from './interrupter.ts';
+import { linger, lingeringOf } from './linger.ts';
 import { HEADER_BYTES } from './raw-refusals.ts';
 import { pathToLog } from './redact.ts';
 import { breakOf } from './refusals.ts';
@@ -104,8 +105,9 @@ async function serveToEnd({ running, hosts, calls, ending }: Site, req: Incoming
       owner ??= await ownerToTell(running, call, cause);
       answer = refused(running, call, cause, owner);
     }
-    if (!('streamed' in answer)) deliver(call, res, answer);
+    const isOver = 'streamed' in answer || deliver(running, call, res, answer);
     logAccess(running, call, answer, owner);
+    if (!isOver) return;
     // What has begun and cannot be ended (its reader stalled, its books could not be closed) is cut off: its client would wait for ever.
     if (res.headersSent && !res.writableEnded) res.destroy();
     else if (!isFlushed(res)) await flushed(res, running.timing.writeStallMs);
@@ -163,11 +165,18 @@ function allowOrigin(running: Running, req: IncomingMessage, res: ServerResponse
   for (const [name, value] of Object.entries(corsHeaders(req, running.settings))) res.setHeader(name, value);
 }
 
-/** Sends an answer whose request may not have been read to its end; then the connection cannot be used again. */
-function deliver(call: Call, res: ServerResponse, answer: Answer): void {
-  const isUnread = !call.req.complete;
-  sendAnswer(call, res, isUnread ? { ...answer, close: true } : answer);
-  if (isUnread && !call.req.destroyed) call.req.resume();
+/**
+ * Sends an answer whose request may not have been read to its end; then the connection cannot be used again. False where it lingers:
+ * it ends by itself.
+ */
+function deliver({ settings }: Running, call: Call, res: ServerResponse, answer: Answer): boolean {
+  const { req } = call;
+  const isUnread = !req.complete;
+  const lingers = isUnread && !req.destroyed && !res.destroyed && !res.headersSent && res.socket !== null;
+  sendAnswer(call, res, isUnread ? { ...answer, close: true } : answer, !lingers);
+  if (lingers) linger(req, lingeringOf(settings.limits.bodyBytes));
+  else if (isUnread && !req.destroyed) req.resume();
+  return !lingers;
 }
 
 function preflightAnswer({ method }: Call, res: ServerResponse): Answer | undefined {
