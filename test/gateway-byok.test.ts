@@ -42,6 +42,23 @@ t.test('an inline key makes the request BYOK, reaches the provider and nobody el
   t.notMatch(JSON.stringify(house.lines) + house.logged.join(), CANARY, 'nor logged');
 });
 
+t.test('a BYOK stream announces the trailer that comes, and no balance', async (t) => {
+  const deepseek = await provider(t);
+  const house = await byokHouse(t, deepseek, { credit: '1' });
+  deepseek.always(sse(textChunks(HEAD, 'Hello there')));
+  const announced = async (more: object, headers: Record<string, string> = {}) => {
+    const response = await house.post({ ...HELLO, stream: true, ...more }, headers);
+    t.match(await response.text(), /data: \[DONE\]/);
+    return [response.headers.get('trailer'), response.headers.get('x-findtoken-balance')];
+  };
+  t.same(await announced({ provider_key: { provider: 'deepseek', api_key: CANARY } }), ['X-FindToken-Cost', null]);
+  t.same(await announced({ provider_key: { provider: 'deepseek', api_key: CANARY } }, { 'idempotency-key': 'byok' }), ['X-FindToken-Cost', null], 'under an Idempotency-Key too');
+  const standard = await openHouse(t, { books: 'cli', sandbox: true });
+  const response = await standard.post({ ...HELLO, model: 'sandbox-chat', stream: true });
+  await response.text();
+  t.equal(response.headers.get('trailer'), 'X-FindToken-Cost, X-FindToken-Balance');
+});
+
 t.test('registered keys come in pages, newest first', async (t) => {
   const house = await byokHouse(t, await provider(t));
   const ids: unknown[] = [];

@@ -94,8 +94,8 @@ export class StreamMouth {
     setHeaders(headers, commonHeaders(this.#call));
     setHeaders(headers, this.#headers);
     setHeaders(headers, this.#servingHeaders);
-    // HTTP/1.0 has no chunks, so nothing can trail them.
-    if (this.#call.req.httpVersion !== '1.0') headers['trailer'] = 'X-FindToken-Cost, X-FindToken-Balance';
+    // HTTP/1.0 has no chunks, so nothing can trail them. A balance that the head does not tell is not told at the end either.
+    if (this.#call.req.httpVersion !== '1.0') headers['trailer'] = headers['x-findtoken-balance'] === undefined ? 'X-FindToken-Cost' : 'X-FindToken-Cost, X-FindToken-Balance';
     this.#headers = NO_HEADERS;
     this.#servingHeaders = NO_HEADERS;
     return writeFirst(res, 200, headers, bytes);
