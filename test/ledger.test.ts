@@ -135,8 +135,8 @@ t.test('a frozen account is not served; what it owes is paid by a credit, and th
     INSERT INTO payment_disputes (id, payment_intent, amount, currency, state, booked, taken, taken_credits, account)
       VALUES ('dp_1', 'pi_1', 1000500, 'usd', 'lost', 1, 1000500, 1000500, 100)`);
   t.match(await ledger.findAccount('acct_ann'), { frozen: true, balance: -500n });
-  t.same(await ledger.hold(holdOf('req_2')), { ok: false, reason: 'account_inactive', status: 'active', frozen: true });
-  t.same(await ledger.hold(holdOf('req_3', { mode: 'byok', byok: { month: '2026-11', free: 10 } })), { ok: false, reason: 'account_inactive', status: 'active', frozen: true });
+  t.same(await ledger.hold(holdOf('req_2')), { ok: false, reason: 'account_inactive', status: 'active', frozen: true, available: -600n });
+  t.same(await ledger.hold(holdOf('req_3', { mode: 'byok', byok: { month: '2026-11', free: 10 } })), { ok: false, reason: 'account_inactive', status: 'active', frozen: true, available: -600n });
   t.match(await ledger.settle(settlementOf('req_1', '20+5', NOW_MS)), { first: true, cost: 0n, shortfall: 25n, balance: -500n });
   t.same((await ledger.audit()).findings, [], 'a frozen debt is no difference');
   await ledger.grant({ accountId: 'acct_ann', amount: 400n, reference: 'part', note: '', nowMs: NOW_MS });

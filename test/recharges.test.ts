@@ -297,7 +297,8 @@ t.test('a debt is paid by whatever comes, and holds thaw as they end', async (t)
   t.match(await ledger.hold(hold), { ok: true });
   await shop.deliver(shop.stripe.refundInDashboard(paymentIntent, 500));
   t.match(await shop.account(), { balance: usd('4.45'), frozen: true }, '4.45 are there, 9 of them held: more than there is');
-  t.match(await ledger.hold({ ...hold, id: 'req_2', ceiling: 0n }), { ok: false, reason: 'account_inactive', frozen: true }, 'no new request');
+  t.match(await ledger.hold({ ...hold, id: 'req_2', ceiling: 0n }), { ok: false, reason: 'account_inactive', frozen: true, available: usd('-4.55') }, 'no new request');
+  t.match(await (await shop.house.get('/v1/models')).json(), { error: { code: 'account_inactive', message: /Recharge to cover the debt/ } }, 'a debt, of what is held');
   await ledger.release({ id: 'req_1', status: 'x', model: '', provider: '', promptTokens: 0, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0, usageOrigin: 'unknown', latencyMs: 1, firstByteMs: undefined, attempts: 1, nowMs, price: undefined });
   t.match(await shop.account(), { balance: usd('4.45'), frozen: false }, 'the hold ended: nothing is owed');
   await stands(t, shop, '4.45', 'in the end');

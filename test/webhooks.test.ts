@@ -173,6 +173,9 @@ t.test('W13: a dispute freezes; won gives back, lost keeps; each message may com
   const first = opened();
   for (const event of [first, first, opened(), shop.stripe.dispute(paymentIntent, { id: 'dp_1', status: 'needs_response', event: 'funds_withdrawn' })]) t.equal(await shop.deliver(event), 200);
   await stands(t, shop, { balance: '18.90', frozen: true, id, status: 'disputed' }, 'opened: frozen although there is a balance');
+  const refused = await shop.house.get('/v1/models');
+  t.equal(refused.status, 403);
+  t.match(await refused.json(), { error: { code: 'account_inactive', message: /frozen: a payment of it is disputed\. It is served again when the dispute is closed; a recharge does not/ } }, 'it owes nothing, and is not told to pay');
   await shop.house.ledger.grant({ accountId: shop.house.accountId, amount: usd('1'), reference: 'g', note: 'gift', nowMs: Date.now() });
   await stands(t, shop, { balance: '19.90', frozen: true, id, status: 'disputed' }, 'credits do not thaw while it is open');
   await pause(2);

@@ -8,7 +8,7 @@ import type { Settings } from '../settings/index.ts';
 
 /**
  * Who is calling: the owner of the Bearer key (or of `x-api-key`), read afresh, so that a revocation holds at the next request.
- * `frozenToo`: an account in debt may pass, to see it and to pay it.
+ * `frozenToo`: an account that is frozen may pass, to see it and to pay what it owes.
  * @throws Fault `invalid_api_key` (401), the same for a missing, malformed, unknown or revoked key; `account_inactive` (403).
  */
 export async function authenticate(req: IncomingMessage, ledger: Ledger, { frozenToo }: { readonly frozenToo?: true } = {}): Promise<KeyOwner> {
@@ -16,7 +16,7 @@ export async function authenticate(req: IncomingMessage, ledger: Ledger, { froze
   const key = readApiKey(req.headers.authorization ?? (typeof bare === 'string' ? bare : undefined));
   const owner = key === undefined ? undefined : await ledger.findKey(hashKey(key));
   if (owner === undefined) throw new Fault('invalid_api_key');
-  if (owner.status !== 'active' || (owner.frozen && frozenToo !== true)) throw inactive(owner.status, owner.frozen);
+  if (owner.status !== 'active' || (owner.frozen && frozenToo !== true)) throw inactive({ ...owner, available: owner.balance - owner.held });
   return owner;
 }
 

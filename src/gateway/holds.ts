@@ -86,15 +86,19 @@ function holdOf(running: Running, call: Call, ask: { readonly owner: KeyOwner; r
 
 function placed(result: HoldResult): Placed {
   if (result.ok) return result;
-  if (result.reason === 'account_inactive') throw inactive(result.status, result.frozen);
+  if (result.reason === 'account_inactive') throw inactive(result);
   return { ok: false, available: result.available };
 }
 
-/** Why an account is not served, with the mend. */
-export function inactive(status: KeyOwner['status'], frozen: boolean): Fault {
+/**
+ * Why an account is not served, with the mend. One that is frozen owes something, or a dispute is open: that alone freezes an account
+ * with credits left, and no recharge ends it.
+ */
+export function inactive({ status, frozen, available }: { readonly status: KeyOwner['status']; readonly frozen: boolean; readonly available: UsdE8 }): Fault {
   if (status === 'pending') return new Fault('account_inactive', { fill: { state: 'not activated yet', mend: 'Open the link of the activation mail, or ask the operator for `findtoken accounts activate EMAIL`.' } });
-  if (frozen && status === 'active') return new Fault('account_inactive', { fill: { state: 'frozen: a refund or dispute took more than its balance', mend: 'Recharge to cover the debt.' } });
-  return new Fault('account_inactive', { fill: { state: 'deactivated', mend: 'Ask the operator for `findtoken accounts activate EMAIL`.' } });
+  if (!frozen || status !== 'active') return new Fault('account_inactive', { fill: { state: 'deactivated', mend: 'Ask the operator for `findtoken accounts activate EMAIL`.' } });
+  if (available < 0n) return new Fault('account_inactive', { fill: { state: 'frozen: a refund or dispute took more than its balance', mend: 'Recharge to cover the debt.' } });
+  return new Fault('account_inactive', { fill: { state: 'frozen: a payment of it is disputed', mend: 'It is served again when the dispute is closed; a recharge does not change that.' } });
 }
 
 /** The dearest candidate's upper bound for this many output tokens a choice. */

@@ -17,7 +17,7 @@ import type { Answer, Call, Handler, Running, Streamed } from './types.ts';
 type Method = 'GET' | 'POST' | 'DELETE';
 
 type Route =
-  | { readonly method: Method; readonly path: string; readonly needsKey: true; /** For accounts in debt too: how they find out, and pay. */ readonly frozenToo?: true; readonly serve: Handler; readonly tells: Operation }
+  | { readonly method: Method; readonly path: string; readonly needsKey: true; /** For accounts that are frozen too: how they find out, and pay. */ readonly frozenToo?: true; readonly serve: Handler; readonly tells: Operation }
   | { readonly method: Method; readonly path: string; readonly needsKey: false; readonly serve: (running: Running, call: Call) => Promise<Answer>; readonly tells: Operation };
 
 /** Every path there is. `{id}` stands for one part of the path. HEAD is served wherever GET is. */

@@ -56,8 +56,9 @@ export function createHoldBooks(db: Connection, batch: Batch, boot: string): Hol
 
 /** Why this account cannot hold this amount; undefined where it can. */
 function refusal({ status, frozen, balance, held }: Purse, amount: bigint): HoldResult | undefined {
-  if (status !== 'active' || frozen) return { ok: false, reason: 'account_inactive', status, frozen };
-  return balance - held >= amount ? undefined : { ok: false, reason: 'insufficient_credits', available: balance - held };
+  const available = balance - held;
+  if (status !== 'active' || frozen) return { ok: false, reason: 'account_inactive', status, frozen, available };
+  return available >= amount ? undefined : { ok: false, reason: 'insufficient_credits', available };
 }
 
 function refuse(message: string): never {

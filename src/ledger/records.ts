@@ -66,7 +66,7 @@ export interface HoldRequest {
 export type HoldResult =
   | { readonly ok: true; readonly balance: UsdE8; readonly held: UsdE8; /** BYOK within the free requests: costs nothing. */ readonly free: boolean }
   | { readonly ok: false; readonly reason: 'insufficient_credits'; readonly available: UsdE8 }
-  | { readonly ok: false; readonly reason: 'account_inactive'; readonly status: AccountStatus; readonly frozen: boolean };
+  | { readonly ok: false; readonly reason: 'account_inactive'; readonly status: AccountStatus; readonly frozen: boolean; readonly available: UsdE8 };
 
 /** A client's `Idempotency-Key`, told by hashes. */
 export interface IdempotencyClaim {
