@@ -93,7 +93,10 @@ t.test('the account is shown as it is', async (t) => {
   t.equal((await house.get('/v1/models/deepseek-chat')).status, 200);
   const health = await fetch(`${house.url}/healthz`);
   t.equal(health.status, 200);
-  t.equal((await fetch(`${house.url}/readyz`)).status, 200);
+  const ready = await fetch(`${house.url}/readyz`);
+  t.equal(ready.status, 200);
+  const { checks } = (await ready.json()) as { checks: readonly { name: string }[] };
+  t.match(checks.find(({ name }) => name === 'operator keys'), { ok: true, detail: 'none: the sandbox answers in their place' }, 'no key is said to be there that is not');
   t.match(await (await fetch(house.url)).text(), /findtoken/);
   t.equal((await fetch(`${house.url}/healthz`, { method: 'HEAD' })).status, 200);
 });
