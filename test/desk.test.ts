@@ -155,6 +155,30 @@ t.test('places of a process that died fall back', async (t) => {
   await t.rejects(one.shared.limits.enterWithoutHold(ANN, 'c'), { code: 'rate_limit_exceeded' }, 'leaving twice gave back one place');
 });
 
+t.test('a limit that is raised counts at once, exactly, over all and in every order', async (t) => {
+  const { sit } = await furnished();
+  const seats = [await sit(t, 1), await sit(t, 2)];
+  let asked = 0;
+  /** One after the other, by the process whose turn it is: how many passed. */
+  const passed = async (requestsPerMinute: number, times: number): Promise<number> => {
+    let count = 0;
+    for (let at = 0; at < times; at += 1) {
+      asked += 1;
+      const limits = seats[asked % 2]?.shared.limits;
+      await limits?.enterWithoutHold({ ...ANN, requestsPerMinute }, `req_${asked}`).then((lease) => {
+        lease.leave();
+        count += 1;
+      }, (refused: unknown) => t.match(refused, { code: 'rate_limit_exceeded' }));
+    }
+    return count;
+  };
+  t.equal(await passed(1, 2), 1);
+  t.equal(await passed(10, 5), 5, 'the next ones pass');
+  t.equal(await passed(1, 2), 0, 'one that still knows the former limit does not, and does not give back what was spent');
+  t.equal(await passed(10, 8), 4, 'ten in all');
+  t.equal(await passed(12, 5), 2, 'and the difference, raised once more');
+});
+
 t.test('sign-ups and addresses are counted over all', async (t) => {
   const { sit } = await furnished({ connectionsPerAddress: 2 });
   const [one, two] = [await sit(t, 1), await sit(t, 2)];

@@ -8,8 +8,14 @@ export interface Lease {
   leave(): void;
 }
 
+/**
+ * What of a minute's worth is spent, not what is left: a limit that changes counts at once, in whatever order the requests that know
+ * of it come.
+ */
 interface Bucket {
-  tokens: number;
+  spent: number;
+  /** The limit under which that was spent; what is over a lower one by now is given back at this one's pace. */
+  perMinute: number;
   refilledMs: number;
   running: number;
 }
@@ -74,11 +80,10 @@ export class Limits {
     if (bucket.running >= this.#rules.concurrentRequests) {
       return refusal(bucket, perMinute, 1, `This account has ${bucket.running} requests running, its limit. Wait for one to end.`);
     }
-    if (bucket.tokens < 1) {
-      const waitS = perMinute === 0 ? 60 : ((1 - bucket.tokens) * 60) / perMinute;
-      return refusal(bucket, perMinute, waitS, `This account may send ${perMinute} requests a minute. Slow down, or ask the operator for a higher limit.`);
+    if (perMinute - bucket.spent < 1) {
+      return refusal(bucket, perMinute, secondsUntil(bucket, perMinute, perMinute - 1), `This account may send ${perMinute} requests a minute. Slow down, or ask the operator for a higher limit.`);
     }
-    bucket.tokens -= 1;
+    bucket.spent += 1;
     bucket.running += 1;
     let running = true;
     return {
@@ -94,12 +99,12 @@ export class Limits {
     this.#forgetIdle(nowMs);
     let bucket = this.#buckets.get(accountId);
     if (bucket === undefined) {
-      bucket = { tokens: perMinute, refilledMs: nowMs, running: 0 };
+      bucket = { spent: 0, perMinute, refilledMs: nowMs, running: 0 };
       this.#buckets.set(accountId, bucket);
       return bucket;
     }
-    const gained = ((nowMs - bucket.refilledMs) * perMinute) / 60_000;
-    bucket.tokens = Math.min(perMinute, bucket.tokens + gained);
+    bucket.spent = spentAfter(bucket, perMinute, nowMs - bucket.refilledMs);
+    if (bucket.spent <= perMinute) bucket.perMinute = perMinute;
     bucket.refilledMs = nowMs;
     return bucket;
   }
@@ -117,13 +122,26 @@ function refusal(bucket: Bucket, perMinute: number, retryAfterS: number, detail:
   return { detail, retryAfterS, headers: headersOf(bucket, perMinute) };
 }
 
+/** What is still spent after `ms`. 100 of 600 a minute, where the limit is 60 by now: 80 after 2 s, 60 after 4 s, 59 after 5 s. */
+function spentAfter({ spent, perMinute: former }: Bucket, perMinute: number, ms: number): number {
+  const overMs = spent > perMinute ? ((spent - perMinute) * 60_000) / former : 0;
+  if (ms < overMs) return spent - (ms * former) / 60_000;
+  return Math.max(0, Math.min(spent, perMinute) - ((ms - overMs) * perMinute) / 60_000);
+}
+
+/** How long until no more than this is spent. */
+function secondsUntil({ spent, perMinute: former }: Bucket, perMinute: number, least: number): number {
+  if (perMinute === 0) return 60;
+  const overS = spent > perMinute ? ((spent - perMinute) * 60) / former : 0;
+  return overS + ((Math.min(spent, perMinute) - least) * 60) / perMinute;
+}
+
 /** Reset: seconds until the bucket is full again, in OpenAI's notation (`6s`). */
 function headersOf(bucket: Bucket, perMinute: number): Record<string, string> {
-  const missing = perMinute - bucket.tokens;
-  const resetS = perMinute === 0 ? 60 : Math.ceil((missing * 60) / perMinute);
+  const resetS = Math.ceil(secondsUntil(bucket, perMinute, 0));
   return {
     'x-ratelimit-limit-requests': String(perMinute),
-    'x-ratelimit-remaining-requests': String(Math.max(0, Math.floor(bucket.tokens))),
+    'x-ratelimit-remaining-requests': String(Math.max(0, Math.floor(perMinute - bucket.spent))),
     'x-ratelimit-reset-requests': `${Math.max(0, resetS)}s`,
   };
 }
