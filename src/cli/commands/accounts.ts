@@ -147,5 +147,5 @@ async function showAccount(context: Context, account: AccountView & { readonly a
 }
 
 function statusText({ status, frozen }: AccountView): string {
-  return frozen ? `${status}, in debt` : status;
+  return frozen ? `${status}, frozen` : status;
 }
