@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inject } from 'postject';
 import { bundleForBinary } from './binary-bundle.mjs';
-import { MANIFEST } from './bundle.mjs';
+import { CATALOG, MANIFEST } from './bundle.mjs';
 import { noticesOf, packagesOf } from './notices.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -120,6 +120,7 @@ function assetsOf({ stage, addons }) {
     ...addons,
     'addons.json': join(stage, 'addons.json'),
     'ledger-worker.js': join(stage, 'ledger-worker.js'),
+    [CATALOG]: join(stage, CATALOG),
     [MANIFEST]: join(stage, MANIFEST),
     ...Object.fromEntries([program, ...Object.values(vendors)].map((name) => [`${name}.js`, join(stage, `${name}.js`)])),
   };

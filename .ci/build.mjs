@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundleProgram, DEFINE, ended, latePackages, MANIFEST, OPTIONS, PROGRAM } from './bundle.mjs';
+import { bundleProgram, CATALOG, DEFINE, ended, latePackages, MANIFEST, OPTIONS, PROGRAM } from './bundle.mjs';
 import { noticesOf, packagesOf } from './notices.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -17,7 +17,7 @@ const BINARY = /^findtoken(\.NOTICES\.txt)?$/;
 const NOTICES = 'NOTICES.txt';
 const WORKER = 'src/ledger/worker.ts';
 /** Names that stay the same from build to build, and are moved last. */
-const FIXED = [NOTICES, 'ledger-worker.js', 'ledger-worker.js.map', MANIFEST];
+const FIXED = [NOTICES, 'ledger-worker.js', 'ledger-worker.js.map', CATALOG, MANIFEST];
 /** A process started from the build before may still load one of its packages; a package to be published takes none of them along. */
 const STALE_AFTER_MS = ['pack', 'publish'].includes(process.env.npm_command) ? -1 : 10 * 60_000;
 

@@ -6,11 +6,15 @@ import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { builtinModules, createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
 import { partOfUndici } from './undici.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 export const PROGRAM = 'src/cli/index.ts';
 export const MANIFEST = 'program.json';
+/** What stands in config/, read once and for all: src/settings/built-in.ts takes it where the texts are still those it was read from. */
+export const CATALOG = 'catalog.json';
+const CATALOG_TEXTS = ['models.yaml', 'providers.yaml'];
 
 /** How a source file loads a CommonJS package late, and how it asks where one lies. */
 const LATE = 'createRequire(import.meta.url)(';
@@ -82,6 +86,7 @@ const isBuiltIn = (path) => path.startsWith('node:') || builtinModules.includes(
 /** Writes the program's texts and the list of them into `outdir`, and returns what esbuild tells of each. */
 export async function bundleProgram(outdir) {
   const built = await ended([buildProgram(outdir), buildPackages(outdir)]);
+  await writeCatalog(outdir);
   await writeManifest(outdir);
   return built.flat();
 }
@@ -202,6 +207,15 @@ function emptyModule(name) {
       bundle.onLoad({ filter: /.*/, namespace: 'empty' }, () => ({ contents: 'export default {}' }));
     },
   };
+}
+
+/** A hundredth of the time that reading YAML takes. Nothing there is a variable, so data are data. */
+async function writeCatalog(outdir) {
+  const read = await Promise.all(CATALOG_TEXTS.map(async (name) => {
+    const text = await readFile(join(ROOT, 'config', name), 'utf8');
+    return [name, { text, data: parse(text, { version: '1.2' }) }];
+  }));
+  await writeFile(join(outdir, CATALOG), JSON.stringify(Object.fromEntries(read)));
 }
 
 /** Lists the files by what they are, for bin/load.js: their names bear a hash of their text. */

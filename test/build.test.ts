@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { readSource } from '../src/settings/source.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const place = mkdtempSync(join(tmpdir(), 'findtoken-build-'));
@@ -33,6 +34,26 @@ t.test('where no compiler built SQLite, the program is built all the same, and s
     code: 1, out: '', err: /^findtoken: [^\n]*better-sqlite3 was not built[^\n]*compiler[^\n]*single executable[^\n]*\n$/,
   }, 'what needs one names the mend in one line');
   t.notOk(existsSync(join(place, '.local', 'share', 'findtoken', 'findtoken.db')), 'and leaves no half of a database');
+});
+
+t.test('the built-in catalogue is what its texts say, read by the build or anew', (t) => {
+  const built = JSON.parse(readFileSync(join(ROOT, 'dist', 'catalog.json'), 'utf8')) as Readonly<Record<string, { readonly text: string; readonly data: unknown }>>;
+  t.same(Object.keys(built), ['models.yaml', 'providers.yaml']);
+  for (const [name, { text, data }] of Object.entries(built)) {
+    t.equal(text, readFileSync(join(ROOT, 'config', name), 'utf8'));
+    t.strictSame(data, readSource(name, text, {}).data, `${name}: the build reads it as the program does`);
+  }
+  const folder = checkoutWithout();
+  t.match(node(folder, '.ci/build.mjs'), { code: 0 });
+  const priceIn = () => (JSON.parse(node(folder, 'bin/findtoken.js', 'models', 'deepseek-chat', '--json').out) as { readonly pricing: { readonly prompt: string } }).pricing.prompt;
+  t.equal(priceIn(), '0.00000014');
+  const file = join(folder, 'config', 'models.yaml');
+  const text = readFileSync(file, 'utf8');
+  const changed = text.replace(/(deepseek-chat:[^]*?input: )0\.14/, '$10.15');
+  t.not(changed, text);
+  writeFileSync(file, changed);
+  t.equal(priceIn(), '0.00000015', 'a text that was changed since is read anew');
+  t.end();
 });
 
 t.test('a build that fails leaves what was built before', async (t) => {
