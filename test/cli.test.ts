@@ -315,8 +315,8 @@ t.test('provider keys come in by standard input or a variable, and never go out'
   t.match(await desk.run(['explain', 'deepseek-chat']), { code: 0, err: /^Standard mode: with the operator's keys\. --account EMAIL looks at the keys of an account\.\n/ });
   t.match(await desk.json('explain', 'deepseek-chat', '--account', 'ann@example.com', '--routing', 'cheapest'), { mode: 'byok', routing: 'cheapest', candidates: [{ provider: 'deepseek' }] });
   await desk.json('accounts', 'create', 'sandbox@localhost');
-  t.match(await desk.json('explain', 'deepseek-chat', '--sandbox', '--account', 'sandbox@localhost'), { mode: 'standard', candidates: [{ provider: 'sandbox' }] }, "play money is not spent on the operator's keys");
-  t.match(await desk.run(['explain', 'deepseek-chat', '--account', 'sandbox@localhost']), { code: 1, err: /with play money, for which the sandbox alone answers\.[^]*it is off\.\n$/ });
+  t.match(await desk.json('explain', 'deepseek-chat', '--sandbox', '--account', 'sandbox@localhost'), { mode: 'standard', candidates: [{ provider: 'deepseek' }] }, 'play money is good while the sandbox is on');
+  t.match(await desk.run(['explain', 'deepseek-chat', '--account', 'sandbox@localhost']), { code: 1, err: /with play money, which is good while the sandbox is on\.[^]*while the sandbox is off\.\n$/ });
   t.match(await desk.run(['explain', 'deepseek-caht']), { code: 3, err: /did you mean deepseek-chat/ });
   t.match(await desk.run(['chat', '-m', 'hi']), { code: 1, err: /daemon is not running.*findtoken serve/ });
   t.notMatch(readFileSync(desk.database).toString('latin1'), /secret-from/, 'the file holds no key in the clear');

@@ -17,7 +17,7 @@ interface SandboxReady {
 
 /**
  * Makes the sandbox ready to be tried: an account with play money and a fresh key, printed once.
- * The account is its own, so that no play money ever mixes with an operator's customers, and the sandbox alone answers it. Keys of earlier starts that nobody used
+ * The account is its own, so that no play money ever mixes with an operator's customers, and it is good only while the sandbox is on. Keys of earlier starts that nobody used
  * are revoked; used ones keep working.
  */
 export async function prepareSandbox(parts: { readonly ledger: Ledger; readonly nowMs: () => number }): Promise<SandboxReady> {
@@ -48,18 +48,19 @@ export function welcomeLines(about: { readonly url: string; readonly version: st
     if (about.providers.length > 0) return lines;
     return [...lines, '', `No provider has a key yet: set one with \`${program} providers set-key deepseek\`, or try \`${program} serve --sandbox\`.`];
   }
+  const model = about.providers.includes('deepseek') ? 'sandbox-chat' : 'deepseek-chat';
   return [
     ...lines,
     `  sandbox          on: models without a provider key are answered here, offline, and billed to the account that calls`,
     `  API key          ${sandbox.key}`,
-    `                   (of ${sandbox.email}, with play money, for which the sandbox alone answers)`,
+    `                   (of ${sandbox.email}, with play money, which is good while the sandbox is on)`,
     '',
     'Try it (the cost stands in the X-FindToken-* headers):',
     '',
     `  curl -i ${about.url}/v1/chat/completions \\`,
     `    -H "Authorization: Bearer ${sandbox.key}" \\`,
     '    -H "Content-Type: application/json" \\',
-    `    -d '{"model": "deepseek-chat", "messages": [{"role": "user", "content": "Hello!"}]}'`,
+    `    -d '{"model": "${model}", "messages": [{"role": "user", "content": "Hello!"}]}'`,
     '',
     `Then see it in the books: \`${program} logs\` and \`${program} balance${sandbox.isOnly ? '' : ` --account ${sandbox.email}`}\`. Ctrl-C stops the daemon.`,
   ];

@@ -10,7 +10,7 @@ import { ClientGone, readJson } from './body.ts';
 import { takeHold } from './holds.ts';
 import type { Lease } from './limits.ts';
 import { StreamMouth, servingHeaders } from './mouth.ts';
-import { operatorsFor, sandboxIsOff } from './play.ts';
+import { assertGood } from './play.ts';
 import { breakOf, refusalOf, unavailable } from './refusals.ts';
 import { estimated, failInBand, relayStream, servedBy, type Ended, type Gist, type Streaming } from './relay.ts';
 import { chatFault } from './send.ts';
@@ -73,10 +73,11 @@ async function open(running: Running, call: Call, owner: KeyOwner, stand: Stand)
   const model = requestedModel(running, request);
   const choice = chooseMode({ request, header: header(call, 'x-findtoken-mode'), owner, model, catalog: settings.catalog });
   const byok = choice.mode === 'byok';
+  if (!byok && running.sandbox === undefined) await assertGood(running, owner.accountId);
   const billing = (stand.billing = { mode: choice.mode, cost: 0n, balance: byok ? undefined : owner.balance });
   const lease = (stand.lease = running.limits.enter(owner, call.id));
   const plan = await planFor(running, request, owner, choice);
-  if (plan.candidates.length === 0) throw !byok && running.sandbox === undefined && (await running.play.isOf(owner.accountId)) ? sandboxIsOff() : unavailable(model.id, [], plan);
+  if (plan.candidates.length === 0) throw unavailable(model.id, [], plan);
   const hold = await takeHold(running, call, { owner, request, plan, choice });
 
   const booked = (stand.booked = { running, call, hold, byok });
@@ -198,7 +199,7 @@ function requestedModel(running: Running, request: ChatRequest): Model {
 }
 
 async function planFor(running: Running, request: ChatRequest, owner: KeyOwner, choice: ModeChoice): Promise<Plan> {
-  const operators = choice.mode === 'standard' ? await operatorsFor(running, owner.accountId) : undefined;
+  const operators = choice.mode === 'standard' ? await running.credentials.operatorProviders() : undefined;
   const servedBy = (model: Model): string | undefined => {
     const { provider } = model;
     if (operators === undefined) return (choice.inlineKey === undefined ? owner.byokProviders.includes(provider) : provider === choice.only) ? provider : undefined;

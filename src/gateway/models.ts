@@ -2,13 +2,12 @@ import { listView, modelView } from '../accounts/index.ts';
 import { findModel, nearestModel, type Model } from '../catalog/index.ts';
 import { Fault } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
-import { operatorsFor } from './play.ts';
 import { lastPart, ok } from './user.ts';
 import type { Answer, Call, Running } from './types.ts';
 
 /** `GET /v1/models`: the whole catalogue, from memory. */
 export async function showModels(running: Running, _call: Call, owner: KeyOwner): Promise<Answer> {
-  const shown = await viewer(running, owner);
+  const shown = await viewer(running);
   return ok(owner, listView([...running.settings.catalog.models.values()].map(shown), undefined));
 }
 
@@ -20,13 +19,13 @@ export async function showModel(running: Running, call: Call, owner: KeyOwner): 
   const nearest = nearestModel(catalog, id);
   const hint = nearest === undefined ? '' : ` Did you mean ${JSON.stringify(nearest)}?`;
   if (model === undefined) throw new Fault('model_not_found', { fill: { model: JSON.stringify(id.slice(0, 100)), hint }, param: 'model' });
-  return ok(owner, (await viewer(running, owner))(model));
+  return ok(owner, (await viewer(running))(model));
 }
 
 /** A model that the sandbox answers for bears the mark, whether it is one of the sandbox's own or another provider's. */
-async function viewer(running: Running, owner: KeyOwner): Promise<(model: Model) => object> {
+async function viewer(running: Running): Promise<(model: Model) => object> {
   const { catalog } = running.settings;
-  const operators = await operatorsFor(running, owner.accountId);
+  const operators = await running.credentials.operatorProviders();
   return (model) => {
     const byTheSandbox = running.sandbox !== undefined && !operators.has(model.provider);
     return byTheSandbox ? { ...modelView(model, catalog), sandbox: true } : modelView(model, catalog);

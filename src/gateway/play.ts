@@ -4,8 +4,8 @@ import type { Ledger } from '../ledger/index.ts';
 import type { GatewayParts, Running } from './types.ts';
 
 /**
- * Which account has play money: the sandbox's own. Nobody paid for its credits, so they buy what the sandbox answers and nothing else: no
- * key of the operator's is used for it, whether that came before the rehearsal or long after it.
+ * Which account has play money: the sandbox's own. Nobody paid for its credits, so they are good while the sandbox is on and for nothing
+ * afterwards: its keys may lie about for as long as the books do.
  */
 export class PlayMoney {
   readonly #ledger: Pick<Ledger, 'findAccount'>;
@@ -31,25 +31,22 @@ export class PlayMoney {
   }
 }
 
-/** Providers that answer an account with the operator's key. */
-export function operatorsFor({ play, credentials }: Pick<Running, 'play' | 'credentials'>, accountId: string): Promise<ReadonlySet<string>> {
-  const isPlay = play.isOf(accountId);
-  if (isPlay === false) return credentials.operatorProviders();
-  return isPlay === true ? Promise.resolve(new Set()) : isPlay.then((found) => (found ? new Set() : credentials.operatorProviders()));
-}
-
-/** What the sandbox's account is told where there is no sandbox. */
-export function sandboxIsOff(): Fault {
-  return new Fault('account_inactive', { fill: { state: "the sandbox's: its credits are play money, and the sandbox is off", mend: 'Use a key of another account, or start the daemon with --sandbox.' } });
+/**
+ * Play money buys nothing where the sandbox is off.
+ * @throws Fault `account_inactive` (403)
+ */
+export async function assertGood({ play, sandbox }: Pick<Running, 'play' | 'sandbox'>, accountId: string): Promise<void> {
+  if (sandbox !== undefined || !(await play.isOf(accountId))) return;
+  throw new Fault('account_inactive', { fill: { state: "the sandbox's: its credits are play money, and the sandbox is off", mend: 'Use a key of another account, or start the daemon with --sandbox.' } });
 }
 
 /**
- * Play payments are for whoever rehearses: where the operator has keys of real providers, they would buy real answers.
+ * Play payments are for whoever rehearses: beside keys of real providers, whoever reaches their page would buy real answers with them.
  * @throws Fault `payments_unavailable` (503) on a play payment into any other account than the sandbox's, where a provider has a key
  */
-export async function assertRehearsal(running: Running, accountId: string): Promise<void> {
-  if (running.payments?.kind !== 'sandbox' || (await operatorsFor(running, accountId)).size === 0) return;
+export async function assertRehearsal({ play, credentials }: Pick<Running, 'play' | 'credentials'>, accountId: string): Promise<void> {
+  if ((await play.isOf(accountId)) || (await credentials.operatorProviders()).size === 0) return;
   throw new Fault('payments_unavailable', {
-    fill: { detail: "Payments are rehearsed here, and play money is not taken while a provider has a real key. Set stripe.secret_key, or rehearse with the sandbox's own account." }, retryAfterS: 60, shouldRetry: false,
+    fill: { detail: "Play money is not taken while a provider has a real key. Set stripe.secret_key, or rehearse with the sandbox's own account." }, retryAfterS: 60, shouldRetry: false,
   });
 }

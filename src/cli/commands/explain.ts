@@ -75,14 +75,14 @@ async function explain(call: Call): Promise<void> {
   if (!context.json) context.terminal.note(modeLine(choice.mode, seen));
   if (!seen.running) context.terminal.note('The daemon is not running, so nothing is known of the providers\' health.');
   if (plan.candidates.length > 0) return;
-  context.terminal.note(`Nobody would be asked: ${seen.isPlay ? 'play money buys only what the sandbox answers, and it is off' : 'set a provider key with `findtoken providers set-key NAME`'}.`);
+  context.terminal.note(`Nobody would be asked: ${seen.isPlay ? 'play money buys nothing while the sandbox is off' : 'set a provider key with `findtoken providers set-key NAME`'}.`);
   process.exitCode = EXIT.failed;
 }
 
 /** Whose keys are meant is what the mode says; with several accounts and none named, nobody's own are looked at. */
 function modeLine(mode: 'standard' | 'byok', { email, isPlay }: Seen): string {
   const whose = email === undefined ? '' : ` for ${email}`;
-  if (isPlay && mode === 'standard') return `Standard mode${whose}: with play money, for which the sandbox alone answers.`;
+  if (isPlay && mode === 'standard') return `Standard mode${whose}: with play money, which is good while the sandbox is on.`;
   if (mode === 'byok') return `BYOK mode${whose}: with keys of the account's own.`;
   return `Standard mode${whose}: with the operator's keys.${email === undefined ? ' --account EMAIL looks at the keys of an account.' : ''}`;
 }
@@ -115,7 +115,7 @@ async function look(context: Context, settings: Settings, books: Books | undefin
     owner: account === undefined ? NOBODY : await ownerOf(ledger, account),
     email: account?.email,
     isPlay,
-    operators: new Set(isPlay ? [] : [...configured, ...stored]),
+    operators: new Set(isPlay && !settings.sandbox && news?.sandbox !== true ? [] : [...configured, ...stored]),
     health: new Map(news?.health.map(({ key, entry }) => [key, entry])),
     reasons: new Map(news?.health.map(({ key, reason }) => [key, reason])),
     running: news !== undefined,
