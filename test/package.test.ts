@@ -23,12 +23,12 @@ function run(...args: string[]): { readonly code: number | null; readonly out: s
 }
 
 t.test('the package holds what the program needs, and nothing else', async (t) => {
-  for (const name of ['bin/findtoken.js', 'bin/load.js', 'bin/package.json', 'dist/program.json', 'dist/ledger-worker.js', 'dist/NOTICES.txt', 'config/models.yaml', 'config/providers.yaml', 'findtoken.example.yaml', 'package.json', 'LICENSE', 'README.md', 'CHANGELOG.md', 'docs/install.md']) {
+  for (const name of ['bin/findtoken.js', 'bin/load.js', 'bin/package.json', 'dist/program.json', 'dist/catalog.json', 'dist/ledger-worker.js', 'dist/NOTICES.txt', 'config/models.yaml', 'config/providers.yaml', 'findtoken.example.yaml', 'package.json', 'LICENSE', 'README.md', 'CHANGELOG.md', 'docs/install.md']) {
     t.ok(files.includes(name), name);
   }
   const listed: { readonly program: string; readonly vendors: Readonly<Record<string, string>> } = JSON.parse(readFileSync(join(folder, 'dist/program.json'), 'utf8'));
   for (const name of [listed.program, ...Object.values(listed.vendors)]) t.ok(files.includes(`dist/${name}.js`), `dist/${name}.js`);
-  const allowed = /^(bin|config|dist|docs|[A-Z]+(\.md)?|package\.json|findtoken\.example\.yaml|bin\/(findtoken\.js|load\.js|package\.json)|dist\/program\.json|dist\/NOTICES\.txt|config\/\w+\.yaml|docs\/clients|docs\/(clients\/)?[\w-]+\.md|dist\/[\w-]+\.js(\.map)?|dist\/[\w-]+\.v[\d.]+-\w+-\w+\.cache)$/;
+  const allowed = /^(bin|config|dist|docs|[A-Z]+(\.md)?|package\.json|findtoken\.example\.yaml|bin\/(findtoken\.js|load\.js|package\.json)|dist\/(program|catalog)\.json|dist\/NOTICES\.txt|config\/\w+\.yaml|docs\/clients|docs\/(clients\/)?[\w-]+\.md|dist\/[\w-]+\.js(\.map)?|dist\/[\w-]+\.v[\d.]+-\w+-\w+\.cache)$/;
   t.same(files.filter((name) => !allowed.test(name)), [], 'no sources, no tests, no single executable');
 });
 
