@@ -91,19 +91,23 @@ async function serveToEnd({ running, hosts, calls, ending }: Site, req: Incoming
     const call = callOf(running, req, res, one.interrupter);
     let owner: KeyOwner | undefined;
     let answer: Answer | Streamed;
+    /** Where a request is refused here, it is not plain where the next one begins: its connection takes none. */
+    let isAtDoor = true;
     try {
       if (req.headers.origin !== undefined) allowOrigin(running, req, res);
       checkHost(req, running.settings, hosts);
       if (req.rawHeaders.length > 2 * HEADERS_MAX) throw new Fault('headers_too_large', { fill: { limit: `${HEADERS_MAX} headers` } });
       checkWishes(req);
+      isAtDoor = false;
       const preflight = preflightAnswer(call, res);
       const route = preflight === undefined ? findRoute(call.method, call.path) : undefined;
       if (route?.needsKey === true) running.load.admit();
       if (route?.needsKey === true) owner = await authenticate(req, running.ledger, route);
       answer = preflight ?? (route === undefined ? refusedRoute() : await serveRoute(route, running, call, owner));
     } catch (cause) {
-      owner ??= await ownerToTell(running, call, cause);
-      answer = refused(running, call, cause, owner);
+      if (!isAtDoor) owner ??= await ownerToTell(running, call, cause);
+      const refusal = refused(running, call, cause, owner);
+      answer = isAtDoor ? { ...refusal, close: true } : refusal;
     }
     const isOver = 'streamed' in answer || deliver(running, call, res, answer);
     logAccess(running, call, answer, owner);
