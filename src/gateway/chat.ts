@@ -73,7 +73,7 @@ async function open(running: Running, call: Call, owner: KeyOwner, stand: Stand)
   const model = requestedModel(running, request);
   const choice = chooseMode({ request, header: header(call, 'x-findtoken-mode'), owner, model, catalog: settings.catalog });
   const byok = choice.mode === 'byok';
-  if (!byok && running.sandbox === undefined) await assertGood(running, owner.accountId);
+  if (!byok) await assertGood(running, owner.accountId);
   const billing = (stand.billing = { mode: choice.mode, cost: 0n, balance: byok ? undefined : owner.balance });
   const lease = (stand.lease = running.limits.enter(owner, call.id));
   const plan = await planFor(running, request, owner, choice);

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CatalogError, mergeCatalogData, parseCatalog } from '../catalog/index.ts';
 import type { Catalog } from '../catalog/index.ts';
-import { embeddedText } from '../embedded/index.ts';
+import { embeddedText, isEmbedded } from '../embedded/index.ts';
 import { SettingsError } from './refusal.ts';
 import { isMapping, readSource } from './source.ts';
 import type { Mapping, Path, Source } from './source.ts';
@@ -23,8 +23,8 @@ export interface AddedCatalog {
  * @throws SettingsError at the operator's line that is at fault.
  */
 export function readCatalog(source: Source | undefined, added: AddedCatalog | undefined): Catalog {
-  const models = builtIn('models.yaml');
-  const base = { models: models['models'], providers: builtIn('providers.yaml')['providers'], equivalents: models['equivalents'] };
+  const { models, providers: ours } = builtIn();
+  const base = { models: models['models'], providers: ours['providers'], equivalents: models['equivalents'] };
   const rehearsed = added === undefined ? base : mergeCatalogData(base, { equivalents: undefined, ...added });
   if (source === undefined) return parseCatalog(rehearsed);
   const { models: own, providers, equivalents } = source.data;
@@ -52,16 +52,16 @@ function blamed({ path, suspects, nameIsWrong }: CatalogError, source: Source): 
   return source.place(suspects.find(written) ?? path);
 }
 
-/** Source folders and bundles lie at different depths below the package's root; the single executable carries its data. */
-function builtIn(name: string): Mapping {
-  const carried = embeddedText(`config/${name}`);
-  if (carried !== undefined) return dataOf(name, carried, embeddedText(MADE));
+/** The two built-in files. Source folders and bundles lie at different depths below the package's root; the single executable carries its data. */
+function builtIn(): { readonly models: Mapping; readonly providers: Mapping } {
+  if (isEmbedded()) return dataOf((name) => embeddedText(name) ?? '', embeddedText(MADE));
   const start = dirname(fileURLToPath(import.meta.url));
   let folder = start;
   for (let up = 0; up <= 4; up++) {
-    if (existsSync(join(folder, 'config', 'models.yaml'))) {
+    const root = folder;
+    if (existsSync(join(root, 'config', 'models.yaml'))) {
       const made = join(start, MADE);
-      return dataOf(name, readFileSync(join(folder, 'config', name), 'utf8'), existsSync(made) ? readFileSync(made, 'utf8') : undefined);
+      return dataOf((name) => readFileSync(join(root, name), 'utf8'), existsSync(made) ? readFileSync(made, 'utf8') : undefined);
     }
     folder = dirname(folder);
   }
@@ -69,11 +69,15 @@ function builtIn(name: string): Mapping {
 }
 
 /**
- * The data of a built-in text: as the build has read it, where the text is still the same. To read it takes 90 ms and leaves 10 MiB,
+ * The data of the built-in texts: as the build has read them, where a text is still the same. To read them takes 90 ms and leaves 10 MiB,
  * which a daemon's start would wait for and keep.
  */
-function dataOf(name: string, text: string, made: string | undefined): Mapping {
+function dataOf(textOf: (name: string) => string, made: string | undefined): { readonly models: Mapping; readonly providers: Mapping } {
   const all: unknown = made === undefined ? undefined : JSON.parse(made);
-  const one = isMapping(all) ? all[name] : undefined;
-  return isMapping(one) && one['text'] === text && isMapping(one['data']) ? one['data'] : readSource(join('config', name), text, {}).data;
+  const read = (name: string): Mapping => {
+    const text = textOf(`config/${name}`);
+    const one = isMapping(all) ? all[name] : undefined;
+    return isMapping(one) && one['text'] === text && isMapping(one['data']) ? one['data'] : readSource(join('config', name), text, {}).data;
+  };
+  return { models: read('models.yaml'), providers: read('providers.yaml') };
 }
