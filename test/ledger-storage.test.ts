@@ -9,7 +9,6 @@ import { keepAnchor } from '../src/daemon/anchor.ts';
 import { JOURNAL_ALARM_BYTES, watchDisk } from '../src/daemon/disk-watch.ts';
 import { takeDaemonLock } from '../src/ledger/connection.ts';
 import { openLedger, type Ledger } from '../src/ledger/index.ts';
-import { Sha256 } from '../src/ledger/sha256.ts';
 import { pause } from './support/provider.ts';
 
 const NOW_MS = Date.UTC(2026, 10, 23);
@@ -170,12 +169,27 @@ t.test('a short disk is said once, and once that it has room again', async (t) =
   t.same(said, ['disk_short 4', 'disk_has_room', 'disk_short 4']);
 });
 
-t.test('our SHA-256 is everybody\'s', async (t) => {
-  for (const size of [0, 1, 55, 56, 57, 63, 64, 65, 119, 120, 128, 1_000, 70_000]) {
-    const bytes = Buffer.from(Array.from({ length: size }, (_, at) => (at * 31 + size) % 256));
-    const cut = size >> 1;
-    const ours = Buffer.from(new Sha256().update(bytes.subarray(0, cut)).update(bytes.subarray(cut)).digest()).toString('hex');
-    t.equal(ours, createHash('sha256').update(bytes).digest('hex'), `${size} bytes in two parts`);
+t.test('a link is the SHA-256 of the one before it and of what was booked since, whatever a note is written in', async (t) => {
+  const path = join(t.testdir(), 'books.db');
+  const ledger = await openLedger({ path, as: 'cli' });
+  await furnish(ledger);
+  for (const note of ['größer', 'ein paar: 😀', '']) await ledger.grant({ accountId: 'acct_ann', amount: 5n, reference: `more ${note.length}`, note, nowMs: NOW_MS });
+  await serve(ledger, 'req_1');
+  t.same((await ledger.audit()).findings, []);
+  await ledger.close();
+
+  const db = new Database(path, { readonly: true });
+  const transfers = db.prepare('SELECT seq, kind, debit, credit, amount, at_ms, reference, note FROM transfers ORDER BY seq').raw().all() as (number | string)[][];
+  const links = db.prepare('SELECT upto, hash FROM chain ORDER BY upto').all() as { upto: number; hash: Buffer }[];
+  db.close();
+  t.equal(links.length, 5);
+  let before = Buffer.alloc(32);
+  let from = 0;
+  for (const { upto, hash } of links) {
+    const lines = transfers.filter(([seq]) => Number(seq) > from && Number(seq) <= upto).map((columns) => `${columns.slice(0, 6).join(' ')} ${String(columns[6]).length}:${columns[6]} ${String(columns[7]).length}:${columns[7]}\n`);
+    before = createHash('sha256').update(before).update(lines.join('')).digest();
+    t.equal(hash.toString('hex'), before.toString('hex'), `the link up to ${upto}`);
+    from = upto;
   }
 });
 

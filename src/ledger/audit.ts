@@ -141,17 +141,25 @@ function rollupRule(table: 'rollup_minutes' | 'rollup_days', bucketMs: number, f
 /** Every charge anew, from tokens and price; a request that was never priced has nothing to compare with. */
 function wrongCharges(db: Connection, limit: number): AuditFinding[] {
   const findings: AuditFinding[] = [];
-  const charged = db.prepare(`SELECT id, mode, free, prompt_tokens, cached_tokens, completion_tokens, cost, provider_cost, fee, shortfall,
+  // Read by place: with names, SQLite would make each row's anew.
+  const charged = db.prepare(`SELECT id, mode, free, prompt_tokens, cached_tokens, completion_tokens, provider_cost, fee, shortfall,
       price_input, price_cached, price_output, price_rate
-    FROM requests WHERE state IN ('settled', 'recovered') AND priced = 1`);
+    FROM requests WHERE state IN ('settled', 'recovered') AND priced = 1`).raw();
   for (const found of charged.iterate()) {
     if (findings.length >= limit) break;
-    const row = theRow(found);
+    const row = chargedRow(found);
     const expected = chargeAnew(row);
     const total = big(row, 'provider_cost') + big(row, 'fee') + big(row, 'shortfall');
     if (expected !== String(total)) findings.push({ rule: 'charge', subject: text(row, 'id'), expected, found: String(total) });
   }
   return findings;
+}
+
+/** @throws TypeError where it is no row of what was charged: a bug */
+function chargedRow(found: unknown): Row {
+  if (!Array.isArray(found)) throw new TypeError('a row was expected');
+  const [id, mode, free, prompt_tokens, cached_tokens, completion_tokens, provider_cost, fee, shortfall, price_input, price_cached, price_output, price_rate]: readonly unknown[] = found;
+  return { id, mode, free, prompt_tokens, cached_tokens, completion_tokens, provider_cost, fee, shortfall, price_input, price_cached, price_output, price_rate };
 }
 
 function chargeAnew(row: Row): string {

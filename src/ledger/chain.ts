@@ -1,8 +1,8 @@
+import { beginSha256, type Sha256 } from '../vault/index.ts';
 import type { Sync } from './books.ts';
 import type { Connection } from './connection.ts';
 import type { Booked } from './postings.ts';
 import { big, bytes, int, rowOf, text, theRow, type Row } from './rows.ts';
-import { Sha256 } from './sha256.ts';
 import type { AuditFinding, Ledger } from './types.ts';
 
 /**
@@ -53,12 +53,12 @@ export function createChainBooks(db: Connection): ChainBooks {
     extend(booked) {
       if (booked === undefined && isLinked) return;
       // The transfers are numbered without a gap under the write lock, so nobody else has booked any since.
-      if (head !== undefined && booked?.first === head.upto + 1) return link(booked.last, new Sha256().update(head.hash).update(ENCODER.encode(booked.text)).digest());
+      if (head !== undefined && booked?.first === head.upto + 1) return link(booked.last, after(head.hash).update(booked.text).digest());
       const before = rowOf(last.get());
       const from = before === undefined ? 0 : int(before, 'upto');
-      const hash = new Sha256().update(before === undefined ? NO_HASH : bytes(before, 'hash'));
+      const hash = after(before === undefined ? NO_HASH : bytes(before, 'hash'));
       if (booked?.first === from + 1) {
-        link(booked.last, hash.update(ENCODER.encode(booked.text)).digest());
+        link(booked.last, hash.update(booked.text).digest());
       } else {
         const upto = Number(newest.get());
         if (upto > from) {
@@ -90,7 +90,7 @@ function findBreaks(db: Connection, limit: number): AuditFinding[] {
   let link = nextRow(links);
   let from = 0n;
   let before: Uint8Array = NO_HASH;
-  let hash = new Sha256().update(before);
+  let hash = after(before);
   const close = (row: Row) => {
     const expected = bytes(row, 'hash');
     const found = hash.digest();
@@ -100,11 +100,11 @@ function findBreaks(db: Connection, limit: number): AuditFinding[] {
     }
     from = upto;
     before = expected;
-    hash = new Sha256().update(before);
+    hash = after(before);
     link = nextRow(links);
   };
-  for (const row of db.prepare(`${TRANSFERS} ORDER BY seq`).iterate()) {
-    const transfer = theRow(row);
+  for (const row of db.prepare(`${TRANSFERS} ORDER BY seq`).raw().iterate()) {
+    const transfer = transferAt(row);
     while (link !== undefined && big(link, 'upto') < big(transfer, 'seq')) close(link);
     if (link === undefined) {
       findings.push({ rule: 'I11', subject: `transfers after ${from}`, expected: 'a link', found: 'none' });
@@ -115,8 +115,6 @@ function findBreaks(db: Connection, limit: number): AuditFinding[] {
   while (link !== undefined) close(link);
   return findings.slice(0, limit);
 }
-
-const ENCODER = new TextEncoder();
 
 /** @throws TypeError where it is no row of `TRANSFERS`: a bug */
 function transferAt(found: unknown): Row {
@@ -132,10 +130,13 @@ export function transferLine(seq: Whole, kind: string, debit: Whole, credit: Who
   return `${seq} ${kind} ${debit} ${credit} ${amount} ${atMs} ${reference.length}:${reference} ${note.length}:${note}\n`;
 }
 
-function written(row: Row): Uint8Array {
-  return ENCODER.encode(
-    transferLine(big(row, 'seq'), text(row, 'kind'), big(row, 'debit'), big(row, 'credit'), big(row, 'amount'), big(row, 'at_ms'), text(row, 'reference'), text(row, 'note')),
-  );
+function written(row: Row): string {
+  return transferLine(big(row, 'seq'), text(row, 'kind'), big(row, 'debit'), big(row, 'credit'), big(row, 'amount'), big(row, 'at_ms'), text(row, 'reference'), text(row, 'note'));
+}
+
+/** A link's hash, begun: that of the link before it comes first. */
+function after(before: Uint8Array): Sha256 {
+  return beginSha256().update(before);
 }
 
 function nextRow(rows: Iterator<unknown>): Row | undefined {

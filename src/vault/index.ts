@@ -3,7 +3,7 @@ export type { Binding, Keyring, Notes, OpenVault, Rotation, Vault } from './type
 export { VaultError } from './error.ts';
 export type { VaultErrorReason } from './error.ts';
 export { keychainTrouble } from './keychain.ts';
-export { fingerprint, hashKey, mask, mintId, mintKey, readApiKey } from './keys.ts';
-export type { MintedKey } from './keys.ts';
+export { beginSha256, fingerprint, hashKey, mask, mintId, mintKey, readApiKey } from './keys.ts';
+export type { MintedKey, Sha256 } from './keys.ts';
 export { openVault } from './open.ts';
 export { Secret } from './secret.ts';

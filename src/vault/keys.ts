@@ -53,6 +53,18 @@ export function fingerprint(parts: readonly (string | Uint8Array)[]): Uint8Array
   return hash.digest();
 }
 
+/** SHA-256 over texts (as UTF-8) and bytes that come one after the other. */
+export interface Sha256 {
+  update(part: string | Uint8Array): Sha256;
+  /** 32 bytes; what was begun is spent afterwards. */
+  digest(): Uint8Array;
+}
+
+/** Begins a SHA-256, for what is not there in one piece. Of `abc` it is `ba7816bf…f20015ad`. */
+export function beginSha256(): Sha256 {
+  return crypto.createHash('sha256');
+}
+
 /**
  * A new id: the prefix, 10 characters of time, 16 of chance (80 bits), all lower-case base 32. Ids of a later millisecond sort later.
  * `mintId('req', 0)` begins with `req_0000000000`.
