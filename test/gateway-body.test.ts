@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { survey } from '../src/gateway/body.ts';
+import { survey } from '../src/gateway/survey.ts';
 import { openHouse } from './support/house.ts';
 import { startProvider } from './support/provider.ts';
 

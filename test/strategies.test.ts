@@ -199,7 +199,7 @@ t.test('the hold covers the dearest candidate, the price is that of the serving 
     const account = await house.ledger.findAccount(house.accountId);
     // The bound of the prompt is its 6 bytes and 16 a message; 100 tokens of answer at qwen-max: (22 × 1.6 + 100 × 6.4) × 1.055 = 712.336 millionths.
     t.equal(account?.held, 71_234n, "qwen-max's ceiling, rounded up, while deepseek-chat is asked");
-    await POOR({ method: '', path: '', headers: {}, body: undefined, atMs: 0, dropped: false }, response);
+    await POOR({ method: '', path: '', headers: {}, body: undefined, text: '', atMs: 0, dropped: false }, response);
   });
   of.qwen.usage = { prompt_tokens: 10, completion_tokens: 5 };
   const response = await ask({ max_tokens: 100 });

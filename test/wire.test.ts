@@ -16,7 +16,7 @@ const read = (raw: unknown, routingHeader?: string): ChatRequest => readChatRequ
 /** JSON text of what a target gets, parsed again. */
 function sent(dialect: string, fields: Readonly<Record<string, unknown>>, target: { readonly maxTokens?: number; readonly model?: Partial<typeof MODEL> } = {}): Record<string, unknown> {
   const { body } = toUpstream(request(fields), { model: { ...MODEL, ...target.model }, dialect, maxTokens: target.maxTokens });
-  const parsed: Record<string, unknown> = JSON.parse(body);
+  const parsed: Record<string, unknown> = JSON.parse(Buffer.concat(body.map((piece) => Buffer.from(piece))).toString());
   return parsed;
 }
 

@@ -1,7 +1,7 @@
 import type { AttemptTrace } from '../faults.ts';
 import { healthEvent, nextStep, type Candidate, type Plan, type RetryRules, type Step, type Trail } from '../routing/index.ts';
 import type { EventStream, Reply } from '../upstream/index.ts';
-import { openAnswer, readTransport, readWhole, simulateAnswer, toUpstream, type AnswerStream, type ChatRequest, type Failure, type Outgoing, type WholeAnswer } from '../wire/index.ts';
+import { openAnswer, readTransport, readWhole, simulateAnswer, toUpstream, type AnswerStream, type ChatRequest, type Failure, type Outgoing, type Piece, type WholeAnswer } from '../wire/index.ts';
 import type { StreamMouth } from './mouth.ts';
 import type { Booked } from './settle.ts';
 import type { Credential } from './types.ts';
@@ -105,7 +105,7 @@ async function attempt(asking: Asking, candidate: Candidate, leftMs: number): Pr
       provider: credential.provider,
       baseUrl: credential.baseUrl,
       apiKey: credential.apiKey,
-      body,
+      body: joined(body),
       stream: request.stream,
       model: candidate.model.id,
       requestId: call.id,
@@ -117,6 +117,13 @@ async function attempt(asking: Asking, candidate: Candidate, leftMs: number): Pr
   );
   call.waits.ms += running.clock.monotonicMs() - sentMs;
   return readReply(asking, candidate, { dialect, choices }, reply);
+}
+
+/** The pieces of a JSON text in one, as UTF-8. */
+function joined(pieces: readonly Piece[]): Buffer {
+  const parts = pieces.map((piece) => (typeof piece === 'string' ? Buffer.from(piece) : piece));
+  const [only] = parts;
+  return parts.length === 1 && Buffer.isBuffer(only) ? only : Buffer.concat(parts);
 }
 
 /** @param sent the dialect that the provider was spoken to in, and how many choices it was asked for */

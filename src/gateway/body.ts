@@ -1,41 +1,45 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { Fault } from '../faults.ts';
+import type { WrittenField } from '../wire/index.ts';
 import type { Arriving } from './load.ts';
 import { stopping, STOPPING } from './send.ts';
+import { survey, writtenFields } from './survey.ts';
 import type { Call } from './types.ts';
 
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COMMA = 0x2c;
 const BYTE_ORDER_MARK = 0xfeff;
 const JSON_MEDIA = 'application/json';
 /** What a body may come to on the heap while its call runs: its text, parsed, copied and written anew; its objects, twice. */
 const HEAP_A_BYTE = 4;
 const HEAP_A_VALUE = 256;
-/** Bytes of a string that are walked one by one before the next quote is looked for: most strings end sooner. */
-const WALKED = 256;
+
+/** The value of a JSON body, as `readWritten` reads it. @throws as that does. */
+export async function readJson(call: ArrivingCall, limits: BodyLimits, room: BodyRoom): Promise<unknown> {
+  return (await readWritten(call, limits, room)).value;
+}
 
 /**
  * Reads a JSON body: media type, size, UTF-8, depth, number of values, then the parse, in this order, so that nothing costly happens to a body
  * that is refused anyway.
+ * @returns its value, and how the fields of its outermost object were written
  * @param room what bodies may take: `arriving` counts the bytes, `weigh` is told before the parse how much of the heap they may come to
  * @param already the body, where it was read before with `readJsonBytes`
  *
  * @throws Fault 415 (not JSON, or compressed), 413 (over the limit), 400 (`invalid_json`: empty, not UTF-8, too deep, broken; `invalid_request`: too many values), 503 (no room, or the daemon stops).
  */
-export async function readJson(call: ArrivingCall, limits: BodyLimits, room: BodyRoom, already?: Buffer): Promise<unknown> {
+export async function readWritten(call: ArrivingCall, limits: BodyLimits, room: BodyRoom, already?: Buffer): Promise<{ readonly value: unknown; readonly written: ReadonlyMap<string, WrittenField> }> {
   const bytes = already ?? (await readJsonBytes(call, limits, room.arriving));
   if (bytes.length === 0) throw new Fault('invalid_json', { fill: { detail: ': it is empty' } });
   const text = decodeUtf8(bytes);
-  const { depth, values } = survey(bytes, limits);
+  const { depth, values, fields } = survey(bytes, limits);
   if (depth > limits.jsonDepth) throw new Fault('invalid_json', { fill: { detail: `: it is nested deeper than ${limits.jsonDepth} levels` } });
   if (values > limits.jsonValues) {
     throw new Fault('invalid_request', { fill: { detail: `The request body holds more than ${limits.jsonValues} JSON values (its commas and opening brackets are counted). Send fewer, such as a list as one text, or raise limits.json_values.` } });
   }
   room.weigh(bytes.length * HEAP_A_BYTE + values * HEAP_A_VALUE);
   try {
-    return JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    return { value, written: writtenFields(bytes, fields) };
   } catch (error) {
     // Only the place is told: the parser's own message quotes the body, which may hold a key.
     const place = /at position (\d+)/.exec(error instanceof Error ? error.message : '')?.[1];
@@ -119,59 +123,6 @@ export class ClientGone extends Error {
     super('the client is gone');
     this.name = 'ClientGone';
   }
-}
-
-/**
- * The deepest nesting of objects and arrays and how many values there may be, at most, counted on the bytes without parsing; stops
- * counting just past what is allowed of either. Ten megabytes of `[` would hold the parser for seconds, and a megabyte of `{},` is a
- * hundred on the heap. `{"a":[1]}` is 2 deep and has 3 values.
- */
-export function survey(bytes: Buffer, allowed: Pick<BodyLimits, 'jsonDepth' | 'jsonValues'>): { readonly depth: number; readonly values: number } {
-  const { jsonDepth, jsonValues } = allowed;
-  let depth = 0;
-  let deepest = 0;
-  let values = 1;
-  let strings = 0;
-  for (let at = 0; at < bytes.length && deepest <= jsonDepth && values <= jsonValues; at += 1) {
-    const byte = bytes[at];
-    if (byte === QUOTE) {
-      at = endOfString(bytes, at + 1);
-      strings += 1;
-      // A name and a value at most: what has more strings is no JSON, and megabytes of `""` are slow to walk.
-      if (strings > 2 * jsonValues) values = jsonValues + 1;
-    } else if (byte === COMMA) values += 1;
-    else if (byte === 0x5b || byte === 0x7b) {
-      depth += 1;
-      values += 1;
-      if (depth > deepest) deepest = depth;
-    } else if (byte === 0x5d || byte === 0x7d) depth -= 1;
-  }
-  return { depth: deepest, values };
-}
-
-/** Where the quote stands that ends the string whose text begins at `from`; the bytes' length where there is none. */
-function endOfString(bytes: Buffer, from: number): number {
-  let at = from;
-  while (at < bytes.length) {
-    const until = Math.min(at + WALKED, bytes.length);
-    while (at < until) {
-      const byte = bytes[at];
-      if (byte === QUOTE) return at;
-      at += byte === BACKSLASH ? 2 : 1;
-    }
-    // A prompt is one long string: past its beginning, bytes that are neither quote nor backslash are jumped over.
-    at = beforeQuote(bytes, at);
-  }
-  return bytes.length;
-}
-
-/** Where the next quote stands, or the first of the backslashes right before it; `at` is no character that is escaped. */
-function beforeQuote(bytes: Buffer, at: number): number {
-  const quote = bytes.indexOf(QUOTE, at);
-  if (quote === -1) return bytes.length;
-  let first = quote;
-  while (first > at && bytes[first - 1] === BACKSLASH) first -= 1;
-  return first;
 }
 
 function refuseOtherMedia(req: IncomingMessage): void {

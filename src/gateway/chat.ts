@@ -6,7 +6,7 @@ import { formatUsd, usdNumber } from '../money/index.ts';
 import { planCandidates, type Plan } from '../routing/index.ts';
 import { readChatRequest, writeUsage, type ChatRequest, type JsonObject } from '../wire/index.ts';
 import { askProviders, type Asked, type Asking } from './attempts.ts';
-import { ClientGone, readJson } from './body.ts';
+import { ClientGone, readWritten } from './body.ts';
 import { takeHold } from './holds.ts';
 import type { Lease } from './limits.ts';
 import { StreamMouth, servingHeaders } from './mouth.ts';
@@ -64,10 +64,10 @@ async function open(running: Running, call: Call, owner: KeyOwner, stand: Stand)
     load.take(heapBytes);
     stand.heapBytes = heapBytes;
   };
-  const body = await readJson(call, settings.limits, { arriving: load.arriving, weigh }, call.body);
+  const { value: body, written } = await readWritten(call, settings.limits, { arriving: load.arriving, weigh }, call.body);
   call.body = undefined;
   const { pictureTokens, mediaTokens } = settings.billing;
-  const request = readChatRequest(body, { pictureTokens, mediaTokens, routingHeader: header(call, 'x-findtoken-routing') });
+  const request = readChatRequest(body, { pictureTokens, mediaTokens, routingHeader: header(call, 'x-findtoken-routing'), written });
   // A refusal too is one of the mode that was asked for.
   if (request.providerKey !== undefined) stand.billing = { mode: 'byok', cost: 0n, balance: undefined };
   const model = requestedModel(running, request);

@@ -49,7 +49,7 @@ export function createSandbox(options: SandboxOptions): Upstream {
 }
 
 async function answer(attempt: Attempt, signal: Interruption, wait: Wait, now: () => number): Promise<Reply> {
-  const asked = readAsked(attempt.body);
+  const asked = readAsked(Buffer.from(attempt.body).toString('utf8'));
   const behaviour = behaviourOf(attempt.model, asked?.model ?? '');
   const refusal = refusalOf(asked === undefined ? 400 : behaviour.refusal);
   if (refusal !== undefined || asked === undefined) {

@@ -31,7 +31,7 @@ interface Call {
   readonly path: string;
   /** Names and values in turn: undici takes an object apart into this. */
   readonly headers: string[];
-  readonly body: string | null;
+  readonly body: string | Uint8Array | null;
 }
 
 const MIB = 1024 * 1024;

@@ -19,8 +19,8 @@ export interface Attempt {
   readonly baseUrl: string;
   /** The credential; leaves the vault only to get here. */
   readonly apiKey: string;
-  /** JSON text. */
-  readonly body: string;
+  /** JSON text, or its UTF-8. */
+  readonly body: string | Uint8Array;
   readonly stream: boolean;
   /** Public id of the model, for providers inside the daemon (the sandbox). */
   readonly model: string;

@@ -21,6 +21,7 @@ export type {
   WholeAnswer,
   WholeReply,
   WholeTarget,
+  WrittenField,
 } from './types.ts';
 export { EventScanner } from './events.ts';
 export { QUIRKS } from './quirks.ts';
@@ -29,6 +30,7 @@ export { readChatRequest } from './request.ts';
 export { CHAT_SCHEMAS } from './schemas.ts';
 export { estimateTokens } from './measure.ts';
 export { toUpstream } from './outbound.ts';
+export type { Piece } from './outbound.ts';
 export { readTransport, readWhole } from './outcome.ts';
 export { readUsage, writeUsage } from './usage.ts';
 export { openAnswer, simulateAnswer } from './stream.ts';

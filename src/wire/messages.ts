@@ -1,4 +1,5 @@
 import { fieldsOf, isFields } from './json.ts';
+import type { Fields } from './json.ts';
 
 type Draft = Record<string, unknown>;
 
@@ -7,13 +8,14 @@ export function adaptMessages(draft: Draft, rules: { readonly strict: boolean; r
   const { messages } = draft;
   if (!Array.isArray(messages) || (!rules.strict && rules.keepsReasoning)) return;
   const list: readonly unknown[] = messages;
+  const isRenamed = (message: Fields) => rules.strict && message['role'] === 'developer';
+  const isStripped = (message: Fields) => !rules.keepsReasoning && 'reasoning_content' in message;
+  const stays = (message: unknown) => !isFields(message) || !(isRenamed(message) || isStripped(message));
+  if (list.every(stays)) return;
   draft['messages'] = list.map((message) => {
-    if (!isFields(message)) return message;
-    const renamed = rules.strict && message['role'] === 'developer';
-    const stripped = !rules.keepsReasoning && 'reasoning_content' in message;
-    if (!renamed && !stripped) return message;
+    if (!isFields(message) || stays(message)) return message;
     const { reasoning_content: reasoning, ...rest } = message;
-    return { ...rest, ...(stripped || reasoning === undefined ? {} : { reasoning_content: reasoning }), ...(renamed ? { role: 'system' } : {}) };
+    return { ...rest, ...(isStripped(message) || reasoning === undefined ? {} : { reasoning_content: reasoning }), ...(isRenamed(message) ? { role: 'system' } : {}) };
   });
 }
 

@@ -12,6 +12,8 @@ type Draft = Record<string, unknown>;
 
 /** A prompt that seems to fill the window may yet leave this much of it. If it does not, the provider says that it is too long. */
 const LEAST_TOKENS = 256;
+/** Between two fields that go out as they came. */
+const COMMA = Uint8Array.of(0x2c);
 const TOKEN_LIMITS = ['max_tokens', 'max_completion_tokens'] as const;
 
 /**
@@ -19,10 +21,10 @@ const TOKEN_LIMITS = ['max_tokens', 'max_completion_tokens'] as const;
  *
  * The client's request is never changed, so that the next target starts from it. Fields that the model drops go after the
  * dialect's adaptation, forced ones come last. A dialect without a row gets OpenAI's form. `choices` is what the target is asked
- * for in the end, which may be fewer than the client wished.
+ * for in the end, which may be fewer than the client wished. `body` is its JSON text, in pieces that follow each other.
  * Source: facts of the providers, section 6. `max_completion_tokens: 9000` to a model of zhipu that ends at 4095 is `max_tokens: 4095`.
  */
-export function toUpstream(request: ChatRequest, target: UpstreamTarget): { readonly body: string; readonly streams: boolean; readonly choices: number } {
+export function toUpstream(request: ChatRequest, target: UpstreamTarget): { readonly body: readonly Piece[]; readonly streams: boolean; readonly choices: number } {
   const { model } = target;
   const quirks = quirksOf(target.dialect).request;
   const draft: Draft = { ...request.body };
@@ -43,7 +45,26 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   for (const name of model.drop) leaveOut(draft, name);
   Object.assign(draft, model.force);
   draft['model'] = model.upstream;
-  return { body: JSON.stringify(draft), streams: request.stream, choices: choicesIn(draft) };
+  return { body: piecesOf(draft, request), streams: request.stream, choices: choicesIn(draft) };
+}
+
+/** A piece of a JSON text: characters, or UTF-8. */
+export type Piece = string | Uint8Array;
+
+/**
+ * The draft as JSON text. A field that no station has touched goes out in the client's own bytes: a long history is not written anew for
+ * each call, and a number that no double holds stays what it was. Fields that are texts or truth values are written with the rest.
+ */
+function piecesOf(draft: Draft, { body, verbatim }: ChatRequest): readonly Piece[] {
+  const asTheyCame: Uint8Array[] = [];
+  for (const [name, text] of verbatim) {
+    const value = draft[name];
+    if (value !== body[name] || (typeof value !== 'number' && (typeof value !== 'object' || value === null))) continue;
+    asTheyCame.push(COMMA, text);
+    draft[name] = undefined;
+  }
+  const written = JSON.stringify(draft);
+  return asTheyCame.length === 0 ? [written] : [written.slice(0, -1), ...asTheyCame, '}'];
 }
 
 function choicesIn({ n }: Draft): number {

@@ -27,6 +27,8 @@ export interface PartTokens {
 export interface PromptMeasure {
   readonly text: TextMeasure;
   readonly each: PartTokens;
+  /** Strings that were copied, names among them, weighed or not. */
+  strings: number;
   messages: number;
   pictures: number;
   /** Videos, sounds and files. */
@@ -36,7 +38,7 @@ export interface PromptMeasure {
 }
 
 export function newPrompt(each: PartTokens): PromptMeasure {
-  return { text: emptyMeasure(), each, messages: 0, pictures: 0, media: 0, vision: false };
+  return { text: emptyMeasure(), each, strings: 0, messages: 0, pictures: 0, media: 0, vision: false };
 }
 
 /**
@@ -57,24 +59,24 @@ export function promptTokens(prompt: PromptMeasure): { readonly bound: number; r
  */
 export function copyMessage(message: Fields, param: string, prompt: PromptMeasure): JsonObject {
   prompt.messages += 1;
-  return copyFields(message, (name, value) => {
+  return copyFields(message, prompt, (name, value) => {
     if (name === 'content' && Array.isArray(value)) return copyParts(value, `${param}.content`, prompt);
-    return copyText(value, { param, measure: name === 'role' ? undefined : prompt.text });
+    return copyText(value, { param, prompt, measure: name === 'role' ? undefined : prompt.text });
   });
 }
 
 function copyParts(parts: readonly unknown[], param: string, prompt: PromptMeasure): Json {
   return parts.map((part) => {
-    if (!isFields(part)) return copyText(part, { param, measure: prompt.text });
+    if (!isFields(part)) return copyText(part, { param, prompt, measure: prompt.text });
     const { type } = part;
     const pictured = PICTURE_TYPES.has(type) || part['image_url'] !== undefined;
     const isMedia = PLAYED_FIELDS.some((name) => part[name] !== undefined) || part['file'] !== undefined || (!pictured && !TEXT_TYPES.has(type));
     if (pictured) prompt.pictures += 1;
     if (isMedia) prompt.media += 1;
     if (pictured || VIDEO_TYPES.has(type) || part['video_url'] !== undefined || part['video'] !== undefined) prompt.vision = true;
-    return copyFields(part, (name, value) => {
+    return copyFields(part, prompt, (name, value) => {
       const unread = name === 'type' || PLAYED.has(name) || (pictured && PICTURE_FIELDS.has(name));
-      return copyText(value, { param, measure: unread ? undefined : prompt.text });
+      return copyText(value, { param, prompt, measure: unread ? undefined : prompt.text });
     });
   });
 }
@@ -82,6 +84,7 @@ function copyParts(parts: readonly unknown[], param: string, prompt: PromptMeasu
 interface Copying {
   /** Names the place in a refusal. */
   readonly param: string;
+  readonly prompt: PromptMeasure;
   /** Takes the JSON text's weight; undefined leaves the value unweighed. */
   readonly measure: TextMeasure | undefined;
 }
@@ -89,6 +92,7 @@ interface Copying {
 /** A string weighs its characters; anything else its JSON text. */
 function copyText(value: unknown, copying: Copying): Json {
   if (typeof value !== 'string') return copyJson(value, copying);
+  copying.prompt.strings += 1;
   if (copying.measure !== undefined) addText(copying.measure, value);
   return value;
 }
@@ -103,6 +107,7 @@ export function copyJson(value: unknown, copying: Copying, depth = 0): Json {
   }
   const { measure } = copying;
   if (typeof value === 'string') {
+    copying.prompt.strings += 1;
     if (measure !== undefined) addJsonText(measure, value);
     return value;
   }
@@ -113,7 +118,7 @@ export function copyJson(value: unknown, copying: Copying, depth = 0): Json {
   }
   if (isFields(value)) {
     let separators = 1;
-    const copy = copyFields(value, (name, entry) => {
+    const copy = copyFields(value, copying.prompt, (name, entry) => {
       separators += 2;
       if (measure !== undefined) addJsonText(measure, name);
       return copyJson(entry, copying, depth + 1);
@@ -129,10 +134,12 @@ export function copyJson(value: unknown, copying: Copying, depth = 0): Json {
   return null;
 }
 
-function copyFields(fields: Fields, copy: (name: string, value: unknown) => Json): JsonObject {
+function copyFields(fields: Fields, prompt: PromptMeasure, copy: (name: string, value: unknown) => Json): JsonObject {
   const copied = bareObject();
   for (const name of Object.keys(fields)) {
-    if (name !== '__proto__') copied[name] = copy(name, fields[name]);
+    if (name === '__proto__') continue;
+    prompt.strings += 1;
+    copied[name] = copy(name, fields[name]);
   }
   return copied;
 }

@@ -3,7 +3,7 @@ import { bareObject, textOf, isFields } from './json.ts';
 import type { Fields } from './json.ts';
 import { copyJson, copyMessage, newPrompt, promptTokens } from './prompt.ts';
 import type { PartTokens, PromptMeasure } from './prompt.ts';
-import type { ChatRequest, JsonObject, Routing } from './types.ts';
+import type { ChatRequest, Routing, WrittenField } from './types.ts';
 
 export const MODEL_CHARS_MAX = 256;
 /** OpenAI's own limit of `n`; it keeps the tokens of one request countable. */
@@ -22,12 +22,15 @@ const NOT_PROMPT: ReadonlySet<string> = new Set([
   'model', 'stream', 'stream_options', 'user', 'user_id', 'metadata', 'store', 'stop', 'logit_bias', 'service_tier', 'prompt_cache_key',
   'prompt_cache_retention', 'safety_identifier', 'tool_choice', 'function_call', 'reasoning_effort', 'verbosity', 'modalities', 'thinking',
 ]);
+const NOT_WRITTEN: ReadonlyMap<string, WrittenField> = new Map();
 /** What the message weighs that takes a schema's place where a provider knows no schemas; see `toUpstream`. */
 const SCHEMA_MESSAGE_TOKENS = 128;
 
 export interface RequestOptions extends PartTokens {
   /** Value of `X-FindToken-Routing`. */
   readonly routingHeader: string | undefined;
+  /** The fields of the body as they were written, for those that can go out so. */
+  readonly written?: ReadonlyMap<string, WrittenField>;
 }
 
 /**
@@ -46,7 +49,7 @@ export function readChatRequest(raw: unknown, options: RequestOptions): ChatRequ
   const routing = readRouting(raw['routing'], 'routing') ?? readRouting(options.routingHeader, 'X-FindToken-Routing') ?? readRouting(suffix?.[2], 'model') ?? 'auto';
   const providerKey = readProviderKey(raw['provider_key']);
   const prompt = newPrompt(options);
-  const body = copyBody(raw, prompt);
+  const { body, verbatim } = copyBody(raw, prompt, options.written ?? NOT_WRITTEN);
   const format = raw['response_format'];
   const json = isFields(format) && (format['type'] === 'json_object' || format['type'] === 'json_schema') ? format['type'] : 'none';
   const weight = promptTokens(prompt);
@@ -58,6 +61,7 @@ export function readChatRequest(raw: unknown, options: RequestOptions): ChatRequ
     includeUsage: isFields(raw['stream_options']) && raw['stream_options']['include_usage'] === true,
     providerKey,
     body,
+    verbatim,
     maxTokens: positiveWhole(raw['max_completion_tokens']) ?? positiveWhole(raw['max_tokens']),
     choices: readChoices(raw['n']),
     promptBound: weight.bound + (json === 'json_schema' ? SCHEMA_MESSAGE_TOKENS : 0),
@@ -66,20 +70,29 @@ export function readChatRequest(raw: unknown, options: RequestOptions): ChatRequ
   };
 }
 
-/** The client's fields on objects without a prototype, weighed on the way. */
-function copyBody(raw: Fields, prompt: PromptMeasure): JsonObject {
+/**
+ * The client's fields on objects without a prototype, weighed on the way. What a field's text has and its copy has not (a name that stands
+ * there twice, of which a provider may read the other one, or one that is dropped) shows in the number of strings: such a text goes nowhere.
+ */
+function copyBody(raw: Fields, prompt: PromptMeasure, written: ReadonlyMap<string, WrittenField>): Pick<ChatRequest, 'body' | 'verbatim'> {
   const messages = readMessages(raw['messages']);
   const body = bareObject();
+  const verbatim = new Map<string, Uint8Array>();
   for (const name of Object.keys(raw)) {
     const value = raw[name];
     if (OWN_FIELDS.has(name)) continue;
     if (COUNTS.has(name)) {
       const count = positiveWhole(value);
       if (count !== undefined) body[name] = count;
-    } else if (name === 'messages') body[name] = messages.map((message, at) => copyMessage(message, `messages[${at}]`, prompt));
-    else body[name] = copyJson(value, { param: name, measure: typeof value === 'number' || NOT_PROMPT.has(name) ? undefined : prompt.text });
+      continue;
+    }
+    const before = prompt.strings;
+    if (name === 'messages') body[name] = messages.map((message, at) => copyMessage(message, `messages[${at}]`, prompt));
+    else body[name] = copyJson(value, { param: name, prompt, measure: typeof value === 'number' || NOT_PROMPT.has(name) ? undefined : prompt.text });
+    const field = written.get(name);
+    if (field !== undefined && field.strings === prompt.strings - before) verbatim.set(name, field.text);
   }
-  return body;
+  return { body, verbatim };
 }
 
 function readMessages(value: unknown): readonly Fields[] {

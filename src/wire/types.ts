@@ -14,6 +14,14 @@ export interface Needs {
   readonly json: 'none' | 'json_object' | 'json_schema';
 }
 
+/** A field of a request as its client wrote it. */
+export interface WrittenField {
+  /** UTF-8, from its name's first quote to the end of its value: `"n": 1`. */
+  readonly text: Uint8Array;
+  /** How many strings are in the value, names among them. */
+  readonly strings: number;
+}
+
 /** A chat request as understood: the first of the six values. */
 export interface ChatRequest {
   /** Public id, without a `:routing` suffix. */
@@ -28,6 +36,8 @@ export interface ChatRequest {
   readonly providerKey: { readonly provider: string; readonly apiKey: string | undefined } | undefined;
   /** Every field as the client sent it, less the gateway's own (`routing`, `provider_key`). Null prototype throughout. */
   readonly body: JsonObject;
+  /** The fields of `body` that say the same as their client wrote them, in its own words: `"name": value` in UTF-8. */
+  readonly verbatim: ReadonlyMap<string, Uint8Array>;
   /** `max_completion_tokens`, else `max_tokens`; undefined where neither is a positive whole number. */
   readonly maxTokens: number | undefined;
   /** `n`, at least 1. */

@@ -12,6 +12,8 @@ export interface SeenRequest {
   readonly headers: IncomingHttpHeaders;
   /** Parsed JSON; undefined without a body, the text where it is no JSON. */
   readonly body: unknown;
+  /** The body as it came. */
+  readonly text: string;
   /** Milliseconds since the provider started. */
   readonly atMs: number;
   /** The caller has dropped the connection before the answer was whole. */
@@ -73,7 +75,7 @@ export async function startProvider(script?: Answer): Promise<FakeProvider> {
     void readBody(incoming).then(async (text) => {
       const request: SeenRequest = {
         method: incoming.method ?? '', path: incoming.url ?? '', headers: incoming.headers,
-        body: parsed(text), atMs: performance.now() - startedMs, dropped: false,
+        body: parsed(text), text, atMs: performance.now() - startedMs, dropped: false,
       };
       response.on('close', () => { request.dropped = !response.writableFinished; });
       const isProbe = request.path.endsWith('/models');
