@@ -108,6 +108,45 @@ t.test('any activity starts the time anew, with notices of its own', async (t) =
   await life.addsUp();
 });
 
+t.test('days that are raised after the mails announce the new end as the first one', async (t) => {
+  const life = await begin(t);
+  await life.day(335);
+  await life.day(358);
+  const raised = (days: number, plusMs = 0) => runDailyJobs({ ledger: life.ledger, publicUrl: 'https://ai.example.com', creditExpiryDays: 730 }, START + days * DAY + plusMs);
+  t.same(await raised(360), NOTHING);
+  t.same(await raised(700, -SECOND), NOTHING, 'what was told of the 365th day says nothing of the 730th');
+  t.same(await raised(700), noticed(1), '30 days are left');
+  t.same(await raised(701), NOTHING, 'told once');
+  t.same(await raised(723), noticed(1), '7 days are left');
+  t.same(await raised(724), NOTHING, 'told once');
+  t.same(await raised(730, -SECOND), NOTHING);
+  t.match((await life.texts()).slice(2), [/after 730 days [^]*these on 2028-03-09/, /after 730 days [^]*these on 2028-03-09/], 'with the day that counts');
+  t.equal((await raised(730, SECOND)).expired, 1);
+  t.same(await life.mails(), ['expiry_30', 'expiry_7', 'expiry_30', 'expiry_7', 'deactivation']);
+  await life.addsUp();
+});
+
+t.test('days that are raised after the last mail by less than a week: it is told again, and a week is left', async (t) => {
+  const life = await begin(t);
+  await life.day(335);
+  await life.day(358);
+  const raised = (days: number, plusMs = 0) => runDailyJobs({ ledger: life.ledger, publicUrl: 'https://ai.example.com', creditExpiryDays: 368 }, START + days * DAY + plusMs);
+  t.same(await raised(364), noticed(1), 'four days before the new end, which is late');
+  t.same(await raised(371, -SECOND), NOTHING, 'so it is put off');
+  t.equal((await raised(371, SECOND)).expired, 1);
+  await life.addsUp();
+});
+
+t.test('notices that an older version queued count', async (t) => {
+  const life = await begin(t);
+  const queue = (kind: 'expiry_30' | 'expiry_7', days: number) => life.ledger.queueNotice({ accountId: life.accountId, activityMs: START, nowMs: START + days * DAY, mail: { id: `mail_${kind}`, kind, reference: String(START), recipient: 'ann@example.com', subject: 's', text: 't', html: 'h' } });
+  t.equal(await queue('expiry_30', 335), true);
+  t.same(await life.day(340), NOTHING, 'nobody is told twice');
+  t.equal(await queue('expiry_7', 358), true);
+  t.same(await life.day(359), NOTHING);
+  t.equal((await life.day(365, SECOND)).expired, 1);
+});
+
 t.test('a request that is open keeps the credits until it has ended', async (t) => {
   const life = await begin(t, { credit: 2n * USD });
   // A clock that stood still while the request was taken: its hold is as old as the idleness itself.
@@ -233,8 +272,8 @@ t.test('an account without credits is deactivated after twelve months, and says 
 
 t.test('what is due is decided by the account alone', async (t) => {
   const account = { id: 'acct_1', email: 'a@b.c', status: 'active', frozen: false, balance: USD, held: 0n, requestsPerMinute: undefined, createdMs: 0, activityMs: 0 } as const;
-  const after = (days: number, change: { readonly warnedMs?: number; readonly account?: Partial<Account> } = {}, expiryDays = 365) =>
-    stepFor({ warnedMs: change.warnedMs, account: { ...account, ...change.account } }, expiryDays, days * DAY).do;
+  const after = (days: number, change: { readonly foretoldMs?: number; readonly warnedMs?: number; readonly account?: Partial<Account> } = {}, expiryDays = 365) =>
+    stepFor({ foretoldMs: change.foretoldMs, warnedMs: change.warnedMs, account: { ...account, ...change.account } }, expiryDays, days * DAY).do;
   const cases = [
     [after(400, { account: { frozen: true } }), 'wait', 'a frozen account is in dispute: nothing expires'],
     [after(400, { account: { balance: -USD } }), 'wait', 'a debt neither expires nor deactivates'],

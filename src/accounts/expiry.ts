@@ -58,43 +58,52 @@ async function liveOn(parts: DailyParts, idle: IdleAccount, nowMs: number): Prom
   const step = stepFor(idle, parts.creditExpiryDays, nowMs);
   const since = { accountId: account.id, activityMs: account.activityMs, nowMs };
   const about = { email: account.email, publicUrl: parts.publicUrl, idleSinceMs: account.activityMs };
-  const mail = (kind: MailKind, letter: Pick<NewMail, 'subject' | 'text' | 'html'>): NewMail => (
-    { id: mintId('mail', nowMs), kind, reference: String(account.activityMs), recipient: account.email, ...letter });
+  const mail = (kind: MailKind, reference: string, letter: Pick<NewMail, 'subject' | 'text' | 'html'>): NewMail => (
+    { id: mintId('mail', nowMs), kind, reference, recipient: account.email, ...letter });
 
   if (step.do === 'notice') {
     const days = Math.max(1, Math.round((step.expiresMs - nowMs) / DAY_MS));
     const letter = expiryMail({ ...about, credits: account.balance, expiresMs: step.expiresMs, days, expiryDays: parts.creditExpiryDays });
-    return (await parts.ledger.queueNotice({ ...since, mail: mail(step.kind, letter) })) ? ['noticed'] : [];
+    return (await parts.ledger.queueNotice({ ...since, mail: mail(step.kind, noticeReference(account.activityMs, parts.creditExpiryDays), letter) })) ? ['noticed'] : [];
   }
   if (step.do === 'expire') {
     if ((await parts.ledger.expireCredits(since)) === undefined) return [];
     return ['expired', ...(await liveOn(parts, { ...idle, account: { ...account, balance: 0n } }, nowMs))];
   }
   if (step.do === 'wait') return [];
-  return (await parts.ledger.deactivateIdle({ ...since, mail: mail('deactivation', deactivationMail(about)) })) ? ['deactivated'] : [];
+  return (await parts.ledger.deactivateIdle({ ...since, mail: mail('deactivation', String(account.activityMs), deactivationMail(about)) })) ? ['deactivated'] : [];
 }
 
 /**
  * What is due for an account at a moment. Days are spans of 24 hours since the last activity; months are the calendar's.
  * With 365 days: a notice after 335 and after 358 days, the expiry after 365; a last notice that came more than a day late puts
- * the expiry off to seven days after it. Credits that live seven days or less expire without a notice.
+ * the expiry off to seven days after it. Credits that live seven days or less expire without a notice. A notice from before its
+ * time told of an earlier end, for the days were raised since: it does not count.
  */
-export function stepFor({ account, warnedMs }: IdleAccount, expiryDays: number, nowMs: number): IdleStep {
+export function stepFor({ account, foretoldMs, warnedMs }: IdleAccount, expiryDays: number, nowMs: number): IdleStep {
   if (account.frozen) return { do: 'wait' };
   if (account.balance > 0n) {
     const endMs = account.activityMs + expiryDays * DAY_MS;
+    const firstMs = endMs - FIRST_NOTICE_DAYS * DAY_MS;
+    const lastMs = endMs - LAST_NOTICE_DAYS * DAY_MS;
     const lateMs = endMs - LATE_DAYS * DAY_MS;
     const afterNotice = (noticeMs: number): number => (noticeMs <= lateMs ? endMs : noticeMs + LAST_NOTICE_DAYS * DAY_MS);
-    if (warnedMs !== undefined || expiryDays <= LAST_NOTICE_DAYS) {
+    if (expiryDays <= LAST_NOTICE_DAYS || (warnedMs !== undefined && warnedMs >= lastMs)) {
       const dueMs = warnedMs === undefined ? endMs : afterNotice(warnedMs);
       return { do: nowMs >= dueMs ? 'expire' : 'wait' };
     }
-    if (nowMs >= endMs - LAST_NOTICE_DAYS * DAY_MS) return { do: 'notice', kind: 'expiry_7', expiresMs: afterNotice(nowMs) };
-    const hasFirst = expiryDays > FIRST_NOTICE_DAYS && nowMs >= endMs - FIRST_NOTICE_DAYS * DAY_MS;
+    if (nowMs >= lastMs) return { do: 'notice', kind: 'expiry_7', expiresMs: afterNotice(nowMs) };
+    const isForetold = foretoldMs !== undefined && foretoldMs >= firstMs;
+    const hasFirst = expiryDays > FIRST_NOTICE_DAYS && nowMs >= firstMs && !isForetold;
     return hasFirst ? { do: 'notice', kind: 'expiry_30', expiresMs: endMs } : { do: 'wait' };
   }
   const isDone = account.balance === 0n && account.status === 'active' && nowMs >= monthsAfter(account.activityMs, IDLE_MONTHS);
   return { do: isDone ? 'deactivate' : 'wait' };
+}
+
+/** Names the end that a notice is of: the books keep one of each kind for it. `listIdle` knows them by what stands before the sign. */
+function noticeReference(activityMs: number, expiryDays: number): string {
+  return `${activityMs}+${expiryDays}d`;
 }
 
 /**

@@ -21,6 +21,9 @@ const IDLE = `SELECT a.no, w.balance FROM accounts a JOIN wallets w ON w.no = a.
   WHERE a.id = @account AND a.activity_ms = @activity AND w.may_overdraw = 0 AND w.held = 0
     AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.account = a.no)`;
 
+/** A notice of the account's present time of idleness. Behind a plus its reference says of which end it told; one of an older version has none. */
+const OF_THIS_TIME = `(m.reference = CAST(a.activity_ms AS TEXT) OR m.reference LIKE CAST(a.activity_ms AS TEXT) || '+%')`;
+
 /**
  * What idleness does to an account: notices, the end of its credits, its own end. Each counts once for one time of idleness,
  * which is named by the moment of the last activity, never by the day on which it is looked at; so neither a clock that is set
@@ -63,7 +66,8 @@ export function createExpiryBooks(db: Connection, { batch, transfers, outbox }: 
 
 function listing(db: Connection): ExpiryBooks['listIdle'] {
   const list = db.prepare(`SELECT a.no, a.id, a.email, a.status, a.requests_per_minute, a.created_ms, a.activity_ms, w.balance, w.held, w.may_overdraw,
-      (SELECT coalesce(max(m.created_ms), 0) FROM outbox m WHERE m.account = a.no AND m.kind = 'expiry_7' AND m.reference = CAST(a.activity_ms AS TEXT)) AS warned_ms
+      (SELECT coalesce(max(m.created_ms), 0) FROM outbox m WHERE m.account = a.no AND m.kind = 'expiry_30' AND ${OF_THIS_TIME}) AS foretold_ms,
+      (SELECT coalesce(max(m.created_ms), 0) FROM outbox m WHERE m.account = a.no AND m.kind = 'expiry_7' AND ${OF_THIS_TIME}) AS warned_ms
     FROM accounts a JOIN wallets w ON w.no = a.no
     WHERE a.activity_ms <= @before AND (a.activity_ms, a.no) > (@activity, @no) AND (a.status = 'active' OR w.balance > 0)
     ORDER BY a.activity_ms, a.no LIMIT @limit`);
@@ -73,7 +77,7 @@ function listing(db: Connection): ExpiryBooks['listIdle'] {
     const rows = found.slice(0, limit);
     const last = rows.at(-1);
     const next = found.length > limit && last !== undefined ? `${big(last, 'activity_ms')}.${big(last, 'no')}` : undefined;
-    return { rows: rows.map((row) => ({ account: accountIn(row), warnedMs: unless(int(row, 'warned_ms'), 0) })), next };
+    return { rows: rows.map((row) => ({ account: accountIn(row), foretoldMs: unless(int(row, 'foretold_ms'), 0), warnedMs: unless(int(row, 'warned_ms'), 0) })), next };
   };
 }
 

@@ -62,7 +62,9 @@ export type Activated =
 /** An account that has been idle, and what it was told of it. */
 export interface IdleAccount {
   readonly account: Account;
-  /** When the mail a week before was queued for this time of idleness; undefined: not yet. */
+  /** When the newest mail a month before was queued for this time of idleness; undefined: not yet. */
+  readonly foretoldMs: number | undefined;
+  /** The same of the mail a week before. */
   readonly warnedMs: number | undefined;
 }
 
