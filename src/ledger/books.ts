@@ -42,6 +42,7 @@ export function createBooks(db: Connection, boot: string): Books {
   const batch = createBatch(db);
   const { record, ...transfers } = createTransferBooks(db, batch);
   const notes = createNoteBooks(db);
+  const minutes = createMinuteBooks(db, notes.setNote);
   const { extend, forgetHead, breaks, ...chain } = createChainBooks(db);
   const accounts = createAccountBooks(db);
   const keys = createKeyBooks(db);
@@ -74,8 +75,8 @@ export function createBooks(db: Connection, boot: string): Books {
     ...createExpiryBooks(db, { batch, transfers: { record }, outbox: { queueMail } }),
     ...createHistoryBooks(db),
     ...createRetentionBooks(db),
-    ...createUsageBooks(db),
-    ...createMinuteBooks(db, notes.setNote),
+    ...createUsageBooks(db, minutes),
+    ...minutes,
     ...createSealedBooks(db, notes.setNote),
     ...notes,
     ...createAuditBooks(db, breaks),

@@ -1,6 +1,6 @@
 import type { Sync } from './books.ts';
 import type { Connection } from './connection.ts';
-import { MINUTES_FROM_DAY } from './minutes.ts';
+import type { MinuteBooks } from './minutes.ts';
 import { big, int, rowsOf, text, type Row } from './rows.ts';
 import type { Ledger, UsageGrouping, UsageTotals } from './types.ts';
 
@@ -25,8 +25,7 @@ const SUMS = ['requests', 'errors', 'prompt_tokens', 'cached_tokens', 'completio
  * Totals from the rollups, by the minute in which requests ended: whole days from the days' table, the rest from the
  * minutes'. A minute that the span only touches counts whole, and so does a day whose minutes were removed. Days come oldest first, every other group dearest first.
  */
-export function createUsageBooks(db: Connection): UsageBooks {
-  const minutesFromDay = db.prepare(`SELECT ${MINUTES_FROM_DAY}`).pluck();
+export function createUsageBooks(db: Connection, { minutesFrom }: Pick<MinuteBooks, 'minutesFrom'>): UsageBooks {
   return {
     usageTotals(by, { accountId, fromMs, toMs }) {
       const query = `SELECT ${GROUP[by]} AS grouped, ${SUMS} FROM (
@@ -35,7 +34,7 @@ export function createUsageBooks(db: Connection): UsageBooks {
           UNION ALL SELECT bucket / ${MINUTES_A_DAY}, * FROM rollup_minutes WHERE bucket >= @againMinute AND bucket < @endMinute
         ) u JOIN accounts a ON a.no = u.account ${accountId === undefined ? '' : 'WHERE a.id = @accountId'}
         GROUP BY 1 ORDER BY ${by === 'day' ? '1' : 'sum(u.cost) DESC, sum(u.requests) DESC, 1'}`;
-      const bounds = spans(fromMs, toMs, Number(minutesFromDay.get()));
+      const bounds = spans(fromMs, toMs, minutesFrom() / (MINUTES_A_DAY * MINUTE_MS));
       const parameters = accountId === undefined ? bounds : { ...bounds, accountId };
       return rowsOf(db.prepare(query).all(parameters)).map(totalsIn);
     },
