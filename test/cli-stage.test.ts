@@ -124,10 +124,10 @@ t.test('on a terminal', { skip: noScript }, async (t) => {
   };
 
   await t.test('a wrong word is told before there is a screen, and nothing is made', async (t) => {
-    for (const [args, why] of [[['--port', 'x'], /--port is a whole number/], [['--provider', 'nope'], /no provider "nope"/], [['--key-name', ''], /a name has/], [['--email', 'nope'], /not an e-mail address/], [['--provider', 'qwen', '--from-env', 'NOPE'], /"NOPE" of --from-env/]] as const) {
+    for (const [args, why, exit = 2] of [[['--port', 'x'], /--port is a whole number/], [['--provider', 'nope'], /no provider "nope"/, 3], [['--key-name', ''], /a name has/], [['--email', 'nope'], /not an e-mail address/], [['--provider', 'qwen', '--from-env', 'NOPE'], /"NOPE" of --from-env/]] as const) {
       const { code, seen } = await onTerminal(['init', ...args]);
       t.match(seen, why);
-      t.equal(code, 2, seen);
+      t.equal(code, exit, seen);
       t.notMatch(seen, /first run/);
     }
     t.notOk(existsSync(join(desk.home, 'findtoken.yaml')));

@@ -42,7 +42,6 @@ t.test('help, versions and wrong words', async (t) => {
     [['balance', 'ann'], /too many arguments/, 'an argument too many'],
     [['serve', '--port', '70000'], /--port is a whole number from 0 to 65535/, 'a port that is none'],
     [['cost', '--model', 'deepseek-chat', '--input', '1', '--output', '1', '--mode', 'free'], /Allowed choices are standard, byok/, 'a mode that is none'],
-    [['byok', 'register', 'deepsek', '--name', 'x', '--from-stdin'], /known are deepseek/, 'an unknown provider'],
   ] as const;
   await Promise.all(cases.map(async ([args, says, why]) => {
     const { code, out, err } = await desk.run(args);
@@ -51,6 +50,9 @@ t.test('help, versions and wrong words', async (t) => {
     t.match(err, says, why);
     t.match(err, /^findtoken: [^\n]+\n$/, `${why}: one line`);
   }));
+  for (const args of [['byok', 'register', 'deepsek', '--name', 'x', '--from-stdin'], ['providers', 'set-key', 'deepsek', '--from-stdin'], ['providers', 'test', 'deepsek'], ['catalog', 'check', 'deepsek'], ['init', '--provider', 'deepsek', '--from-stdin']]) {
+    t.match(await desk.run(args), { code: 3, out: '', err: /^findtoken: there is no provider "deepsek"; did you mean deepseek\? Known are deepseek, [^\n]+\.\n$/ }, `${args.join(' ')}: as a model that there is not`);
+  }
   t.match(await desk.run(['keys']), { code: 2, out: '', err: /Usage: findtoken keys[^]*findtoken: a command is missing/ }, 'a noun alone');
 });
 

@@ -4,6 +4,7 @@ import { argument } from '../command.ts';
 import type { Call, Noun } from '../command.ts';
 import { Refusal } from '../failure.ts';
 import { timeText } from '../format.ts';
+import { neededProvider } from '../needed.ts';
 import { openVaultOf, SECRET_OPTIONS } from '../secrets.ts';
 import { onStage, type StageState, type Step } from '../stage.ts';
 import { renderTable } from '../table.ts';
@@ -46,9 +47,9 @@ async function register(call: Call): Promise<void> {
   const provider = argument(call, 0);
   const region = given.text('region');
   const settings = await context.settings();
-  const { baseUrlOf, checkKey, readName, readProvider, readSecret, registerByok, resolveAccount } = await import('../../accounts/index.ts');
+  const { baseUrlOf, checkKey, readName, readSecret, registerByok, resolveAccount } = await import('../../accounts/index.ts');
   // A wrong word is told before a secret is asked for, and before there is a screen.
-  const found = readProvider(settings.catalog, provider);
+  const found = await neededProvider(settings.catalog, provider);
   const { name } = found;
   baseUrlOf(found, region);
   await context.read((books) => resolveAccount(books, context.account));

@@ -3,6 +3,7 @@ import { Fault } from '../../faults.ts';
 import type { Settings } from '../../settings/index.ts';
 import type { Call, Noun } from '../command.ts';
 import { EXIT } from '../failure.ts';
+import { neededProvider } from '../needed.ts';
 import { openVaultOf } from '../secrets.ts';
 import { renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
@@ -43,13 +44,13 @@ export const CATALOG: Noun = {
 
 async function check({ context, args }: Call): Promise<void> {
   const settings = await context.settings();
-  const { listView, openProviderKeys, readProvider } = await import('../../accounts/index.ts');
+  const { listView, openProviderKeys } = await import('../../accounts/index.ts');
   const keys = await context.readOrNone(async (books) => {
     if (books === undefined || (await books.ledger.listProviderKeys()).length === 0) return settings.providerKeys;
     return new Map([...settings.providerKeys, ...(await openProviderKeys({ ledger: books.ledger, vault: await openVaultOf(context, books) }))]);
   });
   const [name] = args;
-  const asked = name === undefined ? [...settings.catalog.providers.values()].filter(({ id }) => keys.has(id)) : [readProvider(settings.catalog, name)];
+  const asked = name === undefined ? [...settings.catalog.providers.values()].filter(({ id }) => keys.has(id)) : [await neededProvider(settings.catalog, name)];
   if (asked.length === 0) throw new Fault('not_found', { fill: { detail: 'No provider has a key yet, and none shows its list without; set one with `findtoken providers set-key NAME`.' } });
   const rows = (await withProbe((probe) => Promise.all(asked.map(async (provider) => {
     const apiKey = keys.get(provider.id);

@@ -1,8 +1,8 @@
 import { argument } from '../command.ts';
 import type { Call, Verb } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
+import { neededModel } from '../needed.ts';
 import { printableLines } from '../printable.ts';
-import { neededModel } from './models.ts';
 
 export const TOOLS = ['codex', 'claude', 'cline', 'continue', 'openwebui', 'librechat', 'aider', 'langchain', 'ai-sdk', 'env'] as const;
 

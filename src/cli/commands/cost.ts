@@ -5,8 +5,8 @@ import type { Settings } from '../../settings/index.ts';
 import type { Call, Given, Verb } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
 import { dollars, percent } from '../format.ts';
+import { neededModel } from '../needed.ts';
 import { renderRecord } from '../table.ts';
-import { neededModel } from './models.ts';
 
 const TOKENS_MAX = 100_000_000;
 const REQUESTS_MAX = 1_000_000_000_000;

@@ -9,9 +9,9 @@ import type { Books, Context } from '../context.ts';
 import { readNews } from '../daemon-news.ts';
 import { EXIT } from '../failure.ts';
 import { perMillion } from '../format.ts';
+import { neededModel } from '../needed.ts';
 import { renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
-import { neededModel } from './models.ts';
 
 /** A model that would be asked (`order` from 1), or is left out (`order` null). */
 interface Row {

@@ -1,8 +1,8 @@
 import type { Catalog, Model } from '../../catalog/index.ts';
-import { Fault } from '../../faults.ts';
 import type { Call, Verb } from '../command.ts';
 import type { Price } from '../../money/index.ts';
 import { perMillion } from '../format.ts';
+import { neededModel } from '../needed.ts';
 import { renderRecord, renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
 
@@ -52,16 +52,6 @@ function priceWarnings(models: readonly Model[], nowMs: number): readonly string
     ...(below.length === 0 ? [] : [`Sold below the provider's list price: ${named(below)}. The operator pays the difference; set models.ID.price to change that.`]),
     ...(old.length === 0 ? [] : [`Prices older than ${PRICE_AGE_DAYS} days: ${named(old)}. Look them up, then set models.ID.price and models.ID.priced.`]),
   ];
-}
-
-/** A model of the catalogue. @throws Fault model_not_found with the name that was probably meant. */
-export async function neededModel(catalog: Catalog, id: string): Promise<Model> {
-  const { findModel, nearestModel } = await import('../../catalog/index.ts');
-  const model = findModel(catalog, id);
-  if (model !== undefined) return model;
-  const nearest = nearestModel(catalog, id);
-  const hint = nearest === undefined ? '' : `; did you mean ${nearest}?`;
-  throw new Fault('not_found', { fill: { detail: `the model ${JSON.stringify(id)} does not exist${hint === '' ? '.' : hint} \`findtoken models\` lists all.` } });
 }
 
 function priceOf({ input, cachedInput, output }: Price): string {

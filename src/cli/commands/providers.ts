@@ -7,6 +7,7 @@ import type { Call, Noun } from '../command.ts';
 import type { Books, Context } from '../context.ts';
 import { readNews } from '../daemon-news.ts';
 import type { DaemonNews } from '../daemon-news.ts';
+import { neededProvider } from '../needed.ts';
 import { openVaultOf, SECRET_OPTIONS } from '../secrets.ts';
 import { renderRecord, renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
@@ -95,8 +96,8 @@ async function test(call: Call): Promise<void> {
     const keys = await operatorKeys(context, books);
     const { catalog } = books.settings;
     const [name] = call.args;
-    const { checkKey, readProvider } = await import('../../accounts/index.ts');
-    const asked = name === undefined ? [...keys.keys()] : [readProvider(catalog, name).id];
+    const { checkKey } = await import('../../accounts/index.ts');
+    const asked = name === undefined ? [...keys.keys()] : [(await neededProvider(catalog, name)).id];
     if (asked.length === 0) throw new Fault('not_found', { fill: { detail: 'No provider has a key yet; set one with `findtoken providers set-key NAME`.' } });
     return withProbe((probe) => Promise.all(asked.map(async (provider): Promise<KeyCheck> => {
       const apiKey = keys.get(provider);
@@ -120,8 +121,8 @@ async function setKey(call: Call): Promise<void> {
   const { context, given } = call;
   const name = argument(call, 0);
   const { catalog } = await context.settings();
-  const { readProvider, readSecret, setProviderKey } = await import('../../accounts/index.ts');
-  const provider = readProvider(catalog, name);
+  const { readSecret, setProviderKey } = await import('../../accounts/index.ts');
+  const provider = await neededProvider(catalog, name);
   const written = await readSecretFrom(context, { fromStdin: given.flag('from-stdin'), fromEnv: given.text('from-env'), what: `API key of ${provider.name}` });
   const apiKey = readSecret(written, provider);
   const view = await context.make(async (books) => setProviderKey({ ...books, vault: await openVaultOf(context, books), catalog }, { provider: provider.id, apiKey }));

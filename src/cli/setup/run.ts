@@ -8,6 +8,7 @@ import type { Vault } from '../../vault/index.ts';
 import type { Books, Context } from '../context.ts';
 import { Refusal } from '../failure.ts';
 import { handOver } from '../hand-over.ts';
+import { neededProvider } from '../needed.ts';
 import { openVaultOf } from '../secrets.ts';
 import { firstYaml, PROVIDER_VARIABLES } from './yaml.ts';
 
@@ -54,13 +55,13 @@ export interface Setup {
  * @throws Fault on a name, an address or a provider that is none
  */
 export async function checkWish(context: Context, { email, keyName, provider, ...wish }: PlainWish): Promise<void> {
-  const { readEmail, readName, readProvider } = await import('../../accounts/index.ts');
+  const { readEmail, readName } = await import('../../accounts/index.ts');
   readName(keyName);
   if (email !== undefined) readEmail(email);
   const { isThere } = settingsPlace(context, wish);
   const { catalog } = isThere ? await context.settings({}) : await builtIn(wish);
   if (provider === undefined) return;
-  readProvider(catalog, provider);
+  await neededProvider(catalog, provider);
 }
 
 /** The catalogue as a file that is yet to be written leaves it; no other file has a say in it. */
