@@ -12,7 +12,7 @@ export { accountView, balanceView, byokView, deletedView, keyView, listView, pro
 export type { ModelView } from './model-view.ts';
 export { modelView } from './model-view.ts';
 export type { ModeChoice } from './mode.ts';
-export { chooseMode } from './mode.ts';
+export { chooseMode, keysInMode } from './mode.ts';
 export { baseUrlOf, readProvider, readSecret, SECRET_PATTERN } from './provider-secrets.ts';
 export { NAME_PATTERN, readName } from './names.ts';
 export { openByok } from './open-byok.ts';

@@ -1,6 +1,7 @@
 import type { Catalog, Model } from '../catalog/index.ts';
 import { Fault } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
+import type { PlanInput } from '../routing/index.ts';
 import type { ChatRequest } from '../wire/index.ts';
 
 /** Who pays the provider for one request, and with whose key. It never changes while the request fails over. */
@@ -47,6 +48,20 @@ export function chooseMode(wish: {
 }
 
 const STANDARD: ModeChoice = { mode: 'standard', only: undefined, inlineKey: undefined };
+
+/**
+ * Whose keys a plan counts on in the mode that was chosen: what `planCandidates` asks of them.
+ * @param operator `providers`: those for which the operator has a key, which BYOK does not look at; `sandbox`: whether the sandbox answers for the others
+ */
+export function keysInMode(choice: ModeChoice, owner: Pick<KeyOwner, 'byokProviders' | 'byokRegions'>, operator: { readonly providers: ReadonlySet<string>; readonly sandbox: boolean }): Pick<PlanInput, 'servedBy' | 'byok' | 'only'> {
+  const { mode, only, inlineKey } = choice;
+  if (mode === 'standard') {
+    return { only, byok: undefined, servedBy: ({ provider }) => (operator.providers.has(provider) ? provider : operator.sandbox ? 'sandbox' : undefined) };
+  }
+  // An inline key goes to the main address.
+  if (inlineKey !== undefined) return { only, byok: { regionOf: () => undefined }, servedBy: ({ provider }) => (provider === only ? provider : undefined) };
+  return { only, byok: { regionOf: (provider) => owner.byokRegions.get(provider) }, servedBy: ({ provider }) => (owner.byokProviders.includes(provider) ? provider : undefined) };
+}
 
 function readModeHeader(value: string | undefined): 'standard' | 'byok' | undefined {
   const mode = value?.trim().toLowerCase();

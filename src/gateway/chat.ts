@@ -1,4 +1,4 @@
-import { chooseMode, type ModeChoice } from '../accounts/index.ts';
+import { chooseMode, keysInMode, type ModeChoice } from '../accounts/index.ts';
 import { findModel, nearestModel, type Model } from '../catalog/index.ts';
 import { Fault, toEnvelope } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
@@ -199,18 +199,11 @@ function requestedModel(running: Running, request: ChatRequest): Model {
 }
 
 async function planFor(running: Running, request: ChatRequest, owner: KeyOwner, choice: ModeChoice): Promise<Plan> {
-  const operators = choice.mode === 'standard' ? await running.credentials.operatorProviders() : undefined;
-  const servedBy = (model: Model): string | undefined => {
-    const { provider } = model;
-    if (operators === undefined) return (choice.inlineKey === undefined ? owner.byokProviders.includes(provider) : provider === choice.only) ? provider : undefined;
-    if (operators.has(provider)) return provider;
-    return running.sandbox === undefined ? undefined : 'sandbox';
-  };
+  const providers = choice.mode === 'standard' ? await running.credentials.operatorProviders() : new Set<string>();
+  const { servedBy, byok, only } = keysInMode(choice, owner, { providers, sandbox: running.sandbox !== undefined });
   const { catalog, billing } = running.settings;
   const { entries: health } = running.health;
-  // An inline key goes to the main address.
-  const byok = choice.mode === 'standard' ? undefined : { regionOf: (provider: string) => (choice.inlineKey === undefined ? owner.byokRegions.get(provider) : undefined) };
-  const planNow = () => planCandidates({ catalog, request, servedBy, byok, health, nowMs: running.clock.nowMs(), only: choice.only, defaultMaxTokens: billing.defaultMaxTokens });
+  const planNow = () => planCandidates({ catalog, request, servedBy, byok, health, nowMs: running.clock.nowMs(), only, defaultMaxTokens: billing.defaultMaxTokens });
   const plan = planNow();
   if (choice.only !== undefined && plan.candidates.length === 0) {
     throw new Fault('invalid_request', { fill: { detail: `provider_key names ${choice.only}, which serves neither ${request.model} nor an equivalent of it. Ask for one of its models.` }, param: 'provider_key' });

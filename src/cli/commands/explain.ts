@@ -54,21 +54,15 @@ async function explain(call: Call): Promise<void> {
   const request = readChatRequest(body, { pictureTokens, mediaTokens, routingHeader: undefined });
   const model = await neededModel(settings.catalog, request.model);
   const { planCandidates } = await import('../../routing/index.ts');
-  const { chooseMode } = await import('../../accounts/index.ts');
+  const { chooseMode, keysInMode } = await import('../../accounts/index.ts');
   const seen = await context.readOrNone((books) => look(context, settings, books));
   const choice = chooseMode({ request, header: undefined, owner: seen.owner, model, catalog: settings.catalog });
   const plan = planCandidates({
     catalog: settings.catalog,
     request,
-    servedBy: ({ provider }) => {
-      if (choice.mode === 'byok') return seen.owner.byokProviders.includes(provider) ? provider : undefined;
-      if (seen.operators.has(provider)) return provider;
-      return settings.sandbox || seen.sandbox ? 'sandbox' : undefined;
-    },
-    byok: choice.mode === 'standard' ? undefined : { regionOf: (provider) => seen.owner.byokRegions.get(provider) },
+    ...keysInMode(choice, seen.owner, { providers: seen.operators, sandbox: settings.sandbox || seen.sandbox }),
     health: seen.health,
     nowMs: Date.now(),
-    only: choice.only,
     defaultMaxTokens: settings.billing.defaultMaxTokens,
   });
   context.show(documentOf(plan, model.id, choice.mode), () => renderTable(rowsOf(plan, settings, seen.reasons), COLUMNS, context.terminal));
