@@ -113,6 +113,13 @@ t.test('what is no request is refused in the same form, by the path that it name
     t.equal(/x-findtoken-mode: standard\r\nx-findtoken-cost: 0\.00\r\n/.test(told), isBilled, why);
     t.equal(/\r\nallow: /.test(told), line.startsWith('405'), why);
   }
+  const slow = bare(house);
+  // The answer to the request before it tells that the first packet was read.
+  slow.socket.write(`${head(house, [], '/healthz', 'GET')}${head(house, [], '/v1/models', 'GET').slice(0, -2)}x-long: `);
+  await new Promise((resolve) => slow.socket.once('data', resolve));
+  slow.socket.write('y'.repeat(20_000));
+  await slow.closed;
+  t.match(slow.text(), /HTTP\/1\.1 431 [^]*x-findtoken-mode: standard\r\nx-findtoken-cost: 0\.00\r\n[^]*"metadata":\{"request_id":"req_\w+","attempts":\[\]\}/, 'too long a head in two packets, the second of which names no path');
   const chatting = bare(house);
   chatting.socket.write(`FOO ${CHAT} HTTP/1.1\r\n\r\n`);
   await chatting.closed;

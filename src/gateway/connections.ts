@@ -4,7 +4,8 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Fault } from '../faults.ts';
 import { printable } from './body.ts';
-import { parserFault, requestLineOf, writeRefusal, type ParserError } from './raw-refusals.ts';
+import { parserFault, refusedPath, writeRefusal, type ParserError } from './raw-refusals.ts';
+import { CHAT_PATH } from './send.ts';
 import type { Running } from './types.ts';
 
 /** Kept for the log, the books and the provider's probe. */
@@ -40,7 +41,8 @@ export function guardConnections(running: Running, server: Server, calls: Connec
       const fault = new Fault('overloaded', { fill: { detail: `There are ${connectionsPerAddress} connections from your address already, the limit. Use them again, or close some.` }, retryAfterS: 5 });
       // Where several processes count together the word comes a moment after the connection, and its first call may have begun.
       calls.breakOff(socket, fault, () => true);
-      refuse(socket, fault);
+      // What it would have asked is not known yet, and most of it is chat calls.
+      refuse(socket, fault, CHAT_PATH);
     });
     socket.on('close', left);
   });
@@ -49,7 +51,7 @@ export function guardConnections(running: Running, server: Server, calls: Connec
     else {
       const fault = parserFault(running, error);
       if (fault.code === 'request_timeout') calls.breakOff(socket, fault, (req) => !req.complete);
-      refuse(socket, fault, requestLineOf(error)?.path);
+      refuse(socket, fault, refusedPath(error));
     }
   });
   server.on('connect', (_req: IncomingMessage, socket: Duplex) => {

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { Fault } from '../faults.ts';
 import { mintId } from '../vault/index.ts';
 import { findRoute } from './routes.ts';
-import { headersOf, refusalAt } from './send.ts';
+import { CHAT_PATH, headersOf, refusalAt } from './send.ts';
 import type { Running } from './types.ts';
 
 export const HEADER_BYTES = 16_384;
@@ -35,12 +35,21 @@ export function parserFault(running: Pick<Running, 'timing'>, error: ParserError
  * The first line of the request that could not be read, as far as its bytes are at hand: they are where it came in one piece, as heads do.
  * `FOO /v1/models?a=b HTTP/1.1` is `{ method: 'FOO', path: '/v1/models' }`.
  */
-export function requestLineOf({ rawPacket, bytesParsed = 0 }: ParserError): RequestLine | undefined {
+function requestLineOf({ rawPacket, bytesParsed = 0 }: ParserError): RequestLine | undefined {
   if (rawPacket === undefined) return undefined;
   const before = bytesParsed < HEAD_END.length ? -1 : rawPacket.lastIndexOf(HEAD_END, bytesParsed - HEAD_END.length);
   const start = before === -1 ? 0 : before + HEAD_END.length;
   const [, method, path] = /^([\w!#$%&'*+.^`|~-]+) (\/[^\s?]*)(?:\?\S*)? HTTP\/1\.\d\r?\n/.exec(rawPacket.toString('latin1', start, start + HEADER_BYTES)) ?? [];
   return method === undefined || path === undefined ? undefined : { method, path };
+}
+
+/**
+ * The path that a refusal of such bytes goes by. A request whose line came in an earlier packet is taken for a chat call, whose
+ * refusals say the most: no other client minds what it does not ask for. Undefined where it was no request at all.
+ */
+export function refusedPath(error: ParserError): string | undefined {
+  const isRequest = error.code === 'HPE_HEADER_OVERFLOW' || error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
+  return requestLineOf(error)?.path ?? (isRequest ? CHAT_PATH : undefined);
 }
 
 /** Writes a refusal without a response object, and ends the connection. @param path of the request that is refused, where it is known */
