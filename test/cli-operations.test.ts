@@ -10,6 +10,7 @@ import { backupLedger, inspectLedger, openLedger, restoreLedger } from '../src/l
 import { loadSettings } from '../src/settings/index.ts';
 import { liveSettings } from '../src/daemon/live-settings.ts';
 import { book, openDesk } from './support/command-line.ts';
+import { startServe } from './support/process.ts';
 import { programOf } from './support/program.ts';
 
 t.test('a backup is one moment of the books while others write', async (t) => {
@@ -283,4 +284,33 @@ t.test('Ctrl-C ends what reads all of the books, however many there are', async 
   t.strictSame(how, [null, 'SIGINT'], 'the signal ends it, which a shell tells as 130');
   t.equal(out, '', 'nothing is printed');
   t.match(await desk.run(['audit']), { code: 1, out: /transfers/ }, 'left alone, it comes to its end');
+});
+
+t.test('a daemon that was killed is known to be gone at once', async (t) => {
+  const desk = openDesk(t);
+  const daemon = await startServe(desk.home, ['--sandbox', '--port', '0']);
+  t.teardown(() => daemon.end('SIGKILL'));
+  let status = await desk.json('status');
+  for (let tries = 0; tries < 50 && status['running'] !== true; tries += 1) status = await desk.json('status');
+  t.equal(status['running'], true);
+  await daemon.end('SIGKILL');
+  t.match(await desk.run(['status']), { code: 0, out: /^daemon\tnot running, last seen \d+s ago\n/, err: /start it with `findtoken serve`/ });
+  t.match(await desk.run(['chat', '-m', 'Hi']), { code: 1, err: 'findtoken: the daemon is not running; start it with `findtoken serve`.\n' });
+});
+
+t.test('a daemon in another container runs, and its number is somebody else\'s here', async (t) => {
+  const desk = openDesk(t);
+  const ledger = await desk.ledger();
+  t.teardown(() => ledger.close());
+  let signals = 0;
+  const hear = () => void (signals += 1);
+  process.on('SIGHUP', hear);
+  t.teardown(() => process.off('SIGHUP', hear));
+  const publish = (pid: number) => ledger.publish({ pid, version: '1.2.3', url: 'http://127.0.0.1:1', startedMs: Date.now(), beatMs: Date.now(), detail: JSON.stringify({ in_flight: 0, pids: 'pid:[1]', health: [] }) });
+  await publish(4_194_303);
+  t.match(await desk.json('status'), { running: true }, 'that nobody has its number here says nothing');
+  await publish(process.pid);
+  t.match(await desk.run(['reload']), { code: 1, err: new RegExp(`^findtoken: the daemon \\(pid ${process.pid}\\) runs in another container; run this there[^\n]+\n$`) });
+  await nextTurn();
+  t.equal(signals, 0, 'nobody else is told to read anything');
 });

@@ -1,4 +1,5 @@
 import type { DaemonState, Ledger } from '../ledger/index.ts';
+import { isGone, pidSpace } from '../pids.ts';
 import type { HealthEntry } from '../routing/index.ts';
 
 /** The daemon publishes about once a second; one that was silent for longer is gone, or stands still. */
@@ -23,6 +24,8 @@ export interface WorkerNews {
 /** What a running daemon last said of itself. */
 export interface DaemonNews {
   readonly state: DaemonState;
+  /** Whether the numbers of its processes mean the same here; those of another container do not. */
+  readonly place: 'here' | 'elsewhere' | 'unknown';
   readonly inFlight: number;
   /** The processes that serve: one is the daemon itself. */
   readonly workers: readonly WorkerNews[];
@@ -36,10 +39,19 @@ export async function readNews(ledger: Pick<Ledger, 'daemonState'>, nowMs: numbe
   const state = await ledger.daemonState();
   if (state === undefined || nowMs - state.beatMs >= SILENT_AFTER_MS) return undefined;
   const detail = readJson(state.detail);
+  const place = placeOf(isFields(detail) ? detail['pids'] : undefined);
+  // One that was killed could not say so.
+  if (place === 'here' && isGone(state.pid)) return undefined;
   const health = isFields(detail) && Array.isArray(detail['health']) ? detail['health'].flatMap(readHealth) : [];
   const inFlight = isFields(detail) && typeof detail['in_flight'] === 'number' ? detail['in_flight'] : 0;
   const workers = isFields(detail) && Array.isArray(detail['workers']) ? detail['workers'].flatMap(readWorker) : [];
-  return { state, inFlight, workers, sandbox: isFields(detail) && detail['sandbox'] === true, health };
+  return { state, place, inFlight, workers, sandbox: isFields(detail) && detail['sandbox'] === true, health };
+}
+
+function placeOf(told: unknown): DaemonNews['place'] {
+  const space = pidSpace();
+  if (typeof told !== 'string' || space === undefined) return 'unknown';
+  return told === space ? 'here' : 'elsewhere';
 }
 
 /** A daemon of another version may say it otherwise; what cannot be read is left out, for it is only news. */

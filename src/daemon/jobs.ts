@@ -2,6 +2,7 @@ import { syncRecharges } from '../accounts/index.ts';
 import type { Credentials, Gateway } from '../gateway/index.ts';
 import type { Ledger } from '../ledger/index.ts';
 import type { Payments } from '../payments/index.ts';
+import { pidSpace } from '../pids.ts';
 import { describeHealth, healthKey } from '../routing/index.ts';
 import type { Settings } from '../settings/index.ts';
 import type { Upstream } from '../upstream/index.ts';
@@ -80,7 +81,7 @@ export async function publish(parts: JobParts, beatMs = parts.nowMs()): Promise<
   const { gateway, ledger, about } = parts;
   const nowMs = parts.nowMs();
   const health = [...gateway.health.entries].map(([key, entry]) => ({ key, ...describeHealth(entry, nowMs), entry }));
-  const detail = JSON.stringify({ in_flight: gateway.inFlight, workers: gateway.workers.map(({ no, pid, inFlight }) => ({ no, pid, in_flight: inFlight })), sandbox: parts.settings.sandbox, health, reload: parts.lastReload?.() ?? null });
+  const detail = JSON.stringify({ in_flight: gateway.inFlight, workers: gateway.workers.map(({ no, pid, inFlight }) => ({ no, pid, in_flight: inFlight })), sandbox: parts.settings.sandbox, pids: pidSpace() ?? null, health, reload: parts.lastReload?.() ?? null });
   await ledger.publish({ pid: process.pid, ...about, beatMs, detail });
 }
 

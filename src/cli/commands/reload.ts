@@ -40,8 +40,11 @@ async function reload({ context }: Call): Promise<void> {
 async function ask({ ledger, nowMs }: Books): Promise<Outcome> {
   const news = await readNews(ledger, nowMs());
   if (news === undefined) throw new Refusal('the daemon is not running; its next start reads the settings anyway.');
+  const { pid } = news.state;
+  // Its number is somebody else's here.
+  if (news.place === 'elsewhere') throw new Refusal(`the daemon (pid ${pid}) runs in another container; run this there, or send it SIGHUP from outside (\`docker kill --signal HUP CONTAINER\`).`);
   const before = readOutcome(news.state.detail)?.atMs ?? 0;
-  signal(news.state.pid);
+  signal(pid);
   for (const endMs = nowMs() + PATIENCE_MS; nowMs() < endMs; ) {
     await wait(ASK_EVERY_MS);
     const outcome = readOutcome((await ledger.daemonState())?.detail ?? '');
