@@ -133,6 +133,14 @@ t.test('doctor is as it was agreed, cell by cell', async (t) => {
   }
 });
 
+t.test('in a narrow terminal columns go, and the cost stays whole; one that says no size counts as 80 columns', { skip: noScript, timeout: 60_000 }, async (t) => {
+  const desk = await furnished(t);
+  for (const [columns, titles] of [[60, 'time +model +status +cost'], [50, 'model +status +cost'], [40, 'model +status +cost'], [20, 'model +status +cost'], [0, 'time +model +status +in +out +cost']] as const) {
+    const shown = stripVTControlCharacters(session(desk, 'narrow', ['logs'], { columns, rows: 24 }));
+    t.match(shown, new RegExp(`\n${titles}\n[^]*0\\.02954945\n[^]*0\\.00000945\n`), `${columns} columns`);
+  }
+});
+
 t.test('what the commands print is as it was agreed, cell by cell', { skip: noScript, timeout: 350_000 }, async (t) => {
   const desk = await furnished(t);
   const places = [['80x24', 'term', { columns: 80, rows: 24 }], ['200x50', 'wide', { columns: 200, rows: 50 }], ['pipe', 'pipe', undefined]] as const;

@@ -5,7 +5,7 @@ import t from 'tap';
 import { COMMANDS } from '../src/cli/program.ts';
 import { readSince, sizeText, spanText } from '../src/cli/format.ts';
 import { displayWidth, fitted, jsonText, printable, printableLines } from '../src/cli/printable.ts';
-import { renderRecord, renderTable } from '../src/cli/table.ts';
+import { layOut, renderRecord, renderTable, rowLine } from '../src/cli/table.ts';
 import type { Column } from '../src/cli/table.ts';
 import type { Terminal } from '../src/cli/terminal.ts';
 import { book, openDesk } from './support/command-line.ts';
@@ -351,6 +351,9 @@ t.test('a table fits its terminal: columns go by their rank, then the widest is 
   const yielding = columns.map((column) => (column.title === 'name' ? { ...column, yieldsTo: 6 } : column));
   t.equal(renderTable(rows, yielding, at(29)), ['name       note          cost', '笔记本     a long note    0.1', 'a\\x1b[31…               12.34'].join('\n'), 'or a column yields for another');
   t.ok(renderTable(rows, columns, at(18)).split('\n').every((line) => displayWidth(line) <= 18));
+  const long = [{ name: 'ab', note: '', cost: '123456789.12345678' }];
+  t.match(renderTable(long, columns, at(10)), /  123456789\.12345678$/, 'a number is never cut: it would be another one');
+  t.match(rowLine(long[0] ?? rows[0], layOut(rows, columns, at(60))), /  123456789\.12345678$/, 'nor one that comes later, wider than the others');
   t.equal(renderTable(rows, columns, at(undefined)), 'name\tnote\tcost\n笔记本\ta long note\t0.1\na\\x1b[31mb\\u202ec\\n\t\t12.34', 'in a pipe nothing is cut');
   t.match(renderTable(rows, columns, at(60, true)), /^\x1b\[2mname.*\x1b\[22m\n笔/, 'titles are dim where colour is wanted');
   t.notMatch(renderTable(rows, columns, at(60)), '\x1b', 'and nowhere else');

@@ -8,6 +8,7 @@ export type Paper = Pick<Terminal, 'width' | 'colour'>;
 export interface Column<Row> {
   readonly title: string;
   readonly text: (row: Row) => string;
+  /** Of numbers, which are never cut. */
   readonly right?: boolean;
   /** Where the terminal is too narrow, the highest goes first; 0 (the default) stays and is cut instead. */
   readonly dropAt?: number;
@@ -89,7 +90,10 @@ function yielded<Row>({ column, width }: Layout<Row>['columns'][number]): Layout
   return { column, width: Math.min(width, Math.max(column.yieldsTo ?? width, displayWidth(column.title))) };
 }
 
-/** Takes what is too much from a column that yields, then from the widest one, one by one, but leaves each something to be recognised by. */
+/**
+ * Takes what is too much from a column that yields, then from the widest one, one by one, but leaves each something to be recognised
+ * by. A number that is cut is another number: where there is no room for it, its line goes on on the next.
+ */
 function narrowed<Row>(columns: Layout<Row>['columns'], width: number): Layout<Row>['columns'] {
   let over = totalOf(columns) - width;
   let kept = columns.map((one) => {
@@ -98,9 +102,10 @@ function narrowed<Row>(columns: Layout<Row>['columns'], width: number): Layout<R
     return { ...one, width: one.width - cut };
   });
   while (over > 0) {
-    const widest = Math.max(...kept.map((one) => one.width));
+    const texts = kept.filter(({ column }) => column.right !== true);
+    const widest = Math.max(...texts.map((one) => one.width));
     if (widest <= CUT_TO_LEAST) return kept;
-    const index = kept.findIndex((one) => one.width === widest);
+    const index = kept.findIndex((one) => one.width === widest && one.column.right !== true);
     kept = kept.map((one, at) => (at === index ? { ...one, width: one.width - 1 } : one));
     over -= 1;
   }
@@ -113,7 +118,7 @@ function totalOf(columns: readonly { readonly width: number }[]): number {
 
 function padded(text: string, width: number, right: boolean, terminal: Paper): string {
   if (terminal.width === undefined) return text;
-  const cell = fitted(text, width);
+  const cell = right ? text : fitted(text, width);
   const padding = ' '.repeat(Math.max(0, width - displayWidth(cell)));
   return right ? padding + cell : cell + padding;
 }

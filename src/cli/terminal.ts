@@ -31,7 +31,8 @@ export function openTerminal(process: NodeJS.Process, wishes: { readonly colour:
   const plain = !wishes.colour || (env['NO_COLOR'] ?? '') !== '' || env['TERM'] === 'dumb';
   const isShown = isTerminal(STDOUT);
   return {
-    width: isShown ? (process.stdout.columns ?? WIDTH_DEFAULT) : undefined,
+    // A terminal that nobody has told its size says 0.
+    width: isShown ? process.stdout.columns || WIDTH_DEFAULT : undefined,
     colour: isShown && !plain,
     // Both are looked at by the few commands that ask: a short one would spend milliseconds on them.
     get asks() {

@@ -23,14 +23,14 @@ const PAGE_ROWS = 100;
 const LOOK_EVERY_MS = 250;
 
 const COLUMNS: readonly Column<RequestView>[] = [
-  { title: 'time', text: ({ created }) => timeText(created), least: 20, brief: { text: ({ created }) => shortTime(created), least: 15 } },
-  { title: 'model', text: ({ model }) => model, least: 14 },
+  { title: 'time', text: ({ created }) => timeText(created), dropAt: 1, least: 20, brief: { text: ({ created }) => shortTime(created), least: 15 } },
+  { title: 'model', text: ({ model }) => model, yieldsTo: 16, least: 14 },
   { title: 'provider', text: ({ provider }) => provider, dropAt: 5, least: 8 },
   { title: 'mode', text: ({ mode }) => mode, dropAt: 6, least: 8 },
-  { title: 'status', text: ({ status }) => status, least: 7 },
-  { title: 'in', text: ({ prompt_tokens }) => String(prompt_tokens), right: true, least: 6 },
+  { title: 'status', text: ({ status }) => status, yieldsTo: 12, least: 7 },
+  { title: 'in', text: ({ prompt_tokens }) => String(prompt_tokens), right: true, dropAt: 3, least: 6 },
   { title: 'cached', text: ({ cached_tokens }) => String(cached_tokens), right: true, dropAt: 7, least: 6 },
-  { title: 'out', text: ({ completion_tokens }) => String(completion_tokens), right: true, least: 6 },
+  { title: 'out', text: ({ completion_tokens }) => String(completion_tokens), right: true, dropAt: 2, least: 6 },
   { title: 'cost', text: ({ cost_exact }) => cost_exact, right: true, least: 10 },
   { title: 'ms', text: ({ latency_ms }) => String(latency_ms), right: true, dropAt: 4, least: 6 },
   { title: 'key', text: ({ key_id }) => key_id, dropAt: 9, least: 30 },
