@@ -215,9 +215,9 @@ t.test('the live screen leaves the terminal as it was, whatever ends it', { skip
   /** why, what is typed or sent, the exit code */
   const cases: readonly (readonly [string, { readonly type: string } | { readonly send: NodeJS.Signals }, number])[] = [
     ['q', { type: 'q' }, 0],
-    ['Ctrl-C', { type: '\x03' }, 0],
-    ['SIGTERM', { send: 'SIGTERM' }, 0],
-    ['SIGHUP', { send: 'SIGHUP' }, 0],
+    ['Ctrl-C', { type: '\x03' }, 130],
+    ['SIGTERM', { send: 'SIGTERM' }, 143],
+    ['SIGHUP', { send: 'SIGHUP' }, 129],
     ['a crash', { send: 'SIGUSR2' }, 1],
   ];
   for (const [why, end, code] of cases) {

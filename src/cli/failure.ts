@@ -4,6 +4,9 @@ import { printable } from './printable.ts';
 /** What a shell learns of a command. Source: CONTRACT section 4. */
 export const EXIT = { done: 0, failed: 1, usage: 2, notFound: 3, interrupted: 130 } as const;
 
+/** The signals that end a command, with the exit codes that shells know them by. */
+export const ENDINGS = [['SIGINT', EXIT.interrupted], ['SIGTERM', 143], ['SIGHUP', 129]] as const;
+
 /** A command that cannot go on. The message says what is wrong and the mend; it ends on stderr as one line. */
 export class Refusal extends Error {
   readonly exitCode: number;

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { confirm } from '../ask.ts';
 import { argument } from '../command.ts';
 import type { Call, Verb } from '../command.ts';
-import { Refusal } from '../failure.ts';
+import { ENDINGS, Refusal } from '../failure.ts';
 import { sizeText } from '../format.ts';
 import { printable } from '../printable.ts';
 
@@ -23,10 +23,10 @@ export const RESTORE: Verb = {
   run: restore,
 };
 
-/** Who ends a command so, a machine that shuts down or a terminal that closes, would else leave a half-done copy beside the target. */
-const ENDINGS = [['SIGTERM', 143], ['SIGHUP', 129]] as const;
-
-/** Ends at once, but in order: what is half-done is removed at the exit. Codes as shells tell them. */
+/**
+ * Ends at once, but in order: what is half-done is removed at the exit. A machine that shuts down or a terminal that closes would else
+ * leave half a copy beside the target.
+ */
 function endInOrder(): void {
   for (const [signal, code] of ENDINGS) process.once(signal, () => process.exit(code));
 }

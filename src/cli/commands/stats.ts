@@ -1,5 +1,5 @@
 import type { Call, Verb } from '../command.ts';
-import { wrongUsage } from '../failure.ts';
+import { EXIT, wrongUsage } from '../failure.ts';
 
 const ONCE_SIZE = { columns: 80, rows: 40 } as const;
 
@@ -34,7 +34,9 @@ async function stats({ context, given }: Call): Promise<void> {
     const { runStats, statsText } = await import('../screens/stats-app.tsx');
     if (isLive) {
       context.leaveSignals();
-      return runStats({ look: () => reader.look(), colour: context.terminal.colour });
+      const exitCode = await runStats({ look: () => reader.look(), colour: context.terminal.colour });
+      if (exitCode !== EXIT.done) process.exitCode = exitCode;
+      return;
     }
     const columns = width ?? context.terminal.width ?? ONCE_SIZE.columns;
     const text = statsText(await reader.look(), { columns, rows: ONCE_SIZE.rows, colour: context.terminal.colour });

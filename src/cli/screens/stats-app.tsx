@@ -1,6 +1,7 @@
 import { render, renderToString, useApp, useInput } from 'ink';
 import { useEffect, useState } from 'react';
 import type { ReactNode } from 'react';
+import { ENDINGS, EXIT } from '../failure.ts';
 import type { StatsFrame } from '../stats/figures.ts';
 import { openPage } from './page.ts';
 import { FIRST_VIEW, PANES, StatsView, Waiting } from './stats-view.tsx';
@@ -8,7 +9,6 @@ import type { View } from './stats-view.tsx';
 
 const LOOK_MS = 1_000;
 const SIZE_DEFAULT = { columns: 80, rows: 24 } as const;
-const SIGNALS = ['SIGTERM', 'SIGHUP', 'SIGINT'] as const;
 
 /** What one key does to the view; undefined leaves the screen. Pure, so that a test can type. */
 export function pressed(view: View, input: string, key: Readonly<Partial<Record<'tab' | 'shift' | 'escape' | 'return' | 'backspace' | 'delete' | 'upArrow' | 'downArrow' | 'leftArrow' | 'rightArrow' | 'ctrl', boolean>>>): View | undefined {
@@ -43,10 +43,10 @@ export function statsText(frame: StatsFrame, size: { readonly columns: number; r
 
 /**
  * The live screen on the terminal's other page, which is left by hand whatever ends it: a key, a signal, an error, an exit.
- * @returns when the person has left
+ * @returns the exit code when the person has left: 0 after `q`, 130 after Ctrl-C, a signal's own
  * @throws what a look throws, after the terminal is as it was
  */
-export async function runStats(parts: { readonly look: () => Promise<StatsFrame>; readonly colour: boolean }): Promise<void> {
+export async function runStats(parts: { readonly look: () => Promise<StatsFrame>; readonly colour: boolean }): Promise<number> {
   const { stdout } = process;
   const page = openPage(stdout);
   const restore = (): void => page.leave();
@@ -56,29 +56,35 @@ export async function runStats(parts: { readonly look: () => Promise<StatsFrame>
     failure ??= { error };
     app.unmount();
   };
-  const app = render(<StatsApp look={parts.look} colour={parts.colour} onFailure={onFailure} terminal={stdout} onResize={page.forget} />, {
+  let exitCode: number = EXIT.done;
+  const interrupted = (code: number): void => {
+    exitCode = code;
+    app.unmount();
+  };
+  const app = render(<StatsApp look={parts.look} colour={parts.colour} onFailure={onFailure} onInterrupt={() => interrupted(EXIT.interrupted)} terminal={stdout} onResize={page.forget} />, {
     stdout: page.stdout,
     // Each frame is written whole; the page paints what has changed.
     debug: true,
     exitOnCtrlC: false,
     patchConsole: false,
   });
-  const leave = (): void => app.unmount();
-  for (const signal of SIGNALS) process.once(signal, leave);
+  const heard = ENDINGS.map(([signal, code]) => [signal, () => interrupted(code)] as const);
+  for (const [signal, leave] of heard) process.once(signal, leave);
   try {
     await app.waitUntilExit();
   } finally {
     restore();
     process.off('exit', restore);
-    for (const signal of SIGNALS) process.off(signal, leave);
+    for (const [signal, leave] of heard) process.off(signal, leave);
   }
   if (failure !== undefined) throw failure.error;
+  return exitCode;
 }
 
 type Size = Pick<NodeJS.WriteStream, 'columns' | 'rows'>;
 type Sized = Size & Pick<NodeJS.WriteStream, 'on' | 'off'>;
 
-function StatsApp({ look, colour, onFailure, terminal, onResize }: { readonly look: () => Promise<StatsFrame>; readonly colour: boolean; readonly onFailure: (error: unknown) => void; readonly terminal: Sized; readonly onResize: () => void }): ReactNode {
+function StatsApp({ look, colour, onFailure, onInterrupt, terminal, onResize }: { readonly look: () => Promise<StatsFrame>; readonly colour: boolean; readonly onFailure: (error: unknown) => void; readonly onInterrupt: () => void; readonly terminal: Sized; readonly onResize: () => void }): ReactNode {
   const { exit } = useApp();
   const { columns, rows } = useSize(terminal, onResize);
   const [view, setView] = useState<View>(FIRST_VIEW);
@@ -86,7 +92,7 @@ function StatsApp({ look, colour, onFailure, terminal, onResize }: { readonly lo
   const [held, setHeld] = useState<StatsFrame>();
   useInput((input, key) => {
     const next = pressed(view, input, key);
-    if (next === undefined) return exit();
+    if (next === undefined) return key.ctrl ? onInterrupt() : exit();
     if (next.paused && !view.paused) setHeld(latest);
     setView(next);
   });
