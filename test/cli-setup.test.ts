@@ -56,7 +56,8 @@ t.test('init makes what is missing, once; its curl line works', async (t) => {
 
   const before = readFileSync(file, 'utf8');
   const again = await desk.run(['init'], { env: MASTER });
-  t.match(again, { code: 0, out: /\(was there, unchanged\)[^]*\(was there\)[^]*there is one already[^]*Bearer \$FINDTOKEN_API_KEY/ });
+  t.match(again, { code: 0, out: /\(was there, unchanged\)[^]*\(was there\)[^]*there is one already[^]*\n {2}export FINDTOKEN_API_KEY=\$\(findtoken keys create --name curl --account me@localhost\)\n {2}curl [^]*Bearer \$FINDTOKEN_API_KEY/ }, 'the lines to copy work: the key that was there is known to nobody');
+  t.notMatch(await desk.run(['init'], { env: { ...MASTER, FINDTOKEN_API_KEY: 'sk-ft_x' } }), { out: /export/ }, 'unless the shell has one');
   t.notMatch(again.out, /sk-ft_/, 'no second key is made');
   t.equal(readFileSync(file, 'utf8'), before);
   t.match(await desk.json('accounts', 'list'), { data: [{ email: 'me@localhost' }, { email: 'sandbox@localhost' }] });

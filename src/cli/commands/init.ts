@@ -1,3 +1,4 @@
+import type { NewKey } from '../../accounts/index.ts';
 import { usdNumber } from '../../money/index.ts';
 import { readAmount } from '../amount.ts';
 import { isAsked, readSecretFrom } from '../ask.ts';
@@ -13,6 +14,7 @@ import type { PlainWish, Setup, SetupStep, SetupWish } from '../setup/run.ts';
 import { onStage, type StageState } from '../stage.ts';
 import { renderRecord } from '../table.ts';
 
+const KEY_VARIABLE = 'FINDTOKEN_API_KEY';
 const DEFAULTS = { host: '127.0.0.1', port: 8787, credits: '10', keyName: 'first key' } as const;
 
 export const INIT: Verb = {
@@ -38,7 +40,7 @@ export const INIT: Verb = {
 
 async function init(call: Call): Promise<void> {
   const { context, given } = call;
-  const { checkWish, setUp, userFile } = await import('../setup/run.ts');
+  const { checkWish, firstKey, setUp, userFile, writeKey } = await import('../setup/run.ts');
   // A wrong word is told before there is a screen, and before anything is made.
   const [plain, source] = readWish(call);
   await checkWish(context, plain);
@@ -48,17 +50,22 @@ async function init(call: Call): Promise<void> {
     const apiKey = sent ?? (source === undefined ? undefined : await readSecretFrom(quiet, source, stage?.ask));
     const wish: SetupWish = { ...plain, provider: plain.provider === undefined || apiKey === undefined ? undefined : { id: plain.provider, apiKey } };
     const setup = await setUp(quiet, wish, (step) => stage?.step(step, { state: 'running' }));
-    for (const [name, note] of linesOf(context, setup, wish, stage !== undefined)) stage?.step(name, { state: 'done', note });
+    for (const [name, note] of linesOf(context, setup, wish, undefined)) stage?.step(name, { state: 'done', note });
     return { setup, wish, isTold: stage !== undefined };
   });
   for (const notice of withoutEffect(given, setup, userFile(context))) context.terminal.note(notice);
-  // In one write: who reads but the first lines of it has the key as well.
-  const lines = [...(isTold ? [] : [renderRecord(linesOf(context, setup, wish, false), context.terminal)]), ...nextLines(context, setup, wish)].join('\n');
-  const print = () => context.show(documentOf(setup, wish), () => lines);
-  const { key, account } = setup;
-  if (key === undefined || wish.keyFile !== undefined) return print();
-  await handOver(context, { accountId: account.id, keyId: key.id }, 'printed', print);
-  if (context.json) context.terminal.note(`Key ${JSON.stringify(key.name)} (${key.id}) of ${account.email} stands in the document, this once: keep it now.`);
+  const print = (key: NewKey | undefined): void => context.show(documentOf(setup, wish, key), () =>
+    // In one write: who reads but the first lines of it has the key as well.
+    [...(isTold ? [] : [renderRecord(linesOf(context, setup, wish, key), context.terminal)]), ...nextLines(context, setup, wish, key)].join('\n'));
+  if (setup.hasKey) return print(undefined);
+  const { keyFile } = wish;
+  const make = () => firstKey(context, setup, wish.keyName);
+  if (keyFile !== undefined) {
+    const { created } = await handOver(context, { make, where: `written to ${keyFile}`, put: (made) => writeKey(keyFile, made.created.key) });
+    return print(created);
+  }
+  const { created } = await handOver(context, { make, where: 'printed', put: (made) => print(made.created) });
+  if (context.json) context.terminal.note(`Key ${JSON.stringify(created.name)} (${created.id}) of ${setup.account.email} stands in the document, this once: keep it now.`);
 }
 
 /** What is told of, in this order. */
@@ -84,7 +91,7 @@ function readWish({ given }: Call): readonly [PlainWish, SecretWish | undefined]
 }
 
 /** What was asked for and did not come about, for what it is about was there already: who is told nothing takes it for done. */
-function withoutEffect(given: Given, { file, fileMade, settings, account, accountMade, key }: Setup, ownFile: string): readonly string[] {
+function withoutEffect(given: Given, { file, fileMade, settings, account, accountMade, hasKey }: Setup, ownFile: string): readonly string[] {
   const [host, port] = [given.text('host'), given.text('port')];
   const sandbox = given.flag('sandbox') ? true : given.isOff('sandbox') ? false : undefined;
   const unset = fileMade ? [] : [
@@ -97,12 +104,12 @@ function withoutEffect(given: Given, { file, fileMade, settings, account, accoun
     ...unset.map(([flag, setting]) => `${flag} had no effect: ${file} was there and stays as it is. Set \`${setting}\` in it.`),
     ...(file === ownFile || !given.flag('user') ? [] : [`--user had no effect: ${file} is found first.`]),
     ...(accountMade || given.text('credits') === undefined ? [] : [`--credits had no effect: ${account.email} was there. \`findtoken credits grant AMOUNT --note TEXT\` gives more.`]),
-    ...(key !== undefined || ofKey.length === 0 ? [] : [`${ofKey.join(' and ')} had no effect: ${account.email} has a live key already, and none was made.`]),
+    ...(!hasKey || ofKey.length === 0 ? [] : [`${ofKey.join(' and ')} had no effect: ${account.email} has a live key already, and none was made.`]),
   ];
 }
 
-/** A screen cuts lines, and a key that is cut is lost: there it stands below, in the commands to copy. */
-function linesOf(context: Context, setup: Setup, wish: SetupWish, onScreen: boolean): readonly (readonly [SetupStep, string])[] {
+/** @param key undefined on a screen, which cuts lines, and a key that is cut is lost: there it stands below, in the commands to copy */
+function linesOf(context: Context, setup: Setup, wish: SetupWish, key: NewKey | undefined): readonly (readonly [SetupStep, string])[] {
   const { settings, account, vault, providers } = setup;
   return [
     ['settings', `${setup.file} (${setup.fileMade ? 'written' : 'was there, unchanged'})`],
@@ -110,8 +117,13 @@ function linesOf(context: Context, setup: Setup, wish: SetupWish, onScreen: bool
     ['master key', `in the ${vault.source}; back it up apart from the database`],
     ['providers', `${providers.length === 0 ? 'none has a key' : providers.join(', ')}${settings.sandbox ? '; models without a key are answered offline' : ''}`],
     ['account', `${account.email}, ${dollars(account.balance)} (${setup.accountMade ? 'new' : 'was there'})`],
-    ['key', setup.key === undefined ? `there is one already; \`${typed(context, 'keys create --name NAME')}\` makes another` : wish.keyFile === undefined ? (onScreen ? 'made; it stands below, this once' : `${setup.key.key}  (shown this once)`) : `in ${wish.keyFile}`],
+    ['key', setup.hasKey ? `there is one already; \`${typed(context, 'keys create --name NAME')}\` makes another` : keyText(wish, key)],
   ];
+}
+
+function keyText({ keyFile }: SetupWish, key: NewKey | undefined): string {
+  if (keyFile !== undefined) return `in ${keyFile}`;
+  return key === undefined ? 'stands below, this once' : `${key.key}  (shown this once)`;
 }
 
 /** A command to be typed next: it must find the same settings as this one. */
@@ -119,10 +131,10 @@ function typed({ configFile }: Context, words: string): string {
   return `findtoken ${words}${configFile === undefined ? '' : ` --config ${shellWord(configFile)}`}`;
 }
 
-function nextLines(context: Context, setup: Setup, wish: SetupWish): readonly string[] {
+function nextLines(context: Context, setup: Setup, wish: SetupWish, made: NewKey | undefined): readonly string[] {
   const { server, sandbox } = setup.settings;
-  const key = setup.key === undefined ? '$FINDTOKEN_API_KEY' : wish.keyFile === undefined ? setup.key.key : `$(cat ${shellWord(wish.keyFile)})`;
   const silent = setup.providers.length === 0 && !sandbox;
+  const [before, key] = wordOfKey(context, setup, wish, made);
   return [
     '',
     ...(silent ? [`No provider has a key and the sandbox is off: first \`${typed(context, 'providers set-key deepseek')}\`.`, ''] : []),
@@ -132,8 +144,17 @@ function nextLines(context: Context, setup: Setup, wish: SetupWish): readonly st
     '',
     'and in another terminal:',
     '',
+    ...before,
     ...curlLines({ url: server.publicUrl, key, model: setup.model }),
   ].map(printable);
+}
+
+/** The key as a shell reads it in the line to copy, and the line that goes before: the text of one that was there is known to nobody here. */
+function wordOfKey(context: Context, { account }: Setup, { keyFile }: SetupWish, made: NewKey | undefined): readonly [before: readonly string[], key: string] {
+  if (made !== undefined) return [[], keyFile === undefined ? made.key : `$(cat ${shellWord(keyFile)})`];
+  const isSet = (context.env[KEY_VARIABLE] ?? '') !== '';
+  const before = isSet ? [] : [`  export ${KEY_VARIABLE}=$(${typed(context, `keys create --name curl --account ${shellWord(account.email)}`)})`];
+  return [before, `$${KEY_VARIABLE}`];
 }
 
 function curlLines({ url, key, model }: { readonly url: string; readonly key: string; readonly model: string }): readonly string[] {
@@ -145,8 +166,8 @@ function curlLines({ url, key, model }: { readonly url: string; readonly key: st
   ];
 }
 
-function documentOf(setup: Setup, wish: SetupWish): unknown {
-  const { settings, account, vault, key } = setup;
+function documentOf(setup: Setup, wish: SetupWish, key: NewKey | undefined): unknown {
+  const { settings, account, vault } = setup;
   return {
     object: 'init',
     config_file: setup.file,

@@ -40,11 +40,14 @@ export const KEYS: Noun = {
 
 async function create({ context, given }: Call): Promise<void> {
   const { createKey, resolveAccount } = await import('../../accounts/index.ts');
-  const { created, accountId, email } = await context.write(async (books) => {
-    const account = await resolveAccount(books, context.account);
-    return { accountId: account.id, email: account.email, created: await createKey(books, { accountId: account.id, name: given.needed('name') }) };
+  const { created, email } = await handOver(context, {
+    make: () => context.write(async (books) => {
+      const account = await resolveAccount(books, context.account);
+      return { accountId: account.id, email: account.email, created: await createKey(books, { accountId: account.id, name: given.needed('name') }) };
+    }),
+    where: 'printed',
+    put: (made) => context.show(made.created, () => made.created.key),
   });
-  await handOver(context, { accountId, keyId: created.id }, 'printed', () => context.show(created, () => created.key));
   context.terminal.note(`Key ${JSON.stringify(created.name)} (${created.id}) of ${email}. It is shown this once: keep it now.`);
 }
 

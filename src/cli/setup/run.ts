@@ -1,16 +1,19 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import type { NewKey } from '../../accounts/index.ts';
 import { makeFolder, whyNot } from '../../disk.ts';
 import type { Account } from '../../ledger/index.ts';
 import type { UsdE8 } from '../../money/index.ts';
 import type { Settings } from '../../settings/index.ts';
 import type { Vault } from '../../vault/index.ts';
 import type { Books, Context } from '../context.ts';
-import { Refusal } from '../failure.ts';
-import { handOver } from '../hand-over.ts';
+import { Refusal, wrongUsage } from '../failure.ts';
 import { neededProvider } from '../needed.ts';
 import { openVaultOf } from '../secrets.ts';
 import { firstYaml, PROVIDER_VARIABLES } from './yaml.ts';
+
+/** What a file of `--key-file` may hold: a key of before, or nothing. */
+const A_KEY = /^(?:sk-ft_[0-9a-f]{64})?\s*$/;
 
 /** What is wanted of a first run; every field has its default. */
 export interface SetupWish {
@@ -43,8 +46,8 @@ export interface Setup {
   readonly vault: Pick<Vault, 'source' | 'fingerprint'>;
   readonly account: Account;
   readonly accountMade: boolean;
-  /** Made now; undefined where the account had a live one. */
-  readonly key: { readonly id: string; readonly name: string; readonly key: string } | undefined;
+  /** The account has a live key, and needs no first one. */
+  readonly hasKey: boolean;
   readonly providers: readonly string[];
   /** A model that will be answered. */
   readonly model: string;
@@ -52,11 +55,12 @@ export interface Setup {
 
 /**
  * Looks at the words of a wish before anything is made.
- * @throws Fault on a name, an address or a provider that is none
+ * @throws Fault on a name, an address or a provider that is none, Refusal on a file that a key may not replace
  */
-export async function checkWish(context: Context, { email, keyName, provider, ...wish }: PlainWish): Promise<void> {
+export async function checkWish(context: Context, { email, keyName, keyFile, provider, ...wish }: PlainWish): Promise<void> {
   const { readEmail, readName } = await import('../../accounts/index.ts');
   readName(keyName);
+  if (keyFile !== undefined) checkKeyFile(keyFile);
   if (email !== undefined) readEmail(email);
   const { isThere } = settingsPlace(context, wish);
   const { catalog } = isThere ? await context.settings({}) : await builtIn(wish);
@@ -71,7 +75,8 @@ async function builtIn({ host, port }: Pick<PlainWish, 'host' | 'port'>): Promis
 }
 
 /**
- * Makes whatever is missing of file, master key, database, account and key, and leaves what is there as it is.
+ * Makes whatever is missing of file, master key, database and account, and leaves what is there as it is. A key that is missing is
+ * `firstKey`'s to make, for whoever makes it hands it over in one go.
  * @param begun hears which of them is being seen to
  */
 export async function setUp(context: Context, wish: SetupWish, begun: (step: SetupStep) => void = () => undefined): Promise<Setup> {
@@ -84,21 +89,36 @@ export async function setUp(context: Context, wish: SetupWish, begun: (step: Set
     if (fileMade) rmSync(place.file, { force: true });
     throw error;
   });
-  const { key, account } = made;
-  const { keyFile } = wish;
-  if (key !== undefined && keyFile !== undefined) {
-    await handOver(context, { accountId: account.id, keyId: key.id }, `written to ${keyFile}`, () => writeFileSync(resolve(keyFile), `${key.key}\n`, { mode: 0o600 }));
-  }
   const providers = [...new Set([...settings.providerKeys.keys(), ...made.stored])];
   const served = [...settings.catalog.models.values()].find(({ provider }) => providers.includes(provider));
   return { ...made, file: place.file, fileMade, settings, providers, model: served?.id ?? 'deepseek-chat' };
 }
 
-/**
- * What may fail goes first, and the key is made last: a run that ends half-way leaves no account with credits and no live key
- * that nobody was told of.
- */
-async function makeBooks(context: Context, wish: SetupWish, begun: (step: SetupStep) => void): Promise<{ readonly settings: Settings; readonly made: Pick<Setup, 'account' | 'accountMade' | 'key' | 'vault'> & { readonly stored: readonly string[] } }> {
+/** The first key of the account. Its text is in nobody's hands yet. */
+export async function firstKey(context: Context, { account }: Pick<Setup, 'account'>, name: string): Promise<{ readonly accountId: string; readonly created: NewKey }> {
+  const { createKey } = await import('../../accounts/index.ts');
+  return { accountId: account.id, created: await context.write((books) => createKey(books, { accountId: account.id, name })) };
+}
+
+/** Writes a key where its owner wants it, for nobody else to read. @throws Error as the system has it */
+export function writeKey(file: string, key: string): void {
+  const path = resolve(file);
+  if (isPlainFile(path)) chmodSync(path, 0o600);
+  writeFileSync(path, `${key}\n`, { mode: 0o600 });
+}
+
+/** A key takes the place of an older key, and of nothing else: what stands in a file named by mistake would be gone. */
+function checkKeyFile(file: string): void {
+  const path = resolve(file);
+  if (isPlainFile(path) && !A_KEY.test(readFileSync(path, 'utf8'))) throw wrongUsage(`${path} holds something else than a key; name another file with --key-file.`);
+}
+
+function isPlainFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}
+
+/** What may fail goes first: a run that ends half-way leaves no account with credits that nobody was told of. */
+async function makeBooks(context: Context, wish: SetupWish, begun: (step: SetupStep) => void): Promise<{ readonly settings: Settings; readonly made: Pick<Setup, 'account' | 'accountMade' | 'hasKey' | 'vault'> & { readonly stored: readonly string[] } }> {
   const settings = await context.settings();
   begun('database');
   const made = await context.make(async (books) => {
@@ -109,8 +129,8 @@ async function makeBooks(context: Context, wish: SetupWish, begun: (step: SetupS
     const stored = await storedProviders(books, vault, wish);
     begun('account');
     const first = await firstAccount(context, books, wish);
-    begun('key');
-    return { ...first, vault, stored, key: await firstKey(books, first.account.id, wish.keyName) };
+    const hasKey = (await books.ledger.listKeys(first.account.id)).some(({ revokedMs }) => revokedMs === undefined);
+    return { ...first, vault, stored, hasKey };
   });
   return { settings, made };
 }
@@ -153,12 +173,6 @@ async function firstAccount(context: Context, books: Books, wish: SetupWish): Pr
   const account = there ?? (await createAccount(books, { email: email ?? 'me@localhost', pending: false }));
   if (there === undefined && wish.credits > 0n) await grantCredits(books, { accountId: account.id, amount: wish.credits, note: 'first credits, given by init' });
   return { account: await resolveAccount(books, account.id), accountMade: there === undefined };
-}
-
-async function firstKey(books: Books, accountId: string, name: string): Promise<Setup['key']> {
-  const { createKey } = await import('../../accounts/index.ts');
-  const hasKey = (await books.ledger.listKeys(accountId)).some(({ revokedMs }) => revokedMs === undefined);
-  return hasKey ? undefined : createKey(books, { accountId, name });
 }
 
 async function storedProviders(books: Books, vault: Vault, wish: SetupWish): Promise<readonly string[]> {
