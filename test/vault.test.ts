@@ -221,6 +221,12 @@ t.test('the first master key: environment, else keychain, else a file; recorded'
     const vault = await here.open({ xdgConfigHome: path.join(here.home, 'xdg') });
     t.equal(vault.source, 'file ~/xdg/findtoken/master.key');
   });
+  for (const xdgConfigHome of ['', 'here']) {
+    t.test(`XDG_CONFIG_HOME=${xdgConfigHome} says nothing, as the XDG rules have it`, async (t) => {
+      const here = new Installation(t.testdir());
+      t.equal((await here.open({ xdgConfigHome })).source, 'file ~/.config/findtoken/master.key', 'and not the folder where one happens to be');
+    });
+  }
 });
 
 t.test('a keychain that fails in any way leaves auto with the file, and a configured keychain with an error', async (t) => {

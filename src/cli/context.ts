@@ -1,4 +1,5 @@
-import { homedir } from 'node:os';
+import { userInfo } from 'node:os';
+import { isAbsolute } from 'node:path';
 import { isThere } from '../disk.ts';
 import type { Ledger } from '../ledger/index.ts';
 import type { LoadOptions, Settings } from '../settings/index.ts';
@@ -52,7 +53,7 @@ export interface Wishes {
 /** Builds the context of one call; nothing is read or opened before it is asked for. */
 export function openContext(parts: { readonly process: NodeJS.Process; readonly terminal: Terminal; readonly wishes: Wishes; readonly leaveSignals: () => void }): Context {
   const { process, terminal, wishes } = parts;
-  const home = process.env['HOME'] ?? homedir();
+  const home = homeOf(process.env);
   const load: Context['settings'] = async (overrides) => {
     const { loadSettings } = await import('../settings/index.ts');
     const plain = { file: wishes.config, env: process.env, cwd: process.cwd(), home, overrides };
@@ -98,4 +99,10 @@ export function openContext(parts: { readonly process: NodeJS.Process; readonly 
     },
     leaveSignals: parts.leaveSignals,
   };
+}
+
+/** The user's home: that of HOME, or where it is empty or says no place, that of the system's list of users. */
+function homeOf(env: Context['env']): string {
+  const told = env['HOME'] ?? '';
+  return isAbsolute(told) ? told : userInfo().homedir;
 }

@@ -97,7 +97,9 @@ async function first(options: OpenVault, installId: string): Promise<Choice> {
 }
 
 async function fromFile(options: OpenVault, sealed: boolean): Promise<Choice> {
-  const file = path.join(options.xdgConfigHome ?? path.join(options.home, '.config'), 'findtoken', 'master.key');
+  // The XDG rules have an empty or relative path ignored; it would lead to wherever the command happens to be run.
+  const { xdgConfigHome = '' } = options;
+  const file = path.join(path.isAbsolute(xdgConfigHome) ? xdgConfigHome : path.join(options.home, '.config'), 'findtoken', 'master.key');
   const place = await placeFor({ kind: 'file', path: file }, options, '');
   const keys = await place.read();
   if (sealed && keys.length === 0) throw gone(place, keys, undefined);

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { makeFolder, whyNot } from '../../disk.ts';
 import { isEmbedded } from '../../embedded/index.ts';
 import { confirm } from '../ask.ts';
@@ -66,7 +66,8 @@ async function planOf(context: Context, { kind, isSystem }: { readonly kind: str
     return { file, text: launchdPlist(unit), next: [isSystem ? `sudo launchctl bootstrap system ${file}` : `launchctl bootstrap gui/$(id -u) ${file}`] };
   }
   if (!isSystem) {
-    const base = context.env['XDG_CONFIG_HOME'] ?? join(home, '.config');
+    const xdg = context.env['XDG_CONFIG_HOME'] ?? '';
+    const base = isAbsolute(xdg) ? xdg : join(home, '.config');
     return { file: join(base, 'systemd', 'user', 'findtoken.service'), text: systemdUnit(unit, 'user'), next: ['systemctl --user daemon-reload', 'systemctl --user enable --now findtoken', 'loginctl enable-linger'] };
   }
   return systemPlan(unit, systemdUnit);
