@@ -354,7 +354,7 @@ providers:
   acme: { base_url: "https://\${HOST:-acme.test}/v1", regions: { cn: "https://acme.cn" }, api_key: "\${ACME}" }
 models:
   mine: { provider: acme, price: { input: 1, output: "2" }, source: sk-0123456789abcdef, drop: [top_p] }
-  qwen-max: { force: { a: { token: "\${ACME}", "b c": ["x, y", sk-0123456789abcdef] }, n: 1 } }
+  qwen-max: { force: { a: { token: "\${ACME}", "b c": ["x, y", sk-0123456789abcdef] }, n: 1, h: { Authorization: Bearer mine, apiKey: [mine] } } }
 equivalents: { deepseek-chat: [mine, qwen-max], deepseek-coder: [] }
 `, { env: { ACME: 'acme.0123456789abcdef' } });
   const rows = maskedSettings(settings).filter(({ origin }) => origin.startsWith('findtoken.yaml'));
@@ -369,7 +369,7 @@ equivalents: { deepseek-chat: [mine, qwen-max], deepseek-coder: [] }
     ['models.mine.price', '{ input: 1, output: 2 }', { input: 1, output: '2' }, '6'],
     ['models.mine.source', '…', '…', '6'],
     ['models.mine.drop', '[top_p]', ['top_p'], '6'],
-    ['models.qwen-max.force', '{ a: { token: "${ACME}", b c: ["x, y", …] }, n: 1 }', { a: { token: '${ACME}', 'b c': ['x, y', '…'] }, n: 1 }, '7'],
+    ['models.qwen-max.force', '{ a: { token: "${ACME}", b c: ["x, y", …] }, n: 1, h: { Authorization: …, apiKey: […] } }', { a: { token: '${ACME}', 'b c': ['x, y', '…'] }, n: 1, h: { Authorization: '…', apiKey: ['…'] } }, '7'],
     ['equivalents.deepseek-chat', '[mine, qwen-max]', ['mine', 'qwen-max'], '8'],
     ['equivalents.deepseek-coder', '[]', [], '8'],
   ]);

@@ -1,4 +1,4 @@
-import { hideKeys } from './refusal.ts';
+import { hideKeys, mask } from './refusal.ts';
 import { isMapping } from './source.ts';
 import type { Source } from './source.ts';
 import { asYaml } from './table.ts';
@@ -7,7 +7,7 @@ import type { SettingOrigin } from './types.ts';
 /**
  * What a file lays over the built-in catalogue, for `config show`: a row for each field of a provider or model, one for each list of
  * equivalents. Provider keys have rows of their own. `force` is shown as it stands in the file, before its variables are filled in,
- * for it may bear anything; and what looks like a key is hidden wherever it stands.
+ * for it may bear anything; what looks like a key is hidden wherever it stands, and the text of a field whose name says that it is one.
  */
 export function overlaidBy(source: Source | undefined): readonly SettingOrigin[] {
   if (source === undefined) return [];
@@ -26,9 +26,13 @@ function entriesOf(value: unknown): readonly (readonly [string, unknown])[] {
   return isMapping(value) ? Object.entries(value).filter(([, inner]) => inner !== null) : [];
 }
 
-function hidden(value: unknown): unknown {
-  if (typeof value === 'string') return hideKeys(value);
-  if (Array.isArray(value)) return value.map(hidden);
+/** Names of fields whose text is a secret, whatever it looks like; a variable in its place is none. */
+const SECRET_NAME = /(?:key|token|secret|password|authorization|credentials?)$/i;
+const VARIABLE = /^\$\{\w+\}$/;
+
+function hidden(value: unknown, name = ''): unknown {
+  if (typeof value === 'string') return SECRET_NAME.test(name) && !VARIABLE.test(value) ? mask(value) : hideKeys(value);
+  if (Array.isArray(value)) return value.map((inner: unknown) => hidden(inner, name));
   if (!isMapping(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [hideKeys(name), hidden(inner)]));
+  return Object.fromEntries(Object.entries(value).map(([inner, field]) => [hideKeys(inner), hidden(field, inner)]));
 }
