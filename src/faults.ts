@@ -35,7 +35,7 @@ export const FAULTS = {
   providers_unavailable: { status: 503, type: 'api_error', text: 'No provider could answer for {model}: {tried}' },
   overloaded: { status: 503, type: 'api_error', text: '{detail}' },
   payments_unavailable: { status: 503, type: 'api_error', text: '{detail}' },
-  storage_unavailable: { status: 503, type: 'api_error', text: 'The books cannot be written ({detail}); no request is served without them. Free space or mend the disk, then try again.' },
+  storage_unavailable: { status: 503, type: 'api_error', text: 'The books cannot be written ({detail}); no request is served without them. {mend}' },
 } as const satisfies Record<string, FaultKind>;
 
 export type FaultCode = keyof typeof FAULTS;

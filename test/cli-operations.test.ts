@@ -139,6 +139,7 @@ t.test('a journal that was left behind is played into nothing', async (t) => {
 
 t.test('backup, restore and a new master key from the command line', async (t) => {
   const desk = openDesk(t);
+  t.match(await desk.run(['backup', '-']), { code: 2, out: '', err: /not to standard output/ });
   const key = join(desk.home, 'keys', 'master.key');
   mkdirSync(join(desk.home, 'keys'), { mode: 0o700 });
   writeFileSync(join(desk.home, 'findtoken.yaml'), `secrets: { master_key: "file:${key}" }\nsandbox: false\nproviders: { deepseek: { base_url: "http://127.0.0.1:9/v1" } }\n`);
@@ -313,4 +314,15 @@ t.test('a daemon in another container runs, and its number is somebody else\'s h
   t.match(await desk.run(['reload']), { code: 1, err: new RegExp(`^findtoken: the daemon \\(pid ${process.pid}\\) runs in another container; run this there[^\n]+\n$`) });
   await nextTurn();
   t.equal(signals, 0, 'nobody else is told to read anything');
+});
+
+t.test('what is told of an empty and of a damaged database names it, not the file beside', async (t) => {
+  const desk = openDesk(t);
+  await desk.json('accounts', 'create', 'ann@example.com');
+  writeFileSync(desk.database, '');
+  for (const args of [['status'], ['balance'], ['backup', 'b.db']]) t.match(await desk.run(args), { code: 1, out: '', err: `findtoken: ${desk.database} is empty. \`findtoken init\` makes a database of it.\n` }, args.join(' '));
+  t.match(await desk.run(['init'], { env: { FINDTOKEN_MASTER_KEY: 'ab'.repeat(32) } }), { code: 0 }, 'and it does');
+  writeFileSync(desk.database, 'x'.repeat(10_000));
+  t.match(await desk.run(['backup', 'b.db']), { code: 1, out: '', err: new RegExp(`^findtoken: ${desk.database} cannot be opened \\(SQLITE_NOTADB\\)`) });
+  t.notOk(existsSync(join(desk.home, 'b.db')));
 });

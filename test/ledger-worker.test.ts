@@ -192,7 +192,7 @@ t.test('a database that is moved away under the daemon stops the writing, loudly
 
 t.test("the disk's faults are one refusal with a mend; a bug stays a bug", (t) => {
   for (const code of ['SQLITE_FULL', 'SQLITE_IOERR_WRITE', 'SQLITE_READONLY_DBMOVED', 'SQLITE_CORRUPT', 'SQLITE_BUSY']) {
-    t.match(refusalOf(new Database.SqliteError('text', code)), { code: 'storage_unavailable', status: 503, message: new RegExp(code) });
+    t.match(refusalOf(new Database.SqliteError('text', code)), { code: 'storage_unavailable', status: 503, message: new RegExp(`${code}.*${code === 'SQLITE_BUSY' ? 'Another process keeps them locked' : 'Free space or mend the disk'}`) });
   }
   const bug = new Database.SqliteError('CHECK failed', 'SQLITE_CONSTRAINT_CHECK');
   t.equal(refusalOf(bug), bug);

@@ -1,6 +1,6 @@
 import { closeSync, existsSync, fsyncSync, mkdtempSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type Connection, openConnection, storageTrouble, takeDaemonLock } from './connection.ts';
+import { type Connection, openConnection, storageTrouble, takeDaemonLock, unfit } from './connection.ts';
 import { LedgerError } from './errors.ts';
 import { assertMigrated, MIGRATIONS } from './schema.ts';
 import { areBooks, assertTarget, isSameFile, JOURNALS, readAlone } from './target.ts';
@@ -17,10 +17,9 @@ const STEP_PAGES = 4_096;
  *   written, or the copy is not sound
  */
 export async function backupLedger({ path, to, replaces }: { readonly path: string; readonly to: string; /** Asks whoever must know. */ readonly replaces?: () => Promise<void> }): Promise<{ readonly bytes: number }> {
+  const source = openBooks(path);
   return refused(to, async () => {
-    const source = openConnection({ path, readonly: true });
     try {
-      assertMigrated(source, path);
       if ((await assertTarget(path, to)) === 'books') await replaces?.();
       // Looked at again at the end: somebody may have put something there meanwhile.
       return await copyInto(source, to, () => assertTarget(path, to));
@@ -28,6 +27,23 @@ export async function backupLedger({ path, to, replaces }: { readonly path: stri
       source.close();
     }
   });
+}
+
+/** @throws LedgerError that names the books, not the place for their copy */
+function openBooks(path: string): Connection {
+  try {
+    const source = openConnection({ path, readonly: true });
+    try {
+      assertMigrated(source, path);
+      return source;
+    } catch (error) {
+      source.close();
+      throw error;
+    }
+  } catch (error) {
+    const trouble = storageTrouble(error);
+    throw trouble === undefined ? error : unfit(path, trouble);
+  }
 }
 
 /**

@@ -27,14 +27,19 @@ export class StorageFault extends Fault {
   readonly detail: string;
 
   constructor(detail: string) {
-    super('storage_unavailable', { fill: { detail }, retryAfterS: 5 });
+    const mend = isLock(detail) ? 'Another process keeps them locked; try again once it is done.' : 'Free space or mend the disk, then try again.';
+    super('storage_unavailable', { fill: { detail, mend }, retryAfterS: 5 });
     this.detail = detail;
   }
 
   /** Another process kept the write lock for as long as a write waits. */
   get isBusy(): boolean {
-    return this.detail.startsWith('SQLITE_BUSY');
+    return isLock(this.detail);
   }
+}
+
+function isLock(detail: string): boolean {
+  return detail.startsWith('SQLITE_BUSY');
 }
 
 export function closedError(): LedgerError {

@@ -29,8 +29,8 @@ export interface Inspection {
  * @throws LedgerError as `openLedger`, but for an unknown schema, which is reported
  */
 export function inspectLedger({ path, folder, deep }: { readonly path: string; readonly folder: string; readonly deep: boolean }): Inspection {
-  const isLocked = existsSync(`${path}.lock`) && holdsLock(path);
   try {
+    const isLocked = existsSync(`${path}.lock`) && holdsLock(path);
     const db = openConnection({ path, readonly: true });
     try {
       const check = deep ? db.pragma('integrity_check(1)', { simple: true }) : db.pragma('quick_check(1)', { simple: true });

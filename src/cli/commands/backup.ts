@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { confirm } from '../ask.ts';
 import { argument } from '../command.ts';
 import type { Call, Verb } from '../command.ts';
-import { ENDINGS, Refusal } from '../failure.ts';
+import { ENDINGS, Refusal, wrongUsage } from '../failure.ts';
 import { sizeText } from '../format.ts';
 import { printable } from '../printable.ts';
 
@@ -34,7 +34,10 @@ function endInOrder(): void {
 async function backup(call: Call): Promise<void> {
   endInOrder();
   const { context } = call;
-  const to = resolve(argument(call, 0));
+  const written = argument(call, 0);
+  // Behind a pipe a file of that name would be found missing on the day it is needed.
+  if (written === '-') throw wrongUsage('a backup goes into a file, not to standard output; name one.');
+  const to = resolve(written);
   const { path } = (await context.settings()).database;
   const { backupLedger } = await import('../../ledger/index.ts');
   const { bytes } = await backupLedger({ path, to, replaces: () => confirm(context, `Replace the backup ${to}?`) });
