@@ -1,5 +1,6 @@
 import Database from 'better-sqlite3';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { COMMANDS } from '../src/cli/program.ts';
@@ -72,6 +73,15 @@ t.test('before there is a database, commands say how to get one', async (t) => {
   await (await desk.ledger()).close();
   t.match(await desk.run(['credits', 'grant', '5', '--note', 'x']), { code: 3, err: /^findtoken: there is no account yet.*findtoken accounts create EMAIL/ }, 'a database without accounts');
   t.match(await desk.run(['balance', '--config', 'none.yaml']), { code: 1, err: /none\.yaml/ }, 'a file that is not there');
+});
+
+t.test('an empty or relative HOME or XDG_CONFIG_HOME says nothing', async (t) => {
+  const desk = openDesk(t);
+  const known = userInfo().homedir;
+  for (const HOME of ['', 'here']) t.match(await desk.run(['config', 'show'], { env: { HOME } }), { code: 0, out: `database.path\t${known}/.local/share/findtoken/findtoken.db\tdefault\n` }, `HOME=${HOME}`);
+  for (const XDG_CONFIG_HOME of ['', 'here']) {
+    t.match(await desk.run(['service', 'install', '--dry-run', '--kind', 'systemd'], { env: { XDG_CONFIG_HOME } }), { code: 0, out: `would write ${desk.home}/.config/systemd/user/findtoken.service\n` }, `XDG_CONFIG_HOME=${XDG_CONFIG_HOME}`);
+  }
 });
 
 t.test('usage since a moment of a day whose minutes are gone says that the day counts whole', async (t) => {

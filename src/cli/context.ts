@@ -101,8 +101,17 @@ export function openContext(parts: { readonly process: NodeJS.Process; readonly 
   };
 }
 
-/** The user's home: that of HOME, or where it is empty or says no place, that of the system's list of users. */
+/**
+ * The user's home: that of HOME, or where it is empty or says no place, that of the system's list of users.
+ * @throws Refusal for a user who is in no list, as containers have them
+ */
 function homeOf(env: Context['env']): string {
   const told = env['HOME'] ?? '';
-  return isAbsolute(told) ? told : userInfo().homedir;
+  if (isAbsolute(told)) return told;
+  try {
+    return userInfo().homedir;
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    throw new Refusal(`HOME is not set, and user ${process.geteuid?.() ?? ''} is not in the system's list of users; set HOME to a folder of this user.`);
+  }
 }
