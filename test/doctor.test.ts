@@ -36,13 +36,15 @@ async function listening(t: Test): Promise<number> {
 t.test('the way to a provider: its name, its certificate; and a port that somebody has', async (t) => {
   const desk = openDesk(t);
   const port = await listening(t);
-  configure(desk, `server: { port: ${port} }\nproviders:
+  configure(desk, `server: { port: ${port} }\nsandbox: true\nproviders:
   deepseek: { base_url: "https://findtoken-nowhere.invalid/v1", api_key: "sk-any-any-any-any-1234" }
   kimi: { base_url: "https://127.0.0.1:${port}/v1", api_key: "sk-any-any-any-any-1234" }\n`);
   const found = await examined(t, desk);
   t.match(found['provider.deepseek'], { state: 'fail', detail: /DNS: (ENOTFOUND|EAI_AGAIN)/ });
   t.match(found['provider.kimi'], { state: 'fail', detail: /TLS: \w+/ });
   t.match(found['port'], { state: 'fail', detail: /EADDRINUSE/, mend: /server\.port/ });
+  t.match(found['sandbox'], { state: 'warn', detail: /^is on beside keys of deepseek, kimi: /, mend: /sandbox: false/ }, 'who rehearsed may have forgotten it');
+  t.match(await desk.run(['providers', 'set-key', 'qwen', '--from-env', 'K'], { env: { K: 'sk-any-any-any-any-1234', FINDTOKEN_MASTER_KEY: 'ab'.repeat(32) } }), { code: 0, err: /^The sandbox is on: [^\n]+`sandbox: false`[^\n]+\n$/ });
 });
 
 t.test('a keychain that cannot be used matters where the settings keep the master key in it', async (t) => {

@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap';
 import { createAccount, createKey, grantCredits, SANDBOX_EMAIL } from '../src/accounts/index.ts';
 import { parseUsd } from '../src/money/index.ts';
-import { openHouse, type House } from './support/house.ts';
-import { startProvider, type FakeProvider } from './support/provider.ts';
+import { handClock, openHouse, type House } from './support/house.ts';
+import { json, startProvider, type FakeProvider } from './support/provider.ts';
 
 const HELLO = { model: 'deepseek-chat', messages: [{ role: 'user', content: 'Hello!' }] };
 const RETURN = { success_url: 'http://localhost:3000/ok', cancel_url: 'http://localhost:3000/no' };
@@ -33,6 +33,24 @@ t.test('play money is good while the sandbox is on', async (t) => {
     const played = await play.ask('/v1/chat/completions', { ...HELLO, model });
     t.match([played.status, played.headers.get('x-findtoken-provider')], [200, served], model);
   }
+});
+
+t.test('what the sandbox makes up stands in for no real provider, nor is it cheaper than one', async (t) => {
+  const deepseek = await provider(t);
+  const clock = handClock();
+  const house = await openHouse(t, { sandbox: true, books: 'cli', clock, providers: { deepseek: deepseek.url } });
+  const cheapest = await house.post({ ...HELLO, routing: 'cheapest' });
+  t.match([cheapest.status, cheapest.headers.get('x-findtoken-provider')], [200, 'deepseek'], 'its equivalents have a lower price, and nobody real to answer');
+  const before = await house.balance();
+  deepseek.always(json(500, { error: { message: 'down' } }));
+  for (const routing of ['auto', 'cheapest', 'fallback']) {
+    const refused = await house.post({ ...HELLO, routing });
+    t.equal(refused.status, 503, routing);
+    clock.advance(600_000);
+  }
+  t.equal(await house.balance(), before, 'and nobody pays for it');
+  const played = await house.post({ ...HELLO, model: 'qwen-max' });
+  t.match([played.status, played.headers.get('x-findtoken-provider')], [200, 'sandbox'], 'a model without a key is rehearsed with as before');
 });
 
 t.test('where the sandbox is off, its account is told so, whatever is left in it', async (t) => {

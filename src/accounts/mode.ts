@@ -51,12 +51,22 @@ const STANDARD: ModeChoice = { mode: 'standard', only: undefined, inlineKey: und
 
 /**
  * Whose keys a plan counts on in the mode that was chosen: what `planCandidates` asks of them.
- * @param operator `providers`: those for which the operator has a key, which BYOK does not look at; `sandbox`: whether the sandbox answers for the others
+ *
+ * The sandbox answers for a model whose provider has no key, and stands in for no other: who asked a real provider and is told that it
+ * is down knows so, and would take what the sandbox made up for an answer.
+ * @param operator `providers`: those for which the operator has a key, which BYOK does not look at; `sandbox`: whether it is on
  */
-export function keysInMode(choice: ModeChoice, owner: Pick<KeyOwner, 'byokProviders' | 'byokRegions'>, operator: { readonly providers: ReadonlySet<string>; readonly sandbox: boolean }): Pick<PlanInput, 'servedBy' | 'byok' | 'only'> {
+export function keysInMode(
+  choice: ModeChoice,
+  model: Pick<Model, 'provider'>,
+  owner: Pick<KeyOwner, 'byokProviders' | 'byokRegions'>,
+  operator: { readonly providers: ReadonlySet<string>; readonly sandbox: boolean },
+): Pick<PlanInput, 'servedBy' | 'byok' | 'only'> {
   const { mode, only, inlineKey } = choice;
   if (mode === 'standard') {
-    return { only, byok: undefined, servedBy: ({ provider }) => (operator.providers.has(provider) ? provider : operator.sandbox ? 'sandbox' : undefined) };
+    const { providers } = operator;
+    const others = operator.sandbox && !providers.has(model.provider) ? 'sandbox' : undefined;
+    return { only, byok: undefined, servedBy: ({ provider }) => (providers.has(provider) ? provider : others) };
   }
   // An inline key goes to the main address.
   if (inlineKey !== undefined) return { only, byok: { regionOf: () => undefined }, servedBy: ({ provider }) => (provider === only ? provider : undefined) };

@@ -76,7 +76,7 @@ async function open(running: Running, call: Call, owner: KeyOwner, stand: Stand)
   if (!byok) await assertGood(running, owner.accountId);
   const billing = (stand.billing = { mode: choice.mode, cost: 0n, balance: byok ? undefined : owner.balance });
   const lease = (stand.lease = running.limits.enter(owner, call.id));
-  const plan = await planFor(running, request, owner, choice);
+  const plan = await planFor(running, request, model, owner, choice);
   if (plan.candidates.length === 0) throw unavailable(model.id, [], plan);
   const hold = await takeHold(running, call, { owner, request, plan, choice });
 
@@ -198,9 +198,9 @@ function requestedModel(running: Running, request: ChatRequest): Model {
   throw new Fault('model_not_found', { fill: { model: JSON.stringify(request.requestedModel.slice(0, 100)), hint }, param: 'model' });
 }
 
-async function planFor(running: Running, request: ChatRequest, owner: KeyOwner, choice: ModeChoice): Promise<Plan> {
+async function planFor(running: Running, request: ChatRequest, model: Model, owner: KeyOwner, choice: ModeChoice): Promise<Plan> {
   const providers = choice.mode === 'standard' ? await running.credentials.operatorProviders() : new Set<string>();
-  const { servedBy, byok, only } = keysInMode(choice, owner, { providers, sandbox: running.sandbox !== undefined });
+  const { servedBy, byok, only } = keysInMode(choice, model, owner, { providers, sandbox: running.sandbox !== undefined });
   const { catalog, billing } = running.settings;
   const { entries: health } = running.health;
   const planNow = () => planCandidates({ catalog, request, servedBy, byok, health, nowMs: running.clock.nowMs(), only, defaultMaxTokens: billing.defaultMaxTokens });

@@ -60,7 +60,7 @@ async function explain(call: Call): Promise<void> {
   const plan = planCandidates({
     catalog: settings.catalog,
     request,
-    ...keysInMode(choice, seen.owner, { providers: seen.operators, sandbox: settings.sandbox || seen.sandbox }),
+    ...keysInMode(choice, model, seen.owner, { providers: seen.operators, sandbox: settings.sandbox || seen.sandbox }),
     health: seen.health,
     nowMs: Date.now(),
     defaultMaxTokens: settings.billing.defaultMaxTokens,

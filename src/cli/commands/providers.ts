@@ -120,11 +120,12 @@ async function operatorKeys(context: Context, books: Books): Promise<ReadonlyMap
 async function setKey(call: Call): Promise<void> {
   const { context, given } = call;
   const name = argument(call, 0);
-  const { catalog } = await context.settings();
+  const { catalog, sandbox } = await context.settings();
   const { readSecret, setProviderKey } = await import('../../accounts/index.ts');
   const provider = await neededProvider(catalog, name);
   const written = await readSecretFrom(context, { fromStdin: given.flag('from-stdin'), fromEnv: given.text('from-env'), what: `API key of ${provider.name}` });
   const apiKey = readSecret(written, provider);
   const view = await context.make(async (books) => setProviderKey({ ...books, vault: await openVaultOf(context, books), catalog }, { provider: provider.id, apiKey }));
   context.show(view, () => renderRecord([['provider', view.provider], ['key', view.key]], context.terminal));
+  if (sandbox) context.terminal.note('The sandbox is on: models whose provider has no key are still answered offline, and billed. Set `sandbox: false` in findtoken.yaml when you are done rehearsing.');
 }

@@ -59,12 +59,13 @@ async function checkProviders(context: Context, settings: Settings, books: Books
     const sandbox = settings.sandbox ? ok('providers', 'none has a key; the sandbox answers') : warn('providers', 'none has a key', 'findtoken providers set-key deepseek, or findtoken serve --sandbox');
     return [sandbox];
   }
-  if (wish.offline) return [ok('providers', `not asked: ${used.map(({ id }) => id).join(', ')}`)];
+  const rehearsal = settings.sandbox && keys.size > 0 ? [warn('sandbox', `is on beside keys of ${[...keys.keys()].join(', ')}: models of other providers are answered offline, and billed`, 'set sandbox: false in findtoken.yaml, and start the daemon again')] : [];
+  if (wish.offline) return [...rehearsal, ok('providers', `not asked: ${used.map(({ id }) => id).join(', ')}`)];
   const { checkKey } = await import('../../accounts/index.ts');
   const found = await withProbe((probe) => Promise.all(used.map((provider: Provider) => {
     const apiKey = keys.get(provider.id);
     const askKey = apiKey === undefined ? undefined : () => checkKey({ catalog: settings.catalog, probe }, { provider: provider.id, region: undefined, apiKey });
     return checkProvider(provider, { nowMs: () => Date.now(), askKey });
   })));
-  return [...found.flatMap(({ checks }) => checks), checkSkew(found.flatMap(({ skewMs }) => (skewMs === undefined ? [] : [skewMs])))];
+  return [...rehearsal, ...found.flatMap(({ checks }) => checks), checkSkew(found.flatMap(({ skewMs }) => (skewMs === undefined ? [] : [skewMs])))];
 }
