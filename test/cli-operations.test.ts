@@ -6,7 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import t from 'tap';
-import { backupLedger, inspectLedger, openLedger, restoreLedger } from '../src/ledger/index.ts';
+import { backupLedger, inspectLedger, lockRotation, openLedger, restoreLedger } from '../src/ledger/index.ts';
 import { loadSettings } from '../src/settings/index.ts';
 import { liveSettings } from '../src/daemon/live-settings.ts';
 import { book, openDesk } from './support/command-line.ts';
@@ -325,4 +325,20 @@ t.test('what is told of an empty and of a damaged database names it, not the fil
   writeFileSync(desk.database, 'x'.repeat(10_000));
   t.match(await desk.run(['backup', 'b.db']), { code: 1, out: '', err: new RegExp(`^findtoken: ${desk.database} cannot be opened \\(SQLITE_NOTADB\\)`) });
   t.notOk(existsSync(join(desk.home, 'b.db')));
+});
+
+t.test('the master key is changed by one command at a time, and none loses the key of another', async (t) => {
+  const desk = openDesk(t);
+  writeFileSync(join(desk.home, 'findtoken.yaml'), `secrets: { master_key: "file:~/keys/master.key" }\n`);
+  await desk.json('accounts', 'create', 'ann@example.com');
+  t.match(await desk.run(['providers', 'set-key', 'deepseek', '--from-stdin'], { stdin: 'sk-0123456789abcdef' }), { code: 0 });
+  const key = readFileSync(join(desk.home, 'keys', 'master.key'), 'utf8');
+  const lock = lockRotation(desk.database);
+  t.match(await desk.run(['rotate-master-key', '--yes']), { code: 1, out: '', err: new RegExp(`^findtoken: the master key of ${desk.database} is being changed by another command\\.`) });
+  t.equal(readFileSync(join(desk.home, 'keys', 'master.key'), 'utf8'), key, 'the other one may be in the middle of it');
+  lock.release();
+  const both = await Promise.all([0, 1, 2].map(() => desk.run(['rotate-master-key', '--yes'])));
+  t.ok(both.some(({ code }) => code === 0), 'one gets through');
+  const { checks } = JSON.parse((await desk.run(['doctor', '--offline', '--json'])).out);
+  t.match(checks.find(({ name }: { name: string }) => name === 'master_key'), { state: 'ok', detail: /opens 1 provider key$/ }, 'and what is sealed opens');
 });

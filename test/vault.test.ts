@@ -503,6 +503,17 @@ t.test('a rotation: its refusals, and the old key', async (t) => {
     t.same(here.read(await here.open()), { r1: SECRET });
   });
 
+  t.test('a vault whose key was changed by another meanwhile writes nothing', async (t) => {
+    const here = new Installation(t.testdir());
+    const [stale, vault] = [await here.open(), await here.open()];
+    const rotation = await vault.rotate();
+    for (const [name, value] of Object.entries(rotation.notes)) here.notes.set(name, value);
+    await rotation.commit({ forgetOld: true });
+    const kept = fs.readFileSync(here.keyFile, 'utf8');
+    t.match(await refusal(stale.rotate()), { reason: 'rotation', message: /changed by another command meanwhile/ });
+    t.equal(fs.readFileSync(here.keyFile, 'utf8'), kept);
+  });
+
   t.test('a variable needs the second key in it', async (t) => {
     const vault = await new Installation(t.testdir()).open({ env: { FINDTOKEN_MASTER_KEY: KEY_A } });
     const error = await refusal(vault.rotate());

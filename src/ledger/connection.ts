@@ -60,6 +60,20 @@ export function openConnection(options: ConnectionOptions): Connection {
  */
 export function takeDaemonLock(path: string): Connection {
   const lockPath = `${path}.lock`;
+  return takeLock(lockPath, `Another daemon uses ${path} (it holds ${lockPath}). Stop it first, or give this one another database.path.`);
+}
+
+/**
+ * Keeps others from changing the master key of these books meanwhile: of two changes at once each would write over the key that the
+ * other has just sealed every row with. The lock dies with the process however it ends.
+ * @throws LedgerError `ledger_locked` where somebody else is about it
+ */
+export function lockRotation(path: string): { release(): void } {
+  const lock = takeLock(`${path}.rotating`, `The master key of ${path} is being changed by another command. Run this one again once that is done; nothing was changed.`);
+  return { release: () => void lock.close() };
+}
+
+function takeLock(lockPath: string, refusal: string): Connection {
   makePrivateFile(lockPath);
   const lock = new Database(lockPath, withBinding({ timeout: 0 }));
   try {
@@ -68,7 +82,7 @@ export function takeDaemonLock(path: string): Connection {
   } catch (error) {
     lock.close();
     if (!(error instanceof Database.SqliteError) || !error.code.startsWith('SQLITE_BUSY')) throw error;
-    throw new LedgerError('ledger_locked', `Another daemon uses ${path} (it holds ${lockPath}). Stop it first, or give this one another database.path.`);
+    throw new LedgerError('ledger_locked', refusal);
   }
 }
 

@@ -7,7 +7,7 @@ import { LedgerError } from './errors.ts';
 /** What SQLite keeps beside a database in WAL mode. */
 export const JOURNALS = ['-wal', '-shm'] as const;
 /** Everything that may lie beside a database under its name. */
-const COMPANIONS = [...JOURNALS, '-journal', '.lock', '.ballast', '.arriving'] as const;
+const COMPANIONS = [...JOURNALS, '-journal', '.lock', '.rotating', '.ballast', '.arriving'] as const;
 
 /**
  * Sees to it that a backup of the books at `path` destroys nothing but an older one: what stands at `to` is a plain file with books

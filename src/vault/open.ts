@@ -48,6 +48,8 @@ function vaultOf(parts: Parts, choice: Choice): Vault {
  */
 async function rotate(parts: Parts, choice: Choice): Promise<Rotation> {
   const { place, current } = choice;
+  const recorded = await recordedFingerprint(parts.notes);
+  if (recorded !== undefined && recorded !== current.fingerprint) throw new VaultError('rotation', 'The master key was changed by another command meanwhile. Rotate again if it shall be changed once more; nothing was changed.');
   const there = await place.read();
   if (!there.some((key) => key.fingerprint === current.fingerprint)) {
     throw new VaultError('rotation', `The ${place.label} no longer holds the master key in force (fingerprint ${current.fingerprint}). Put it back before a change of key.`);

@@ -14,12 +14,17 @@ export const ROTATE: Verb = {
 
 async function rotate({ context, given }: Call): Promise<void> {
   const forgetOld = given.flag('forget-old');
-  const { rotateMasterKey } = await import('../../accounts/index.ts');
+  const [{ rotateMasterKey }, { lockRotation }] = await Promise.all([import('../../accounts/index.ts'), import('../../ledger/index.ts')]);
   const changed = await context.write(async (books) => {
-    const vault = await openVaultOf(context, books);
-    const loss = forgetOld ? ' Keys in earlier backups can then not be read any more.' : '';
-    await confirm(context, `Change the master key in the ${vault.source}?${loss}`);
-    return { ...(await rotateMasterKey({ ...books, vault }, { forgetOld })), source: vault.source, before: vault.fingerprint };
+    const lock = lockRotation(books.settings.database.path);
+    try {
+      const vault = await openVaultOf(context, books);
+      const loss = forgetOld ? ' Keys in earlier backups can then not be read any more.' : '';
+      await confirm(context, `Change the master key in the ${vault.source}?${loss}`);
+      return { ...(await rotateMasterKey({ ...books, vault }, { forgetOld })), source: vault.source, before: vault.fingerprint };
+    } finally {
+      lock.release();
+    }
   });
   const { source, fingerprint, before, resealed } = changed;
   context.show({ object: 'master_key_rotation', source, fingerprint, fingerprint_before: before, resealed }, () =>
