@@ -346,7 +346,7 @@ t.test('a table fits its terminal: columns go by their rank, then the widest is 
     { title: 'cost', text: ({ cost }) => cost, right: true },
   ];
   const rows = [{ name: '笔记本', note: 'a long note', cost: '0.1' }, { name: 'a\x1b[31mb\u202ec\n', note: '', cost: '12.34' }];
-  const at = (width: number | undefined, colour = false): Terminal => ({ width, colour, asks: false, stdin: process.stdin, stderr: process.stderr, print: () => undefined, write: () => undefined, note: () => undefined });
+  const at = (width: number | undefined, colour = false): Terminal => ({ width, colour, asks: false, draws: false, stdin: process.stdin, stderr: process.stderr, print: () => undefined, write: () => undefined, note: () => undefined });
   t.equal(renderTable(rows, columns, at(60)), [
     'name                 note          cost',
     '笔记本               a long note    0.1',
@@ -363,6 +363,7 @@ t.test('a table fits its terminal: columns go by their rank, then the widest is 
   t.ok(renderTable(rows, columns, at(18)).split('\n').every((line) => displayWidth(line) <= 18));
   const long = [{ name: 'ab', note: '', cost: '123456789.12345678' }];
   t.match(renderTable(long, columns, at(10)), /  123456789\.12345678$/, 'a number is never cut: it would be another one');
+  t.match(renderTable([{ name: 'key_0123456789', note: '', cost: '1' }], columns.map((column) => (column.title === 'name' ? { ...column, whole: true } : column)), at(10)), /\nkey_0123456789 /, 'nor what one copies');
   t.match(rowLine({ name: 'ab', note: '', cost: '123456789.12345678' }, layOut(rows, columns, at(60))), /  123456789\.12345678$/, 'nor one that comes later, wider than the others');
   t.equal(renderTable(rows, columns, at(undefined)), 'name\tnote\tcost\n笔记本\ta long note\t0.1\na\\x1b[31mb\\u202ec\\n\t\t12.34', 'in a pipe nothing is cut');
   t.match(renderTable(rows, columns, at(60, true)), /^\x1b\[2mname.*\x1b\[22m\n笔/, 'titles are dim where colour is wanted');

@@ -38,12 +38,13 @@ export interface Stage {
 }
 
 /**
- * Runs work on a stage where a person watches, and without one where nobody does: in a pipe, with `--json`, without a terminal to type at.
+ * Runs work on a stage where a person watches, and without one where nobody does or none can be drawn: in a pipe, with `--json`, without a
+ * terminal to type at, on a dumb one.
  * The work hears undefined then, and says what it says in words.
  * @param work is handed the context to work with: what it notes while the stage is up stands below it afterwards
  */
 export async function onStage<T>(context: Context, first: StageState, work: (stage: Stage | undefined, context: Context) => Promise<T>): Promise<T> {
-  if (context.json || !context.terminal.asks) return work(undefined, context);
+  if (context.json || !context.terminal.draws) return work(undefined, context);
   const { openStage } = await import('./screens/stage.tsx');
   context.leaveSignals();
   const stage = openStage(context.terminal, first);

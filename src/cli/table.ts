@@ -10,6 +10,8 @@ export interface Column<Row> {
   readonly text: (row: Row) => string;
   /** Of numbers, which are never cut. */
   readonly right?: boolean;
+  /** Never cut either, for it is what one copies into the next command. */
+  readonly whole?: boolean;
   /** Where the terminal is too narrow, the highest goes first; 0 (the default) stays and is cut instead. */
   readonly dropAt?: number;
   /** Long text that is rather cut to this many columns than another column is dropped for it. */
@@ -58,13 +60,13 @@ export function layOut<Row>(rows: readonly Row[], columns: readonly Column<Row>[
 }
 
 export function titleLine<Row>(layout: Layout<Row>): string {
-  const titles = layout.columns.map(({ column, width }) => padded(column.title, width, column.right === true, layout.terminal));
+  const titles = layout.columns.map((one) => padded(one.column.title, one, layout.terminal));
   const line = joined(titles, layout.terminal);
   return layout.terminal.colour ? `\x1b[2m${line}\x1b[22m` : line;
 }
 
 export function rowLine<Row>(row: Row, layout: Layout<Row>): string {
-  const cells = layout.columns.map(({ column, width }) => padded(printable(column.text(row)), width, column.right === true, layout.terminal));
+  const cells = layout.columns.map((one) => padded(printable(one.column.text(row)), one, layout.terminal));
   return joined(cells, layout.terminal);
 }
 
@@ -92,7 +94,7 @@ function yielded<Row>({ column, width }: Layout<Row>['columns'][number]): Layout
 
 /**
  * Takes what is too much from a column that yields, then from the widest one, one by one, but leaves each something to be recognised
- * by. A number that is cut is another number: where there is no room for it, its line goes on on the next.
+ * by. A number that is cut is another number, and an id is none: where there is no room for it, its line goes on on the next.
  */
 function narrowed<Row>(columns: Layout<Row>['columns'], width: number): Layout<Row>['columns'] {
   let over = totalOf(columns) - width;
@@ -102,25 +104,29 @@ function narrowed<Row>(columns: Layout<Row>['columns'], width: number): Layout<R
     return { ...one, width: one.width - cut };
   });
   while (over > 0) {
-    const texts = kept.filter(({ column }) => column.right !== true);
+    const texts = kept.filter(({ column }) => !isWhole(column));
     const widest = Math.max(...texts.map((one) => one.width));
     if (widest <= CUT_TO_LEAST) return kept;
-    const index = kept.findIndex((one) => one.width === widest && one.column.right !== true);
+    const index = kept.findIndex((one) => one.width === widest && !isWhole(one.column));
     kept = kept.map((one, at) => (at === index ? { ...one, width: one.width - 1 } : one));
     over -= 1;
   }
   return kept;
 }
 
+function isWhole<Row>({ right, whole }: Column<Row>): boolean {
+  return right === true || whole === true;
+}
+
 function totalOf(columns: readonly { readonly width: number }[]): number {
   return columns.reduce((sum, { width }) => sum + width, 0) + GAP.length * (columns.length - 1);
 }
 
-function padded(text: string, width: number, right: boolean, terminal: Paper): string {
+function padded<Row>(text: string, { column, width }: Layout<Row>['columns'][number], terminal: Paper): string {
   if (terminal.width === undefined) return text;
-  const cell = right ? text : fitted(text, width);
+  const cell = isWhole(column) ? text : fitted(text, width);
   const padding = ' '.repeat(Math.max(0, width - displayWidth(cell)));
-  return right ? padding + cell : cell + padding;
+  return column.right === true ? padding + cell : cell + padding;
 }
 
 function joined(cells: readonly string[], terminal: Paper): string {

@@ -10,6 +10,8 @@ export interface Terminal {
   readonly colour: boolean;
   /** Whether a question can be asked: both its ends are a terminal. */
   readonly asks: boolean;
+  /** Whether a screen can be drawn: where somebody can be asked, on a terminal whose cursor can be moved. `TERM=dumb` has none. */
+  readonly draws: boolean;
   readonly stdin: ReadStream;
   readonly stderr: WriteStream;
   /** Writes data, with a line end. @throws Error with the code EPIPE where nobody reads any more */
@@ -37,6 +39,9 @@ export function openTerminal(process: NodeJS.Process, wishes: { readonly colour:
     // Both are looked at by the few commands that ask: a short one would spend milliseconds on them.
     get asks() {
       return isTerminal(STDIN) && isTerminal(STDERR);
+    },
+    get draws() {
+      return env['TERM'] !== 'dumb' && this.asks;
     },
     get stdin() {
       return process.stdin;

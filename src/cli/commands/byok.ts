@@ -12,7 +12,7 @@ import type { Column } from '../table.ts';
 import { packageVersion } from '../version.ts';
 
 const COLUMNS: readonly Column<ByokView>[] = [
-  { title: 'id', text: ({ id }) => id },
+  { title: 'id', text: ({ id }) => id, whole: true },
   { title: 'provider', text: ({ provider }) => provider },
   { title: 'name', text: ({ name }) => name },
   { title: 'key', text: ({ key }) => key, dropAt: 1 },

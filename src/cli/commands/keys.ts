@@ -8,7 +8,7 @@ import { renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
 
 const COLUMNS: readonly Column<KeyView>[] = [
-  { title: 'id', text: ({ id }) => id },
+  { title: 'id', text: ({ id }) => id, whole: true },
   { title: 'name', text: ({ name }) => name },
   { title: 'key', text: ({ key }) => key, dropAt: 1 },
   { title: 'state', text: ({ revoked }) => (revoked === null ? 'live' : 'revoked') },

@@ -45,7 +45,7 @@ async function recharge(call: Call): Promise<void> {
     const first: StageState = {
       title: 'Recharge',
       facts: factsOf(view, email),
-      picture: context.terminal.asks && !context.json ? (await import('../qr.ts')).qrPicture(view.checkout_url ?? '') : undefined,
+      picture: context.terminal.draws && !context.json ? (await import('../qr.ts')).qrPicture(view.checkout_url ?? '') : undefined,
       steps: [{ name: WAITING, state: 'running' }],
       hint: LEAVING,
     };

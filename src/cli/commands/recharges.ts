@@ -19,7 +19,7 @@ const REFUND_SPAN_MS = 180 * 86_400_000;
 const sum = (amount: number): string => dollars(parseUsd(amount));
 
 const COLUMNS: readonly Column<RechargeView>[] = [
-  { title: 'id', text: ({ id }) => id },
+  { title: 'id', text: ({ id }) => id, whole: true },
   { title: 'created', text: ({ created }) => timeText(created), dropAt: 1 },
   { title: 'status', text: ({ status }) => status },
   { title: 'amount', text: ({ amount }) => sum(amount), right: true },

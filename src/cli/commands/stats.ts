@@ -28,7 +28,7 @@ async function stats({ context, given }: Call): Promise<void> {
       const document = statsDocument(await reader.look());
       return context.show(document, () => '');
     }
-    const isLive = !once && context.terminal.asks && context.terminal.width !== undefined;
+    const isLive = !once && context.terminal.draws && context.terminal.width !== undefined;
     // Ink's colours go by this variable alone, and NO_COLOR is none of its business.
     if (!context.terminal.colour) process.env['FORCE_COLOR'] = '0';
     const { runStats, statsText } = await import('../screens/stats-app.tsx');
