@@ -107,10 +107,10 @@ const ASKED = /\(not shown\):/;
 t.test('on a terminal', { skip: noScript }, async (t) => {
   const desk = openDesk(t);
   /** Types `answer.text`, once, when the screen shows `answer.when`. */
-  const onTerminal = (args: readonly string[], answer?: { readonly when: RegExp; readonly text: string }, then: (seen: string) => Promise<void> = async () => undefined, size = 'cols 100 rows 40'): Promise<{ readonly code: number | null; readonly seen: string }> => {
+  const onTerminal = (args: readonly string[], answer?: { readonly when: RegExp; readonly text: string }, then: (seen: string) => Promise<void> = async () => undefined, size = 'cols 100 rows 40', TERM = 'xterm-256color'): Promise<{ readonly code: number | null; readonly seen: string }> => {
     const program = programOf(args);
     const line = [program.file, ...program.args].map((word) => `'${word}'`).join(' ');
-    const child = spawn('script', ['-qefc', `stty ${size}; sh -c 'echo $$ > pid; exec ${line.replaceAll("'", '"')}'; code=$?; stty -a; exit $code`, '/dev/null'], { cwd: desk.home, env: { HOME: desk.home, PATH: process.env['PATH'], TERM: 'xterm-256color', NO_COLOR: '1' } });
+    const child = spawn('script', ['-qefc', `stty ${size}; sh -c 'echo $$ > pid; exec ${line.replaceAll("'", '"')}'; code=$?; stty -a; exit $code`, '/dev/null'], { cwd: desk.home, env: { HOME: desk.home, PATH: process.env['PATH'], TERM, NO_COLOR: '1' } });
     let seen = '';
     let isTyped = answer === undefined;
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -138,6 +138,16 @@ t.test('on a terminal', { skip: noScript }, async (t) => {
     t.equal(code, 0, seen);
     for (const step of ['settings', 'database', 'master key', 'account', 'providers', 'key']) t.match(seen, new RegExp(`✓ ${step}\\b`), step);
     t.match(seen, /Authorization: Bearer sk-ft_/);
+  });
+
+  await t.test('a terminal whose cursor cannot be moved gets words', async (t) => {
+    const { code, seen } = await onTerminal(['init'], undefined, undefined, undefined, 'dumb');
+    t.equal(code, 0, seen);
+    t.match(seen, /settings +\S+findtoken\.yaml\s+\(was there, unchanged\)/);
+    t.notMatch(seen, /first run|✓/);
+    const asked = await onTerminal(['byok', 'register', 'zhipu', '--name', 'no', '--account', 'me@localhost'], { when: ASKED, text: '\x03' }, undefined, undefined, 'dumb');
+    t.match(asked, { code: 130, seen: /^API key of \S+ \(not shown\): \r?\nfindtoken: interrupted; nothing was changed\./ });
+    t.match(await onTerminal(['stats'], undefined, undefined, undefined, 'dumb'), { code: 0, seen: /no calls yet/ }, 'one frame');
   });
 
   await t.test('byok register asks without repeating, tells what the provider said, and keeps the key', async (t) => {
