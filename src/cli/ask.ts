@@ -76,10 +76,11 @@ async function readToEnd(context: Context): Promise<string> {
 /** Typed characters are read one by one with the echo off; Ctrl-C interrupts, Ctrl-D and Enter end. */
 async function askHidden(context: Context, prompt: string): Promise<string> {
   const { stdin, stderr } = context.terminal;
-  stderr.write(printable(prompt));
+  // Before the question stands there: who answers at once would else be shown what was typed.
   stdin.setRawMode(true);
   stdin.setEncoding('utf8');
   try {
+    stderr.write(printable(prompt));
     let typed = '';
     for await (const chunk of stdin) {
       for (const key of String(chunk)) {
