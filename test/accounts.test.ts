@@ -8,7 +8,7 @@ import type { ByokParts, KeyProbe } from '../src/accounts/index.ts';
 import type { Model, Provider } from '../src/catalog/index.ts';
 import { Fault } from '../src/faults.ts';
 import { openLedger } from '../src/ledger/index.ts';
-import type { RequestRow } from '../src/ledger/index.ts';
+import type { Ledger, RequestRow } from '../src/ledger/index.ts';
 import { parsePrice, USD } from '../src/money/index.ts';
 import { hashKey, openVault } from '../src/vault/index.ts';
 
@@ -211,6 +211,29 @@ t.test("the operator's key of a provider replaces the one before", async (t) => 
   t.same(unreadable, ['qwen']);
   t.equal((await setProviderKey(parts, { provider: 'deepseek', apiKey: 'short' })).key, 'sk-…', 'of a short key nothing is shown');
   await refused(t, setProviderKey(parts, { provider: 'nobody', apiKey: 'sk-x' }), 'invalid_request', /known are/, 'an unknown provider', 'provider');
+});
+
+t.test('a key that is saved while the master key is being changed is not kept under the old one', async (t) => {
+  const parts = await opened(t);
+  const { id: accountId } = await createAccount(parts, { email: 'ann@example.com', pending: false });
+  const { ledger } = parts;
+  const inForce = (await ledger.note('master_key')) ?? '';
+  const changed = () => ledger.setNote('master_key', `${'0'.repeat(16)} env:MASTER`);
+  const meddled: Ledger = {
+    ...ledger,
+    saveProviderKey: async (key) => (await ledger.saveProviderKey(key), changed()),
+    saveByokKey: async (key) => {
+      const saved = await ledger.saveByokKey(key);
+      await changed();
+      return saved;
+    },
+  };
+  await refused(t, setProviderKey({ ...parts, ledger: meddled }, { provider: 'deepseek', apiKey: 'sk-first-key-0001' }), 'overloaded', /changed at this very moment, and nothing was kept/, "the operator's");
+  await ledger.setNote('master_key', inForce);
+  await refused(t, registerByok({ ...parts, ledger: meddled }, { accountId, provider: 'deepseek', apiKey: 'sk-first-key-0001', name: 'n', region: undefined }), 'overloaded', /nothing was kept/, "an account's own");
+  t.same([await ledger.listProviderKeys(), await ledger.listByokKeys(accountId)], [[], []], 'nothing would open them');
+  await ledger.setNote('master_key', inForce);
+  t.match(await setProviderKey(parts, { provider: 'deepseek', apiKey: 'sk-first-key-0001' }), { key: 'sk-…0001' });
 });
 
 t.test('the shapes in JSON are those of the contract', async (t) => {

@@ -6,13 +6,13 @@ import { mintId } from '../vault/index.ts';
 import type { Vault } from '../vault/index.ts';
 import type { AccountParts } from './account.ts';
 import { readName } from './names.ts';
-import { baseUrlOf, lastFour, readProvider, readSecret } from './provider-secrets.ts';
+import { baseUrlOf, keyChanged, lastFour, readProvider, readSecret } from './provider-secrets.ts';
 import { byokView } from './views.ts';
 import type { ByokView } from './views.ts';
 
 /** What registering and testing a provider's key needs beside the books. */
 export interface ByokParts extends AccountParts {
-  readonly vault: Pick<Vault, 'seal' | 'unseal'>;
+  readonly vault: Pick<Vault, 'seal' | 'unseal' | 'isInForce'>;
   readonly catalog: Pick<Catalog, 'providers'>;
 }
 
@@ -49,7 +49,7 @@ const CHECK_TIMEOUT_MS = 10_000;
  * Keeps an account's own key for a provider, sealed to its row.
  * @returns the masked record
  * @throws Fault invalid_request on an unknown provider or region, an unusable name, a key that cannot be one, or
- *   where the account has as many keys as it may.
+ *   where the account has as many keys as it may; overloaded where the master key was changed meanwhile.
  */
 export async function registerByok(parts: ByokParts, wanted: Registration): Promise<ByokView> {
   const provider = readProvider(parts.catalog, wanted.provider);
@@ -65,7 +65,9 @@ export async function registerByok(parts: ByokParts, wanted: Registration): Prom
   if (saved !== 'saved') {
     throw new Fault('invalid_request', { fill: { detail: `This account has ${saved.most} BYOK keys, the most it may have. Remove one that is no longer used first: DELETE /v1/user/byok/keys/{id}, or \`findtoken byok remove ID\`.` } });
   }
-  return byokView(key);
+  if (await parts.vault.isInForce()) return byokView(key);
+  await parts.ledger.removeByokKey(accountId, id);
+  throw keyChanged();
 }
 
 /** The account's registered keys, masked, newest first. */

@@ -1,13 +1,13 @@
 import type { Vault } from '../vault/index.ts';
 import type { AccountParts } from './account.ts';
 import type { ByokParts } from './byok.ts';
-import { lastFour, readProvider, readSecret } from './provider-secrets.ts';
+import { keyChanged, lastFour, readProvider, readSecret } from './provider-secrets.ts';
 import { providerKeyView } from './views.ts';
 import type { ProviderKeyView } from './views.ts';
 
 /**
  * Keeps the operator's own key for a provider, sealed, in place of the one before.
- * @throws Fault invalid_request on an unknown provider or a key that cannot be one.
+ * @throws Fault invalid_request on an unknown provider or a key that cannot be one; overloaded where the master key was changed meanwhile.
  */
 export async function setProviderKey(parts: ByokParts, wanted: { readonly provider: string; readonly apiKey: string }): Promise<ProviderKeyView> {
   const provider = readProvider(parts.catalog, wanted.provider);
@@ -15,7 +15,9 @@ export async function setProviderKey(parts: ByokParts, wanted: { readonly provid
   const sealed = parts.vault.seal(secret, bindingOf(provider.id));
   const key = { provider: provider.id, last4: lastFour(secret), sealed, updatedMs: parts.nowMs() };
   await parts.ledger.saveProviderKey(key);
-  return providerKeyView(key);
+  if (await parts.vault.isInForce()) return providerKeyView(key);
+  await parts.ledger.removeProviderKey(provider.id);
+  throw keyChanged();
 }
 
 /** The operator's stored keys, masked. Keys of the configuration file or environment are not among them. */

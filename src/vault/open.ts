@@ -38,6 +38,7 @@ function vaultOf(parts: Parts, choice: Choice): Vault {
     notices,
     seal: (secret, binding) => sealEnvelope(sealing, secret, binding),
     unseal: (sealed, binding) => openEnvelope(opening, sealed, binding),
+    isInForce: () => isInForce(parts, current),
     rotate: () => rotate(parts, choice),
   };
 }
@@ -48,8 +49,7 @@ function vaultOf(parts: Parts, choice: Choice): Vault {
  */
 async function rotate(parts: Parts, choice: Choice): Promise<Rotation> {
   const { place, current } = choice;
-  const recorded = await recordedFingerprint(parts.notes);
-  if (recorded !== undefined && recorded !== current.fingerprint) throw new VaultError('rotation', 'The master key was changed by another command meanwhile. Rotate again if it shall be changed once more; nothing was changed.');
+  if (!(await isInForce(parts, current))) throw new VaultError('rotation', 'The master key was changed by another command meanwhile. Rotate again if it shall be changed once more; nothing was changed.');
   const there = await place.read();
   if (!there.some((key) => key.fingerprint === current.fingerprint)) {
     throw new VaultError('rotation', `The ${place.label} no longer holds the master key in force (fingerprint ${current.fingerprint}). Put it back before a change of key.`);
@@ -71,6 +71,11 @@ async function rotate(parts: Parts, choice: Choice): Promise<Rotation> {
       if (place.writable) await place.replace(options?.forgetOld === true ? [next] : [next, ...kept]);
     },
   };
+}
+
+async function isInForce({ notes }: Parts, { fingerprint }: MasterKey): Promise<boolean> {
+  const recorded = await recordedFingerprint(notes);
+  return recorded === undefined || recorded === fingerprint;
 }
 
 function others(keys: readonly MasterKey[], one: MasterKey): readonly MasterKey[] {

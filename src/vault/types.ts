@@ -21,6 +21,11 @@ export interface Vault {
    * @throws VaultError where it was sealed with another master key, for another row, or was altered.
    */
   unseal(sealed: Uint8Array, binding: Binding): string;
+  /**
+   * Whether the database still expects what this vault seals. Another command may change the master key between the sealing and the
+   * saving of a row: who has saved one asks afterwards.
+   */
+  isInForce(): Promise<boolean>;
   /** Where the master key is, for people: "the keychain", "the file ~/.config/findtoken/master.key". */
   readonly source: string;
   /** Tells master keys apart without showing them: 16 hex digits. */
