@@ -83,6 +83,8 @@ t.test('a restore keeps what it replaces and refuses what is no backup', async (
   t.same(await emails(path), ['ann@example.com']);
   t.same(await emails(kept ?? ''), ['ann@example.com', 'late@example.com'], 'nothing is lost');
   t.notOk(existsSync(`${from}-wal`), 'a backup is one file before and after');
+  t.match(await restoreLedger({ path, from, stamp: 'now' }), { kept: `${path}.replaced-now-2` }, 'within the same second');
+  t.same(await emails(kept ?? ''), ['ann@example.com', 'late@example.com'], 'what was kept before is still there');
   renameSync(path, join(folder, 'gone.db'));
   t.match(await restoreLedger({ path, from, stamp: 'again' }), { kept: undefined }, 'where nothing was, nothing is kept');
 });

@@ -133,10 +133,18 @@ function assertBackup(source: Connection, from: string): void {
  * @returns the name under which the file is kept; undefined where there was none
  */
 function setAside(path: string, stamp: string): string | undefined {
-  const kept = `${path}.replaced-${stamp}`;
+  const kept = unusedName(`${path}.replaced-${stamp}`);
   const there = ['', ...JOURNALS].filter((ending) => existsSync(path + ending));
   for (const ending of there) renameSync(path + ending, kept + ending);
   return there.includes('') ? kept : undefined;
+}
+
+/** Two restores may fall into one second, or a clock that was set back come to it again; neither takes the place of what another keeps. */
+function unusedName(wanted: string): string {
+  const isTaken = (name: string): boolean => ['', ...JOURNALS].some((ending) => existsSync(name + ending));
+  let name = wanted;
+  for (let no = 2; isTaken(name); no += 1) name = `${wanted}-${no}`;
+  return name;
 }
 
 function syncFolder(path: string): void {
