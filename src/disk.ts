@@ -1,5 +1,5 @@
 /** Folders, and why a path cannot be used. */
-import { mkdirSync, statSync, type Stats } from 'node:fs';
+import { accessSync, constants, mkdirSync, statSync, type Stats } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 
 /**
@@ -33,6 +33,21 @@ export function isThere(path: string): boolean {
     return lookAt(path) !== undefined;
   } catch (error) {
     throw new Error(`${path} cannot be looked at: ${whyNot(path, error) ?? String(error)}. Run findtoken as the user whose it is, or name another place.`);
+  }
+}
+
+/** Whether this user can make files in a folder: it may, and the disk is not one to be read only. */
+export function takesFiles(folder: string): boolean {
+  return whyNoFiles(folder) === undefined;
+}
+
+/** Why not, as `whyNot` tells it. */
+export function whyNoFiles(folder: string): string | undefined {
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    return undefined;
+  } catch (error) {
+    return whyNot(folder, error) ?? String(error);
   }
 }
 

@@ -1,10 +1,14 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t from 'tap';
 import { backupLedger, openLedger, restoreLedger } from '../src/ledger/index.ts';
 import { openDesk } from './support/command-line.ts';
+import { programOf } from './support/program.ts';
+
+const NOBODY = 65_534;
 
 const FIXTURES = new URL('./fixtures/schemas/', import.meta.url);
 
@@ -114,4 +118,50 @@ t.test('a backup that is ended from outside leaves nothing half-done', async (t)
   }
   await desk.json('backup', 'b.db');
   t.ok(existsSync(join(desk.home, 'b.db')));
+});
+
+t.test('a backup is restored from where nothing can be written', async (t) => {
+  const isRoot = process.getuid?.() === 0;
+  const folder = mkdtempSync(join(tmpdir(), 'findtoken-restore-'));
+  t.teardown(() => {
+    chmodSync(folder, 0o755);
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const [home, from] = [join(folder, 'home'), join(folder, 'b.db')];
+  mkdirSync(home, { mode: 0o700 });
+  const ledger = await openLedger({ path: join(folder, 'a.db'), as: 'cli' });
+  await ledger.createAccount({ id: 'acct_1', email: 'ann@example.com', status: 'active', nowMs: 1 });
+  await ledger.close();
+  await backupLedger({ path: join(folder, 'a.db'), to: from });
+  chmodSync(from, 0o444);
+  if (isRoot) chownSync(home, NOBODY, NOBODY);
+  chmodSync(folder, isRoot ? 0o755 : 0o555);
+  const before = readdirSync(folder);
+  const run = (...args: string[]) => {
+    const { file, args: words } = programOf(args);
+    return spawnSync(file, words, { cwd: home, env: { HOME: home, PATH: process.env['PATH'] ?? '' }, encoding: 'utf8', ...(isRoot ? { uid: NOBODY, gid: NOBODY } : {}) });
+  };
+  if (run('--version').status !== 0) return void t.pass('skipped: nobody else may run the program from here', { skip: true });
+  t.match(run('restore', from), { status: 0, stderr: /audit/ });
+  t.match(run('accounts', 'list'), { status: 0, stdout: /ann@example\.com/ });
+  t.match(run('credits', 'grant', '1', '--note', 'x'), { status: 0 }, 'and it is ours to write');
+  t.same(readdirSync(folder), before);
+  t.same(readdirSync(join(home, '.local', 'share', 'findtoken')).filter((name) => /backup|arriving/.test(name)), [], 'nothing half-done is left');
+  t.match(run('backup', join(folder, 'c.db')), { status: 1, stderr: /c\.db cannot be used: .*belongs to user \d+ \(mode 0[57]55\).*\(EACCES\)\. Name another place/ });
+});
+
+t.test('a full disk is called that, and leaves nothing', { skip: process.platform === 'linux' && process.getuid?.() === 0 ? false : 'only root can mount a small disk' }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'findtoken-full-'));
+  const small = join(folder, 'small');
+  mkdirSync(small);
+  const isMounted = made('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', small]);
+  t.teardown(() => {
+    if (isMounted) execFileSync('umount', [small]);
+    rmSync(folder, { recursive: true, force: true });
+  });
+  if (!isMounted) return void t.pass('skipped: no disk can be mounted here', { skip: true });
+  const path = join(folder, 'a.db');
+  await (await openLedger({ path, as: 'cli' })).close();
+  await t.rejects(backupLedger({ path, to: join(small, 'b.db') }), { code: 'ledger_unfit', message: /no room left for the copy in .*small \(SQLITE_FULL\)/ });
+  t.same(readdirSync(small), []);
 });

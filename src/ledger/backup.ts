@@ -1,5 +1,7 @@
-import { closeSync, existsSync, fsyncSync, mkdtempSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, fsyncSync, mkdtempSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { takesFiles, whyNot } from '../disk.ts';
 import { type Connection, openConnection, storageTrouble, takeDaemonLock, unfit } from './connection.ts';
 import { LedgerError } from './errors.ts';
 import { assertMigrated, MIGRATIONS } from './schema.ts';
@@ -18,7 +20,7 @@ const STEP_PAGES = 4_096;
  */
 export async function backupLedger({ path, to, replaces }: { readonly path: string; readonly to: string; /** Asks whoever must know. */ readonly replaces?: () => Promise<void> }): Promise<{ readonly bytes: number }> {
   const source = openBooks(path);
-  return refused(to, async () => {
+  return refused({ path: to, into: to }, async () => {
     try {
       if ((await assertTarget(path, to)) === 'books') await replaces?.();
       // Looked at again at the end: somebody may have put something there meanwhile.
@@ -56,11 +58,11 @@ export async function restoreLedger({ path, from, stamp }: { readonly path: stri
   if (isSameFile(path, from)) throw new LedgerError('ledger_unfit', `${from} is the database itself. Name a backup.`);
   const lock = takeDaemonLock(path);
   try {
-    return await refused(from, async () => {
+    return await refused({ path: from, into: path }, async () => {
       const arriving = `${path}.arriving`;
       // To open a pipe would wait for whoever writes into it.
       if (statSync(from, { throwIfNoEntry: false })?.isFile() === false) throw new LedgerError('ledger_unfit', `${from} is no plain file. Name a file that \`findtoken backup\` made.`);
-      await readAlone(from, async (source) => {
+      await readAnywhere(from, arriving, async (source) => {
         assertBackup(source, from);
         await copyInto(source, arriving, async () => undefined);
       });
@@ -75,15 +77,42 @@ export async function restoreLedger({ path, from, stamp }: { readonly path: stri
 }
 
 /**
- * The copy is made in a new folder that this user alone may enter: where others write too, none of them can put a link in its way.
- * @param mayLand rejects where the copy shall not take its name after all
+ * Works in a new folder that this user alone may enter: where others write too, none of them can put a link in its way.
+ * @param to beside which the folder is made
  */
-async function copyInto(source: Connection, to: string, mayLand: () => Promise<unknown>): Promise<{ readonly bytes: number }> {
+async function inFolder<T>(to: string, work: (folder: string) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(dirname(to), '.findtoken-backup-'));
   const sweep = () => rmSync(folder, { recursive: true, force: true });
   // An interrupted command ends at once.
   process.once('exit', sweep);
   try {
+    return await work(folder);
+  } finally {
+    process.off('exit', sweep);
+    sweep();
+  }
+}
+
+/**
+ * Reads a file that may lie where nothing can be written, on a snapshot or in a folder of others. SQLite keeps journals beside a file that
+ * it reads, so such a one is read as a copy.
+ */
+async function readAnywhere<T>(file: string, to: string, work: (db: Connection) => Promise<T>): Promise<T> {
+  if (takesFiles(dirname(file)) || !existsSync(file)) return readAlone(file, work);
+  return inFolder(to, async (folder) => {
+    const copy = join(folder, 'source.db');
+    for (const ending of ['', '-wal']) {
+      if (!existsSync(file + ending)) continue;
+      await copyFile(file + ending, copy + ending);
+      chmodSync(copy + ending, 0o600);
+    }
+    return readAlone(copy, work);
+  });
+}
+
+/** @param mayLand rejects where the copy shall not take its name after all */
+async function copyInto(source: Connection, to: string, mayLand: () => Promise<unknown>): Promise<{ readonly bytes: number }> {
+  return inFolder(to, async (folder) => {
     const part = join(folder, 'copy.db');
     closeSync(openSync(part, 'wx', 0o600));
     // Within a transaction of the reader the copy sees one moment; without it, it would start again at every write of another process.
@@ -102,10 +131,7 @@ async function copyInto(source: Connection, to: string, mayLand: () => Promise<u
     renameSync(part, to);
     syncFolder(to);
     return { bytes: size };
-  } finally {
-    process.off('exit', sweep);
-    sweep();
-  }
+  });
 }
 
 function assertSound(path: string): void {
@@ -153,13 +179,20 @@ function syncFolder(path: string): void {
   closeSync(folder);
 }
 
-/** The disk's and the file system's faults, told as the ledger's. */
-async function refused<T>(path: string, work: () => Promise<T>): Promise<T> {
+/**
+ * The disk's and the file system's faults, told as the ledger's.
+ * @param place `path`: the file that was named; `into`: what the copy is made beside
+ */
+async function refused<T>({ path, into }: { readonly path: string; readonly into: string }, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    const code = storageTrouble(error) ?? (error instanceof Error && 'code' in error && /^E[A-Z]+$/.test(String(error.code)) ? String(error.code) : undefined);
-    if (code === undefined) throw error;
-    throw new LedgerError('ledger_unfit', `${path} cannot be used (${code}). Check that it is a findtoken database, that its folder is there and who may read and write it.`);
+    const trouble = storageTrouble(error);
+    const why = trouble ?? whyNot(path, error);
+    if (why === undefined) throw error;
+    if (/SQLITE_FULL|ENOSPC|EDQUOT/.test(why)) throw new LedgerError('ledger_unfit', `There is no room left for the copy in ${dirname(into)} (${trouble ?? why}). Free some and try again; nothing was changed.`);
+    if (trouble === undefined) throw new LedgerError('ledger_unfit', `${path} cannot be used: ${why}. Name another place, or let this user read and write there.`);
+    if (/^SQLITE_(CANTOPEN|READONLY|PERM)/.test(trouble)) throw unfit(path, trouble);
+    throw new LedgerError('ledger_unfit', `${path} cannot be used (${trouble}). Check that it is a findtoken database, and look at the disk.`);
   }
 }

@@ -1,7 +1,7 @@
 import { chmodSync, closeSync, existsSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import { makeFolder, rightsOf, whyNot } from '../disk.ts';
+import { makeFolder, rightsOf, whyNoFiles, whyNot } from '../disk.ts';
 import { LedgerError, StorageFault } from './errors.ts';
 import { builtSqlite, embeddedSqlite } from './native.ts';
 
@@ -116,6 +116,8 @@ export function unfit(path: string, trouble: string): LedgerError {
   if (/^SQLITE_(CORRUPT|NOTADB)/.test(trouble)) return new LedgerError('ledger_unfit', `${told}. It is damaged, or no database of findtoken: restore a backup with \`findtoken restore FILE\`, or name another one in database.path.`);
   if (!/^SQLITE_(CANTOPEN|READONLY|PERM)/.test(trouble)) return new LedgerError('ledger_unfit', `${told}. Look at the disk, and who else has the file open.`);
   // SQLite keeps its journals beside the file, so that who may not write the folder cannot read the file either.
+  const why = whyNoFiles(dirname(path));
+  if (why?.endsWith('(EROFS)') === true) return new LedgerError('ledger_unfit', `${told}: ${why}. Copy the file to where findtoken may write, for a journal is kept beside it.`);
   return new LedgerError('ledger_unfit', `${told}: ${rightsOf(path)}; ${rightsOf(dirname(path))}. Run findtoken as the user whose they are, or give both to this one.`);
 }
 
