@@ -306,6 +306,15 @@ t.test('the history of requests', async (t) => {
     t.same(found.rows.map(({ id }) => id), ['req_long']);
   });
 
+  t.test('a request during which the clock is set back is found, and once', async (t) => {
+    await ledger.hold(holdOf('req_back', { nowMs: NOW_MS + 36 * hour }));
+    await ledger.settle(settlementOf('req_back', '0+0', NOW_MS + 31 * hour));
+    const between = NOW_MS + 34 * hour;
+    const halves = await Promise.all([{ toMs: between }, { fromMs: between }].map((half) => ledger.listRequests(half, { limit: 100 })));
+    t.equal(halves.flatMap(({ rows }) => rows).filter(({ id }) => id === 'req_back').length, 1);
+    t.match(await ledger.findRequest('req_back'), { createdMs: NOW_MS + 31 * hour }, 'it did not begin after its end');
+  });
+
   t.test('following goes by the order of ending, and misses nobody', async (t) => {
     const { rows, cursor } = await ledger.requestsSince(undefined, {}, 10);
     t.same(rows, [], 'without a cursor it begins now');

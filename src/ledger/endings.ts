@@ -81,9 +81,11 @@ function closing(db: Connection, batch: Batch, transfers: Pick<TransferBooks, 'r
     const model = measures.model === '' ? request.model : measures.model;
     const provider = measures.provider === '' ? request.provider : measures.provider;
     const endedMs = Math.round(nowMs);
+    // A clock that was set back meanwhile would have it begin after its end, where no list that goes by time looks for it.
+    const createdMs = Math.min(request.createdMs, endedMs);
     postings.request(id, endedMs, [
       seq, id, account, request.keyId, request.mode, model, request.requestedModel, provider, request.stream ? 1 : 0, hold, request.free ? 1 : 0, month,
-      ...measureValues(measures), state, measures.status, cost, providerCost, fee, shortfall, request.createdMs, endedMs,
+      ...measureValues(measures), state, measures.status, cost, providerCost, fee, shortfall, createdMs, endedMs,
     ]);
     purse.balance -= cost;
     purse.held -= hold;
