@@ -110,15 +110,16 @@ t.test('credits are given and taken back, never more than there are', async (t) 
   const grant = (amount: bigint, note = 'welcome') => grantCredits(parts, { accountId, amount, note });
   t.same(await grant(20n * USD), { balance: 20n * USD });
   t.same(await grant(-5n * USD - 1n, 'one too many'), { balance: 15n * USD - 1n });
-  await refused(t, grant(-16n * USD), 'invalid_request', /Only \$15\.00 are available/, 'more than there is', null);
+  await refused(t, grant(-16n * USD), 'invalid_request', /Only \$14\.99999999 are available/, 'more than there is', null);
   await refused(t, grant(0n), 'invalid_request', /give an amount/, 'nothing', 'amount');
   for (const amount of [1_000_000_000n * USD + 1n, -1_000_000_001n * USD]) await refused(t, grant(amount), 'invalid_request', /at most \$1000000000\.00/, 'more than sums can hold', 'amount');
   await refused(t, grant(USD, ' '), 'invalid_request', /1 to 500 characters/, 'no reason given', 'note');
   await refused(t, grantCredits(parts, { accountId: 'acct_none', amount: USD, note: 'x' }), 'not_found', /no account/, 'nobody');
   t.equal((await parts.ledger.findAccount(accountId))?.balance, 15n * USD - 1n, 'refusals changed nothing');
   t.same(await balanceOf(parts, accountId, { byokFreeRequests: 1_000_000 }), {
-    object: 'balance', currency: 'usd', balance: 15, held: 0, available: 15, byok: { month: '2026-11', requests: 0, free_requests: 1_000_000, remaining_free: 1_000_000 },
-  }, 'shown to 6 decimals');
+    object: 'balance', currency: 'usd', balance: 15, balance_exact: '14.99999999', held: 0, held_exact: '0.00000000', available: 15, available_exact: '14.99999999',
+    byok: { month: '2026-11', requests: 0, free_requests: 1_000_000, remaining_free: 1_000_000 },
+  }, 'shown to 6 decimals, and exact');
   await refused(t, balanceOf(parts, 'acct_none', { byokFreeRequests: 1 }), 'not_found', /no account/, 'the balance of nobody');
 });
 
@@ -251,7 +252,8 @@ t.test('the shapes in JSON are those of the contract', async (t) => {
   });
   const account = { id: 'acct_1', email: 'a@b', status: 'active', frozen: true, balance: -5n * USD, held: 1n, requestsPerMinute: undefined, createdMs: 1_999, activityMs: 2_000 } as const;
   t.same(accountView(account), {
-    id: 'acct_1', object: 'account', email: 'a@b', status: 'active', frozen: true, balance: -5, held: 0, available: -5, requests_per_minute: null, created: 1, last_activity: 2,
+    id: 'acct_1', object: 'account', email: 'a@b', status: 'active', frozen: true, balance: -5, balance_exact: '-5.00000000', held: 0, held_exact: '0.00000001',
+    available: -5, available_exact: '-5.00000001', requests_per_minute: null, created: 1, last_activity: 2,
   });
 });
 

@@ -1,5 +1,5 @@
 import { Fault } from '../faults.ts';
-import { formatUsd, GRANT_MAX } from '../money/index.ts';
+import { formatUsd, formatUsdExact, GRANT_MAX } from '../money/index.ts';
 import type { UsdE8 } from '../money/index.ts';
 import { mintId } from '../vault/index.ts';
 import type { AccountParts } from './account.ts';
@@ -32,7 +32,7 @@ export async function grantCredits(
   if (granted === 'insufficient_credits') {
     const account = await parts.ledger.findAccount(accountId);
     const available = account === undefined ? 0n : account.balance - account.held;
-    throw new Fault('invalid_request', { fill: { detail: `Only $${formatUsd(available)} are available to be taken back; take back at most that.` } });
+    throw new Fault('invalid_request', { fill: { detail: `Only $${formatUsdExact(available)} are available to be taken back; take back at most that.` } });
   }
   return { balance: granted.balance };
 }

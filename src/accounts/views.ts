@@ -19,8 +19,11 @@ export interface AccountView {
   /** In debt after a refund or dispute: no request is served. */
   readonly frozen: boolean;
   readonly balance: number;
+  readonly balance_exact: string;
   readonly held: number;
+  readonly held_exact: string;
   readonly available: number;
+  readonly available_exact: string;
   /** Null: the setting `limits.requests_per_minute` holds. */
   readonly requests_per_minute: number | null;
   readonly created: number;
@@ -41,8 +44,11 @@ export interface BalanceView {
   readonly object: 'balance';
   readonly currency: 'usd';
   readonly balance: number;
+  readonly balance_exact: string;
   readonly held: number;
+  readonly held_exact: string;
   readonly available: number;
+  readonly available_exact: string;
   readonly byok: { readonly month: string; readonly requests: number; readonly free_requests: number; readonly remaining_free: number };
 }
 
@@ -96,8 +102,11 @@ export interface UsageView {
   readonly cost: number;
   readonly cost_exact: string;
   readonly provider_cost: number;
+  readonly provider_cost_exact: string;
   readonly fee: number;
+  readonly fee_exact: string;
   readonly shortfall: number;
+  readonly shortfall_exact: string;
 }
 
 export interface ByokView {
@@ -129,12 +138,20 @@ export function accountView(account: Account): AccountView {
     email: account.email,
     status: account.status,
     frozen: account.frozen,
-    balance: usdNumber(account.balance),
-    held: usdNumber(account.held),
-    available: usdNumber(account.balance - account.held),
+    ...purseView(account),
     requests_per_minute: account.requestsPerMinute ?? null,
     created: seconds(account.createdMs),
     last_activity: seconds(account.activityMs),
+  };
+}
+
+/** Rounded for showing, and exact for adding up. */
+function purseView({ balance, held }: Pick<Account, 'balance' | 'held'>): Pick<BalanceView, 'balance' | 'balance_exact' | 'held' | 'held_exact' | 'available' | 'available_exact'> {
+  const available = balance - held;
+  return {
+    balance: usdNumber(balance), balance_exact: formatUsdExact(balance),
+    held: usdNumber(held), held_exact: formatUsdExact(held),
+    available: usdNumber(available), available_exact: formatUsdExact(available),
   };
 }
 
@@ -157,9 +174,7 @@ export function balanceView(
   return {
     object: 'balance',
     currency: 'usd',
-    balance: usdNumber(account.balance),
-    held: usdNumber(account.held),
-    available: usdNumber(account.balance - account.held),
+    ...purseView(account),
     byok: {
       month: byok.month,
       requests: byok.requests,
@@ -224,8 +239,11 @@ export function usageView(by: UsageGrouping, totals: UsageTotals): UsageView {
     cost: usdNumber(totals.cost),
     cost_exact: formatUsdExact(totals.cost),
     provider_cost: usdNumber(totals.providerCost),
+    provider_cost_exact: formatUsdExact(totals.providerCost),
     fee: usdNumber(totals.fee),
+    fee_exact: formatUsdExact(totals.fee),
     shortfall: usdNumber(totals.shortfall),
+    shortfall_exact: formatUsdExact(totals.shortfall),
   };
 }
 

@@ -1,4 +1,4 @@
-import { usdNumber } from '../../money/index.ts';
+import { formatUsdExact, usdNumber } from '../../money/index.ts';
 import { readAmount } from '../amount.ts';
 import { argument } from '../command.ts';
 import type { Call, Noun } from '../command.ts';
@@ -27,7 +27,7 @@ async function grant(call: Call): Promise<void> {
     const found = await resolveAccount(books, context.account);
     return { account: found, ...(await grantCredits(books, { accountId: found.id, amount, note: given.needed('note') })) };
   });
-  const document = { object: 'grant', account_id: account.id, amount: usdNumber(amount), balance: usdNumber(balance), currency: 'usd' };
+  const document = { object: 'grant', account_id: account.id, amount: usdNumber(amount), amount_exact: formatUsdExact(amount), balance: usdNumber(balance), balance_exact: formatUsdExact(balance), currency: 'usd' };
   context.show(document, () =>
     renderRecord([['account', account.email], ['granted', dollars(amount)], ['balance', dollars(balance)]], context.terminal),
   );

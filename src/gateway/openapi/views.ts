@@ -20,6 +20,7 @@ const count = { type: 'integer', minimum: 0 };
 const seconds = { type: 'integer', description: 'Unix seconds' };
 const secondsOrNull = { type: ['integer', 'null'], description: 'Unix seconds' };
 const usd = { type: 'number', description: 'US dollars, at most 6 decimals' };
+const exact = { type: 'string', pattern: '^-?\\d+\\.\\d{8}$', description: 'the same to the last digit of the books' };
 const perToken = { type: 'string', pattern: '^\\d+(\\.\\d+)?$', description: 'US dollars per token, before the usage fee' };
 const masked = { type: 'string', description: 'masked: its last four characters' };
 const strings = { type: 'array', items: string };
@@ -37,8 +38,11 @@ const BALANCE = view<BalanceView>({
   object: named('balance'),
   currency: { const: 'usd' },
   balance: usd,
+  balance_exact: exact,
   held: { ...usd, description: 'set aside for requests under way' },
+  held_exact: exact,
   available: { ...usd, description: 'balance less held' },
+  available_exact: exact,
   byok: view<BalanceView['byok']>({ month: { type: 'string', pattern: '^\\d{4}-\\d{2}$' }, requests: count, free_requests: count, remaining_free: count }),
 });
 
@@ -72,7 +76,7 @@ const BILLING_LOG = view<RequestView>({
   total_tokens: count,
   usage_origin: { enum: ['reported', 'estimated', 'unknown'] },
   cost: usd,
-  cost_exact: { type: 'string', pattern: '^\\d+\\.\\d{8}$' },
+  cost_exact: exact,
   latency_ms: count,
   first_byte_ms: { type: ['integer', 'null'], minimum: 0 },
   attempts: count,
