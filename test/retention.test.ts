@@ -5,6 +5,7 @@ import { openRetention } from '../src/daemon/retention.ts';
 import { openLedger, type Ledger } from '../src/ledger/index.ts';
 import { byokFee, charge, type Charge } from '../src/money/index.ts';
 import { loadSettings } from '../src/settings/index.ts';
+import { book, openDesk } from './support/command-line.ts';
 import { startServe } from './support/process.ts';
 import { endOf } from './support/stories.ts';
 
@@ -370,4 +371,26 @@ t.test('the job', async (t) => {
     await t.rejects(retention.run(), { message: 'the disk is full' });
     await retention.close();
   });
+});
+
+t.test('an export whose rows are not all there any more says so', async (t) => {
+  const desk = openDesk(t);
+  const { id: accountId } = await desk.json('accounts', 'create', 'ann@example.com');
+  await desk.json('accounts', 'create', 'bob@example.com');
+  await desk.json('credits', 'grant', '5', '--note', 'x', '--account', 'ann@example.com');
+  const ledger = await desk.ledger();
+  for (const [id, written] of [['req_1', '2026-09-30T23:59:59Z'], ['req_2', '2026-10-01T00:00:00Z'], ['req_3', '2026-10-20T00:00:00Z'], ['req_4', '2026-10-31T23:59:59Z']] as const) {
+    await book(ledger, { id, accountId: String(accountId), keyId: 'key_1', prompt: 1_000_000, completion: 0, atMs: Date.parse(written) });
+  }
+  const whole = await desk.run(['export', '2026-10']);
+  t.match(whole, { code: 0, err: '' });
+  t.match(await desk.json('export', '2026-10'), { data: [{ id: 'req_4' }, { id: 'req_3' }, { id: 'req_2' }], removed: { requests: 0, cost_exact: '0.00000000' } });
+  await ledger.removeRequests({ beforeMs: Date.parse('2026-10-25T00:00:00Z'), most: 100 });
+  await ledger.close();
+  const cut = await desk.run(['export', '2026-10']);
+  t.match(cut, { code: 0, err: /not the whole month: of 2 requests that ended in it, \$0\.29540000 in all, the rows were removed.*\n$/ });
+  t.equal(cut.out.trim().split('\n').length, 2, 'the titles and a row');
+  t.match(await desk.json('export', '2026-10', '--account', 'ann@example.com'), { data: [{ id: 'req_4' }], removed: { requests: 2, cost_exact: '0.29540000' } });
+  t.match(await desk.run(['export', '2026-10', '--account', 'bob@example.com']), { code: 0, err: '' }, 'of another account nothing is gone');
+  t.match(await desk.json('export', '2026-09'), { data: [], removed: { requests: 1, cost_exact: '0.14770000' } });
 });

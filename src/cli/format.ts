@@ -78,3 +78,13 @@ export function readSince(written: string, nowMs: number): number {
   }
   return atMs;
 }
+
+/**
+ * A month of UTC: "2026-11" is from its 1st, 00:00, until before the 1st of December.
+ * @throws Refusal (exit 2) on anything else
+ */
+export function readMonth(written: string): { readonly fromMs: number; readonly toMs: number } {
+  const [, year, month] = /^(\d{4})-(0[1-9]|1[0-2])$/.exec(written) ?? [];
+  if (year === undefined || month === undefined) throw wrongUsage(`a month is written like 2026-11, not ${JSON.stringify(written)}.`);
+  return { fromMs: Date.UTC(Number(year), Number(month) - 1), toMs: Date.UTC(Number(year), Number(month)) };
+}

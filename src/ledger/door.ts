@@ -52,6 +52,7 @@ export function createDoor({ read, write, storage, close, failed, forward }: Acc
     listRequests: (filter, page) => read((books) => books.listRequests(filter, page)),
     requestsSince: (cursor, filter, limit) => read((books) => books.requestsSince(cursor, filter, limit)),
     removeRequests: (wish) => write('removeRequests', wish),
+    removedRequests: (span) => read((books) => books.removedRequests(span)),
     findRequest: (id) => read((books) => books.findRequest(id)),
     removeMinutes: (wish) => write('removeMinutes', wish),
     minutesFrom: () => read((books) => books.minutesFrom()),

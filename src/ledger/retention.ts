@@ -5,7 +5,7 @@ import { cursorNo } from './pages.ts';
 import { big, int, theRow, whole } from './rows.ts';
 import type { Ledger } from './types.ts';
 
-export type RetentionBooks = Sync<Pick<Ledger, 'removeRequests'>>;
+export type RetentionBooks = Sync<Pick<Ledger, 'removeRequests' | 'removedRequests'>>;
 
 /**
  * What request rows said that are there no more, summed by account, day of their end and BYOK month: the audit goes on to compare
@@ -30,6 +30,8 @@ CREATE TABLE removed_requests (
 ) STRICT, WITHOUT ROWID;
 `;
 
+const DAY_MS = 86_400_000;
+
 /** The newest row stays, for the next one's number follows from it. */
 const DUE = `seq > @after AND seq <= @last AND created_ms < @before AND ended_ms < @before AND +seq < (SELECT max(seq) FROM requests)`;
 
@@ -49,8 +51,14 @@ export function createRetentionBooks(db: Connection): RetentionBooks {
       completion_tokens = completion_tokens + excluded.completion_tokens, cost = cost + excluded.cost, provider_cost = provider_cost + excluded.provider_cost,
       fee = fee + excluded.fee, shortfall = shortfall + excluded.shortfall`);
   const remove = db.prepare(`DELETE FROM requests WHERE ${DUE}`);
+  const removed = db.prepare(`SELECT coalesce(sum(r.requests), 0) AS requests, coalesce(sum(r.cost), 0) AS cost FROM accounts a
+    CROSS JOIN removed_requests r ON r.account = a.no AND r.day >= @first AND r.day < @end WHERE @account = '' OR a.id = @account`);
 
   return {
+    removedRequests({ accountId = '', fromMs, toMs }) {
+      const row = theRow(removed.get({ account: accountId, first: BigInt(Math.floor(fromMs / DAY_MS)), end: BigInt(Math.ceil(toMs / DAY_MS)) }));
+      return { requests: int(row, 'requests'), cost: big(row, 'cost') };
+    },
     removeRequests({ beforeMs, most, after }) {
       const last = newest.get();
       const first = rowsByTime.end(beforeMs);

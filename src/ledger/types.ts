@@ -69,6 +69,8 @@ export interface Ledger extends RechargeLedger, LifeLedger {
    * gone, and `next` says where to go on; undefined: nothing is left. Holds, transfers and totals stay, and so does the newest row.
    */
   removeRequests(wish: { readonly beforeMs: number; readonly most: number; readonly after?: string }): Promise<{ readonly removed: number; readonly next: string | undefined }>;
+  /** Requests that ended within a span, whole days (UTC) of it, whose rows were removed for their age, and what they cost. */
+  removedRequests(span: { readonly accountId?: string; readonly fromMs: number; readonly toMs: number }): Promise<{ readonly requests: number; readonly cost: UsdE8 }>;
   /**
    * Removes minutes of the oldest day from the minutes' rollup, `most` rows or a minute in one transaction, where the day lies before a
    * moment and no row of a request that ended in it is left. The days' totals stay. `isLast`: nothing more is due.

@@ -2,7 +2,7 @@ import type { RequestRow } from '../../ledger/index.ts';
 import { formatUsdExact } from '../../money/index.ts';
 import { argument } from '../command.ts';
 import type { Call, Verb } from '../command.ts';
-import { wrongUsage } from '../failure.ts';
+import { counted, readMonth } from '../format.ts';
 import { jsonText, printable } from '../printable.ts';
 
 const PAGE_ROWS = 100;
@@ -42,7 +42,7 @@ export const EXPORT: Verb = {
 
 async function exportMonth(call: Call): Promise<void> {
   const { context } = call;
-  const span = monthSpan(argument(call, 0));
+  const span = readMonth(argument(call, 0));
   await context.read(async (books) => {
     const door = await import('../../accounts/index.ts');
     const account = context.account === undefined ? undefined : await door.resolveAccount(books, context.account);
@@ -59,8 +59,13 @@ async function exportMonth(call: Call): Promise<void> {
       }
       after = page.next;
     } while (after !== undefined);
+    // Asked for at the end: rows may go while the others are read.
+    const removed = await books.ledger.removedRequests(filter);
     // A comma follows each row but the last, and only the end tells which that is.
-    terminal.print(json ? `${before.replace(/,$/, '')}\n],"has_more":false,"next":null}` : before);
+    terminal.print(json ? `${before.replace(/,$/, '')}\n],"has_more":false,"next":null,"removed":${jsonText({ requests: removed.requests, cost_exact: formatUsdExact(removed.cost) })}}` : before);
+    if (removed.requests > 0) {
+      terminal.note(`This is not the whole month: of ${counted(removed.requests, 'request')} that ended in it, $${formatUsdExact(removed.cost)} in all, the rows were removed for their age (database.keep_requests). \`findtoken usage --by day\` has the totals of each day.`);
+    }
   });
 }
 
@@ -74,13 +79,6 @@ function documentOf(row: RequestRow, { requestView }: Pick<typeof import('../../
     fee_exact: formatUsdExact(row.fee),
     shortfall_exact: formatUsdExact(row.shortfall),
   };
-}
-
-/** "2026-11" is from its 1st, 00:00 UTC, until before the 1st of December. */
-function monthSpan(written: string): { readonly fromMs: number; readonly toMs: number } {
-  const [, year, month] = /^(\d{4})-(0[1-9]|1[0-2])$/.exec(written) ?? [];
-  if (year === undefined || month === undefined) throw wrongUsage(`a month is written like 2026-11, not ${JSON.stringify(written)}.`);
-  return { fromMs: Date.UTC(Number(year), Number(month) - 1), toMs: Date.UTC(Number(year), Number(month)) };
 }
 
 /** Quoted where it must be (RFC 4180); text that a spreadsheet would take for a formula is marked as text. */
