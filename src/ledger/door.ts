@@ -57,6 +57,7 @@ export function createDoor({ read, write, storage, close, failed, forward }: Acc
     removeMinutes: (wish) => write('removeMinutes', wish),
     minutesFrom: () => read((books) => books.minutesFrom()),
     usageTotals: (by, span) => read((books) => books.glance(() => books.usageTotals(by, span))),
+    usageTables: (groupings, span) => read((books) => books.glance(() => books.usageTables(groupings, span))),
     usageByMinute: (span) => read((books) => books.usageByMinute(span)),
     byokCount: (accountId, month) => read((books) => books.byokCount(accountId, month)),
 

@@ -80,6 +80,8 @@ export interface Ledger extends RechargeLedger, LifeLedger {
   minutesFrom(): Promise<number>;
   /** Whole days, and the minutes before and after them. A minute that the span only touches counts whole, and so does a day whose minutes were removed. */
   usageTotals(by: UsageGrouping, span: { readonly accountId?: string; readonly fromMs: number; readonly toMs: number }): Promise<readonly UsageTotals[]>;
+  /** The same in several groupings, whose sums agree: one moment of the books tells them all. */
+  usageTables(groupings: readonly UsageGrouping[], span: { readonly accountId?: string; readonly fromMs: number; readonly toMs: number }): Promise<readonly (readonly UsageTotals[])[]>;
   /** Minutes in which nothing ended are left out; a minute that the span only touches counts whole. Oldest first. */
   usageByMinute(span: { readonly fromMs: number; readonly toMs: number }): Promise<readonly MinuteTotals[]>;
   byokCount(accountId: string, month: string): Promise<number>;

@@ -4,7 +4,7 @@ import type { MinuteBooks } from './minutes.ts';
 import { big, int, rowsOf, text, type Row } from './rows.ts';
 import type { Ledger, UsageGrouping, UsageTotals } from './types.ts';
 
-export type UsageBooks = Sync<Pick<Ledger, 'usageTotals'>>;
+export type UsageBooks = Sync<Pick<Ledger, 'usageTotals' | 'usageTables'>>;
 
 const MINUTE_MS = 60_000;
 const MINUTES_A_DAY = 1_440;
@@ -26,19 +26,18 @@ const SUMS = ['requests', 'errors', 'prompt_tokens', 'cached_tokens', 'completio
  * minutes'. A minute that the span only touches counts whole, and so does a day whose minutes were removed. Days come oldest first, every other group dearest first.
  */
 export function createUsageBooks(db: Connection, { minutesFrom }: Pick<MinuteBooks, 'minutesFrom'>): UsageBooks {
-  return {
-    usageTotals(by, { accountId, fromMs, toMs }) {
-      const query = `SELECT ${GROUP[by]} AS grouped, ${SUMS} FROM (
-          SELECT bucket AS day, * FROM rollup_days WHERE bucket >= @firstDay AND bucket < @endDay
-          UNION ALL SELECT bucket / ${MINUTES_A_DAY}, * FROM rollup_minutes WHERE bucket >= @firstMinute AND bucket < @untilMinute
-          UNION ALL SELECT bucket / ${MINUTES_A_DAY}, * FROM rollup_minutes WHERE bucket >= @againMinute AND bucket < @endMinute
-        ) u JOIN accounts a ON a.no = u.account ${accountId === undefined ? '' : 'WHERE a.id = @accountId'}
-        GROUP BY 1 ORDER BY ${by === 'day' ? '1' : 'sum(u.cost) DESC, sum(u.requests) DESC, 1'}`;
-      const bounds = spans(fromMs, toMs, minutesFrom() / (MINUTES_A_DAY * MINUTE_MS));
-      const parameters = accountId === undefined ? bounds : { ...bounds, accountId };
-      return rowsOf(db.prepare(query).all(parameters)).map(totalsIn);
-    },
+  const usageTotals: UsageBooks['usageTotals'] = (by, { accountId, fromMs, toMs }) => {
+    const query = `SELECT ${GROUP[by]} AS grouped, ${SUMS} FROM (
+        SELECT bucket AS day, * FROM rollup_days WHERE bucket >= @firstDay AND bucket < @endDay
+        UNION ALL SELECT bucket / ${MINUTES_A_DAY}, * FROM rollup_minutes WHERE bucket >= @firstMinute AND bucket < @untilMinute
+        UNION ALL SELECT bucket / ${MINUTES_A_DAY}, * FROM rollup_minutes WHERE bucket >= @againMinute AND bucket < @endMinute
+      ) u JOIN accounts a ON a.no = u.account ${accountId === undefined ? '' : 'WHERE a.id = @accountId'}
+      GROUP BY 1 ORDER BY ${by === 'day' ? '1' : 'sum(u.cost) DESC, sum(u.requests) DESC, 1'}`;
+    const bounds = spans(fromMs, toMs, minutesFrom() / (MINUTES_A_DAY * MINUTE_MS));
+    const parameters = accountId === undefined ? bounds : { ...bounds, accountId };
+    return rowsOf(db.prepare(query).all(parameters)).map(totalsIn);
   };
+  return { usageTotals, usageTables: (groupings, span) => groupings.map((by) => usageTotals(by, span)) };
 }
 
 /** Cuts a span into the minutes before its first whole day, its whole days, and the minutes after them; before `minutesFromDay` each day is whole. */

@@ -51,9 +51,10 @@ async function usage({ context, given }: Call): Promise<void> {
     const fromMs = readSince(given.text('since') ?? '30d', toMs);
     if (fromMs % DAY_MS !== 0 && fromMs < (await books.ledger.minutesFrom())) context.terminal.note(`${new Date(fromMs).toISOString().slice(0, 10)} counts whole: minutes are kept no longer than database.keep_requests says.`);
     const span = { fromMs, toMs, ...(await accountOf(books, context.account)) };
-    const groups = await Promise.all(groupings.map(async (by) => {
-      const [nameOf, totals] = await Promise.all([namesOf(books, by), books.ledger.usageTotals(by, span)]);
-      return totals.map((row): Row => ({ totals: row, view: named(usageView(by, row), nameOf(row.group)) }));
+    const tables = await books.ledger.usageTables(groupings, span);
+    const groups = await Promise.all(groupings.map(async (by, at) => {
+      const nameOf = await namesOf(books, by);
+      return (tables[at] ?? []).map((row): Row => ({ totals: row, view: named(usageView(by, row), nameOf(row.group)) }));
     }));
     return groups.flat();
   });

@@ -126,9 +126,7 @@ export class StatsReader {
     const fromMs = Math.floor(nowMs / DAY_MS) * DAY_MS;
     // A whole day comes from the days' rollup, however many minutes it has.
     const day = { fromMs, toMs: fromMs + DAY_MS };
-    const [models, keys, accounts, [today]] = await Promise.all([
-      this.#ledger.usageTotals('model', day), this.#ledger.usageTotals('key', day), this.#ledger.usageTotals('account', day), this.#ledger.usageTotals('day', day),
-    ]);
+    const [models = [], keys = [], accounts = [], [today] = []] = await this.#ledger.usageTables(['model', 'key', 'account', 'day'], day);
     const { keys: keyNames, accounts: emails } = this.#names;
     return {
       models: models.map((row) => totalOf(row, row.group)),
