@@ -82,7 +82,8 @@ t.test('every command that prints has --json, and its fields are an agreement', 
   for (const path of ['status', 'stats', 'logs', 'reload', 'doctor']) await call(path);
   await call('usage', ['--by', 'key']);
   await call('explain', ['deepseek-chat', ...me]);
-  await call('export', [new Date().toISOString().slice(0, 7)]);
+  for (const path of ['export', 'statement']) await call(path, [new Date().toISOString().slice(0, 7)]);
+  await call('transfers list');
   await call('balance', me);
   await call('keys list', me);
   await call('keys revoke', [...me, await newest(desk, 'keys', 'list', ...me), '--yes']);

@@ -28,9 +28,11 @@ import { RELOAD } from './commands/reload.ts';
 import { ROTATE } from './commands/rotate.ts';
 import { SERVE } from './commands/serve.ts';
 import { SERVICE } from './commands/service.ts';
+import { STATEMENT } from './commands/statement.ts';
 import { STATS } from './commands/stats.ts';
 import { STATUS } from './commands/status.ts';
 import { EXPORT } from './commands/export.ts';
+import { TRANSFERS } from './commands/transfers.ts';
 import { USAGE } from './commands/usage.ts';
 import { wrongUsage } from './failure.ts';
 import { STDOUT, writeAll } from './terminal.ts';
@@ -43,7 +45,7 @@ export const ABOUT = 'An OpenAI-compatible gateway to several LLM providers, wit
 /** The commands by what one wants of them, in the order of the help. A noun has verbs; a verb stands alone. */
 const GROUPS: readonly (readonly [heading: string, tree: readonly (Noun | Verb)[]])[] = [
   ['Start', [INIT, SERVE, CONNECT, CHAT]],
-  ['Look', [STATUS, STATS, LOGS, USAGE, BALANCE, EXPORT, MAIL]],
+  ['Look', [STATUS, STATS, LOGS, USAGE, BALANCE, EXPORT, STATEMENT, TRANSFERS, MAIL]],
   ['Accounts, keys and credits', [ACCOUNTS, KEYS, BYOK, CREDITS, RECHARGE, RECHARGES]],
   ['Models and providers', [MODELS, COST, EXPLAIN, PROVIDERS, CATALOG]],
   ['Operate', [CONFIG, RELOAD, DOCTOR, AUDIT, BACKUP, RESTORE, ROTATE, SERVICE]],

@@ -11,6 +11,7 @@ import { createHoldBooks } from './holds.ts';
 import { createIdempotencyBooks } from './idempotency.ts';
 import { createKeyBooks } from './keys.ts';
 import { createMinuteBooks } from './minutes.ts';
+import { createMovementBooks } from './movements.ts';
 import { createNoteBooks } from './notes.ts';
 import { createOutboxBooks } from './outbox.ts';
 import { createRechargeBooks } from './recharges.ts';
@@ -69,6 +70,7 @@ export function createBooks(db: Connection, boot: string): Books {
     ...createIdempotencyBooks(db),
     ...createEndingBooks(db, batch, { record }, boot),
     ...transfers,
+    ...createMovementBooks(db),
     ...createRechargeBooks(db, batch, { record }),
     ...outbox,
     ...createActivationBooks(db, { accounts, keys, outbox: { queueMail } }),

@@ -45,6 +45,8 @@ export function createDoor({ read, write, storage, close, failed, forward }: Acc
 
     grant: (grant) => write('grant', grant),
     listTransfers: (filter) => read((books) => books.listTransfers(filter)),
+    listMovements: (filter) => read((books) => books.listMovements(filter)),
+    statement: (span) => read((books) => books.glance(() => books.statement(span))),
 
     ...rechargeDoor({ read, write }),
     ...lifeDoor({ read, write }),

@@ -182,6 +182,31 @@ export interface Transfer {
   readonly atMs: number;
 }
 
+/** All transfers of a kind within a span, and what they changed. */
+export interface Movement {
+  readonly kind: TransferKind;
+  readonly amount: UsdE8;
+  /** Of customers' credits. */
+  readonly customers: UsdE8;
+  /** Of our fees. */
+  readonly fees: UsdE8;
+  /** Of what the payment service has taken in for us. */
+  readonly stripe: UsdE8;
+}
+
+/** How customers stand at a moment: the sum of all balances above zero, and of those below. */
+export interface Standing {
+  readonly owed: UsdE8;
+  readonly debts: UsdE8;
+}
+
+/** A span of the books: `opening` and what `movements` changed of customers' credits make `closing`. */
+export interface Statement {
+  readonly opening: Standing;
+  readonly movements: readonly Movement[];
+  readonly closing: Standing;
+}
+
 /** A sealed BYOK key. `sealed` is the vault's envelope; only the vault can read it. */
 export interface ByokKey {
   readonly id: string;

@@ -51,6 +51,7 @@ export function createRetentionBooks(db: Connection): RetentionBooks {
       completion_tokens = completion_tokens + excluded.completion_tokens, cost = cost + excluded.cost, provider_cost = provider_cost + excluded.provider_cost,
       fee = fee + excluded.fee, shortfall = shortfall + excluded.shortfall`);
   const remove = db.prepare(`DELETE FROM requests WHERE ${DUE}`);
+  // CROSS: account after account, each of whose days are found by the index.
   const removed = db.prepare(`SELECT coalesce(sum(r.requests), 0) AS requests, coalesce(sum(r.cost), 0) AS cost FROM accounts a
     CROSS JOIN removed_requests r ON r.account = a.no AND r.day >= @first AND r.day < @end WHERE @account = '' OR a.id = @account`);
 

@@ -10,7 +10,7 @@ import type { Ledger, Transfer, TransferKind } from './types.ts';
 export const SYSTEM = { providerCost: 1n, fees: 2n, stripeClearing: 3n, grants: 4n, expiry: 5n, disputes: 6n, shortfall: 7n } as const;
 export const FIRST_CUSTOMER = 100n;
 
-const KINDS: readonly TransferKind[] = [
+export const TRANSFER_KINDS: readonly TransferKind[] = [
   'usage', 'fee', 'shortfall', 'grant', 'grant_back', 'recharge', 'recharge_fee', 'refund', 'dispute', 'dispute_won', 'expiry',
 ];
 
@@ -82,10 +82,10 @@ function listing(db: Connection): TransferBooks['listTransfers'] {
   };
 }
 
-function transferIn(row: Row): Transfer {
+export function transferIn(row: Row): Transfer {
   return {
     seq: int(row, 'seq'),
-    kind: word(row, 'kind', KINDS),
+    kind: word(row, 'kind', TRANSFER_KINDS),
     debit: text(row, 'debit'),
     credit: text(row, 'credit'),
     amount: big(row, 'amount'),

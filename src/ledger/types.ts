@@ -1,7 +1,7 @@
 import type { UsdE8 } from '../money/index.ts';
 import type {
   Account, AccountStatus, ApiKey, AuditReport, ByokKey, DaemonState, Granted, HoldRequest, HoldResult, IdempotencyClaim, IdempotencyStanding, KeyOwner,
-  MinuteTotals, Page, ProviderKey, Receipt, RequestEnd, RequestFilter, RequestRow, Settlement, Transfer, UsageGrouping,
+  MinuteTotals, Page, ProviderKey, Receipt, RequestEnd, RequestFilter, RequestRow, Settlement, Statement, Transfer, UsageGrouping,
   UsageTotals,
 } from './records.ts';
 import type { LifeLedger } from './life-types.ts';
@@ -59,6 +59,10 @@ export interface Ledger extends RechargeLedger, LifeLedger {
   /** An operator's manual credit; negative takes back, at most what is available. Idempotent by reference. */
   grant(grant: { readonly accountId: string; readonly amount: UsdE8; readonly reference: string; readonly note: string; readonly nowMs: number }): Promise<Granted | 'no_account' | 'insufficient_credits'>;
   listTransfers(filter: { readonly accountId?: string; readonly limit: number; readonly after?: string }): Promise<Page<Transfer>>;
+  /** The transfers that are not of requests: grants, recharges, refunds, disputes, expired credits. Newest first. */
+  listMovements(filter: { readonly accountId?: string; readonly limit: number; readonly after?: string }): Promise<Page<Transfer>>;
+  /** What moved from one midnight (UTC) to another, by kind, and how customers stood before and after, as one moment of the books tells it. */
+  statement(span: { readonly fromMs: number; readonly toMs: number }): Promise<Statement>;
 
   listRequests(filter: RequestFilter, page: { readonly limit: number; readonly after?: string }): Promise<Page<RequestRow>>;
   /** Requests that ended after the cursor, in the order of ending, for `logs --follow`. Without a cursor: no rows, and the cursor of now. */

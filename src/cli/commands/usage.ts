@@ -1,5 +1,6 @@
 import type { UsageView } from '../../accounts/index.ts';
 import type { UsageGrouping, UsageTotals } from '../../ledger/index.ts';
+import { readMoment } from '../../moments.ts';
 import { formatUsdExact } from '../../money/index.ts';
 import type { Call, Verb } from '../command.ts';
 import type { Books } from '../context.ts';
@@ -38,8 +39,9 @@ export const USAGE: Verb = {
   options: [
     { flags: '--by <group>', about: `one or more of ${GROUPINGS.join(', ')}, separated by commas (default model)` },
     { flags: '--since <span>', about: 'a span such as 12h or 30d, or a day such as 2026-11-01 (default 30d)' },
+    { flags: '--until <day>', about: 'before this day or time (default now); a span of --since counts back from it' },
   ],
-  examples: ['findtoken usage --by model --since 7d', 'findtoken usage --by day,key --json'],
+  examples: ['findtoken usage --by model --since 7d', 'findtoken usage --since 2026-10-01 --until 2026-11-01', 'findtoken usage --by day,key --json'],
   run: usage,
 };
 
@@ -47,9 +49,11 @@ async function usage({ context, given }: Call): Promise<void> {
   const groupings = readGroupings(given.text('by') ?? 'model');
   const { listView, usageView } = await import('../../accounts/index.ts');
   const rows = await context.read(async (books) => {
-    const toMs = books.nowMs();
+    const toMs = readUntil(given.text('until')) ?? books.nowMs();
     const fromMs = readSince(given.text('since') ?? '30d', toMs);
-    if (fromMs % DAY_MS !== 0 && fromMs < (await books.ledger.minutesFrom())) context.terminal.note(`${new Date(fromMs).toISOString().slice(0, 10)} counts whole: minutes are kept no longer than database.keep_requests says.`);
+    const minutesFromMs = await books.ledger.minutesFrom();
+    const cut = [fromMs, toMs].filter((ms) => ms % DAY_MS !== 0 && ms < minutesFromMs).map((ms) => new Date(ms).toISOString().slice(0, 10));
+    for (const day of new Set(cut)) context.terminal.note(`${day} counts whole: minutes are kept no longer than database.keep_requests says.`);
     const span = { fromMs, toMs, ...(await accountOf(books, context.account)) };
     const tables = await books.ledger.usageTables(groupings, span);
     const groups = await Promise.all(groupings.map(async (by, at) => {
@@ -93,6 +97,14 @@ function columnsOf(by: UsageGrouping): readonly Column<Row>[] {
     if (column.title === 'group') return [{ ...column, title: by, ...(by === 'key' ? { dropAt: 3 } : {}) }];
     return column.title === 'name' && by !== 'key' ? [] : [column];
   });
+}
+
+/** @throws Refusal (exit 2) on anything but a day or a time */
+function readUntil(written: string | undefined): number | undefined {
+  if (written === undefined) return undefined;
+  const atMs = readMoment(written);
+  if (atMs === undefined || atMs < 0) throw wrongUsage(`--until is a day such as 2026-12-01, or a time of one, not ${JSON.stringify(written)}.`);
+  return atMs;
 }
 
 function readGroupings(written: string): readonly UsageGrouping[] {
