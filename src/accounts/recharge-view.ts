@@ -1,5 +1,5 @@
 import type { Recharge } from '../ledger/index.ts';
-import { usdNumber } from '../money/index.ts';
+import { formatUsdExact, usdNumber } from '../money/index.ts';
 
 /** A recharge as JSON. Source: CONTRACT section 2. */
 export interface RechargeView {
@@ -11,7 +11,9 @@ export interface RechargeView {
   /** What was or is to be paid: fee and credits together. */
   readonly amount: number;
   readonly fee: number;
+  readonly fee_exact: string;
   readonly credits: number;
+  readonly credits_exact: string;
   /** Paid back so far. */
   readonly refunded: number;
   readonly paid: number | null;
@@ -29,7 +31,9 @@ export function rechargeView(recharge: Recharge): RechargeView {
     currency,
     amount: usdNumber(recharge.amount),
     fee: usdNumber(recharge.fee),
+    fee_exact: formatUsdExact(recharge.fee),
     credits: usdNumber(recharge.credits),
+    credits_exact: formatUsdExact(recharge.credits),
     refunded: usdNumber(recharge.refunded),
     paid: paidMs === undefined ? null : Math.floor(paidMs / 1000),
     checkout_url: status === 'pending' && checkoutUrl !== '' ? checkoutUrl : null,

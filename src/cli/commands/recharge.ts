@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { RechargeView } from '../../accounts/index.ts';
 import type { Recharge } from '../../ledger/index.ts';
-import { parseUsd, usdNumber } from '../../money/index.ts';
+import { formatUsdExact, parseUsd, usdNumber } from '../../money/index.ts';
 import type { UsdE8 } from '../../money/index.ts';
 import type { Payments } from '../../payments/index.ts';
 import { argument } from '../command.ts';
@@ -59,7 +59,7 @@ async function recharge(call: Call): Promise<void> {
       return { ended, balance };
     });
     if (ended.status === 'expired') throw new Refusal('the checkout has expired; nothing was paid. Start again with `findtoken recharge AMOUNT`.', EXIT.failed);
-    context.show({ ...rechargeView(ended), balance: usdNumber(balance) }, () =>
+    context.show({ ...rechargeView(ended), balance: usdNumber(balance), balance_exact: formatUsdExact(balance) }, () =>
       renderRecord([['status', ended.status], ['received', dollars(ended.credits)], ['balance', dollars(balance)]], context.terminal));
   });
 }

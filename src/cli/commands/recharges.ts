@@ -1,6 +1,6 @@
 import type { RechargeView } from '../../accounts/index.ts';
 import type { Recharge, RechargeStatus } from '../../ledger/index.ts';
-import { parseUsd, usdNumber } from '../../money/index.ts';
+import { formatUsdExact, parseUsd, usdNumber } from '../../money/index.ts';
 import { confirm } from '../ask.ts';
 import { argument } from '../command.ts';
 import type { Call, Noun } from '../command.ts';
@@ -95,7 +95,7 @@ async function refund(call: Call): Promise<void> {
   const isDry = given.flag('dry-run');
   const show = (plan: { readonly recharge: Recharge; readonly account: { readonly email: string; readonly balance: bigint }; readonly amount: bigint }): void => {
     const { recharge, account, amount } = plan;
-    const fields = { object: 'refund', dry_run: isDry, amount: usdNumber(amount), balance: usdNumber(account.balance), recharge: rechargeView(recharge) };
+    const fields = { object: 'refund', dry_run: isDry, amount: usdNumber(amount), balance: usdNumber(account.balance), balance_exact: formatUsdExact(account.balance), recharge: rechargeView(recharge) };
     context.show(fields, () => renderRecord(
       [['account', account.email], ['recharge', recharge.id], ['status', recharge.status], [isDry ? 'would refund' : 'refunded', dollars(amount)], ['balance', dollars(account.balance)]],
       context.terminal,
