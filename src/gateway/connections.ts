@@ -32,11 +32,15 @@ export function guardConnections(running: Running, server: Server, calls: Connec
     else writeRefusal(running, socket, fault, calls.pathOn(socket) ?? path);
   };
   const { connections, connectionsPerAddress } = running.settings.limits;
-  server.maxConnections = connections;
+  let most = connections;
+  let open = 0;
   server.on('listening', () => {
-    server.maxConnections = Math.min(connections, affordable());
+    most = Math.min(connections, affordable());
   });
   server.on('connection', (socket: Socket) => {
+    // Not by `maxConnections`: of several processes that serve, Node would have one hand it to the next, and on, for as long as none has room.
+    if (open >= most) return void socket.destroy();
+    open += 1;
     const left = running.addresses.arrived(socket.remoteAddress ?? '', () => {
       const fault = new Fault('overloaded', { fill: { detail: `There are ${connectionsPerAddress} connections from your address already, the limit. Use them again, or close some.` }, retryAfterS: 5 });
       // Where several processes count together the word comes a moment after the connection, and its first call may have begun.
@@ -44,7 +48,10 @@ export function guardConnections(running: Running, server: Server, calls: Connec
       // What it would have asked is not known yet, and most of it is chat calls.
       refuse(socket, fault, CHAT_PATH);
     });
-    socket.on('close', left);
+    socket.on('close', () => {
+      open -= 1;
+      left();
+    });
   });
   server.on('clientError', (error: Error & ParserError, socket) => {
     if (!socket.writable || error.code === 'ECONNRESET') socket.destroy();
