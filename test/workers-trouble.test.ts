@@ -1,9 +1,81 @@
 import { once } from 'node:events';
+import { renameSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import t from 'tap';
-import { pause } from './support/provider.ts';
-import { startServe } from './support/process.ts';
-import { furnished } from './support/workers.ts';
+import Database from 'better-sqlite3';
+import t, { type Test } from 'tap';
+import { pause, sse, textChunks, until, type Answer } from './support/provider.ts';
+import { startServe, type DaemonProcess } from './support/process.ts';
+import { assertSound, chat, furnished, HEAD, openStreams, times, workersOf, type Place } from './support/workers.ts';
+
+/** Streams of half a minute; whole answers never come. */
+const endless: Answer = async (request, response) => {
+  if ((request.body as { stream?: boolean }).stream !== true) return pause(30_000);
+  return sse(textChunks(HEAD, 'word '.repeat(300)), { gapMs: 100 })(request, response);
+};
+
+const PATIENCE_MS = 30_000;
+
+/** Keeps the write lock of the books as a program beside findtoken might; returns what gives it back. */
+function lockBooks(t: Test, { database }: Place): () => void {
+  const other = new Database(database);
+  t.teardown(() => other.close());
+  other.exec('BEGIN IMMEDIATE');
+  return () => void other.exec('ROLLBACK');
+}
+
+/** What `/readyz` says of the disk, asked on eight connections, so that every process is asked. */
+async function readiness(daemon: DaemonProcess): Promise<ReadonlySet<number>> {
+  const answers = await times(8, () => fetch(`${daemon.url}/readyz`, { headers: { connection: 'close' } }));
+  return new Set(answers.map(({ status }) => status));
+}
+
+t.test('while the books take no writes all processes say so, and what a process left that died meanwhile is closed afterwards', { timeout: 100_000 }, async (t) => {
+  const place = await furnished(t, endless);
+  const { key } = place.account('ann', '100');
+  const daemon = await startServe(place.home);
+  t.teardown(() => daemon.end('SIGKILL'));
+  const ledger = await place.books();
+  const streams = await openStreams(daemon, key, 6);
+  const [victim] = await workersOf(place.home);
+  const giveBack = lockBooks(t, place);
+  process.kill(victim?.pid ?? 0, 'SIGKILL');
+  t.ok(await until(() => daemon.output().includes('worker_not_recovered'), PATIENCE_MS));
+  t.same(await readiness(daemon), new Set([503]), 'none is ready, though none has tried to write');
+  giveBack();
+  const left = (await ledger.audit()).openHolds;
+  t.ok(left > 0 && left <= 6, `${left} holds are open`);
+  t.ok(await until(() => daemon.output().includes('worker_recovered'), PATIENCE_MS));
+  t.same(await readiness(daemon), new Set([200]), 'all are ready, though none has written');
+  t.ok((await ledger.audit()).openHolds < left, 'its holds are closed');
+  daemon.child.kill('SIGTERM');
+  await pause(100);
+  t.equal(await daemon.end('SIGTERM'), 0);
+  await Promise.all(streams.map(({ text }) => text));
+  await assertSound(t, ledger);
+});
+
+t.test('where the books are lost, each client is told as by one process', { timeout: 100_000 }, async (t) => {
+  const place = await furnished(t, endless);
+  const { key } = place.account('ann', '100');
+  const daemon = await startServe(place.home);
+  t.teardown(() => daemon.end('SIGKILL'));
+  const streams = await openStreams(daemon, key, 4);
+  const wholes = times(4, async () => chat(daemon, key));
+  t.ok(await until(() => place.provider.requests.length === 8, PATIENCE_MS));
+  renameSync(place.database, `${place.database}.away`);
+  for (const { text } of streams) t.match(await text, /The server is stopping/);
+  for (const answer of await wholes) {
+    t.equal(answer.status, 503);
+    t.match(answer.headers.get('retry-after'), /^\d+$/);
+    t.match(await answer.json(), { error: { code: /overloaded|storage_unavailable/ } });
+  }
+  t.equal(await daemon.end('SIGTERM'), 74);
+  t.notMatch(daemon.output(), /chat_failed/);
+  renameSync(`${place.database}.away`, place.database);
+  const next = await startServe(place.home);
+  await assertSound(t, await place.books());
+  t.equal(await next.end('SIGTERM'), 0);
+});
 
 t.test('a connection too many is dropped, and costs nothing while there is no room', { timeout: 100_000 }, async (t) => {
   const place = await furnished(t);

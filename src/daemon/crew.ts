@@ -1,6 +1,6 @@
 import { forkMember, type Member } from '../crew/index.ts';
 import { openDesk, type Clock, type Desk, type Gateway } from '../gateway/index.ts';
-import { heldIn, type Forward, type Ledger, type Sent, type Told } from '../ledger/index.ts';
+import { heldIn, StorageFault, type Forward, type Ledger, type Sent, type Told } from '../ledger/index.ts';
 import type { Settings } from '../settings/index.ts';
 import type { Vault } from '../vault/index.ts';
 import type { ToDesk, ToMember } from '../gateway/index.ts';
@@ -12,6 +12,9 @@ import type { Limited, ToPrimary, ToServing } from './talk.ts';
 const YOUNG_MS = 10_000;
 const PAUSE_MS = 500;
 const PAUSE_MAX_MS = 30_000;
+/** Where the books do not take the end of what a process left open, they are asked again, after a wait that doubles. */
+const RECOVER_MS = 1_000;
+const RECOVER_MAX_MS = 30_000;
 /**
  * Each process says every second that it is there. One that has said nothing for so many looks stands still (stopped, swapped out, in an endless loop): it is
  * ended, and replaced as one that died. Looks are counted and not time: a primary that stood still itself has looked at nobody meanwhile.
@@ -30,6 +33,8 @@ export interface CrewParts {
   readonly version: string;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
+
+type Recovered = Awaited<ReturnType<Ledger['recover']>>;
 
 /** Several processes that serve, as one gateway. */
 export interface Crew extends Gateway {
@@ -165,7 +170,7 @@ class Roster {
 
   #listenTo(serving: Serving, begun: () => void, failed: (error: Error) => void): void {
     const { no, life, link } = serving;
-    const { vault } = this.#parts;
+    const { vault, ledger } = this.#parts;
     link.serve<Omit<ToPrimary, keyof ReturnType<Desk['seat']>>>({
       sit: () => {
         const seat = this.#desk.seat(no, link);
@@ -184,6 +189,7 @@ class Roster {
       },
       unable: ({ message, code, syscall }) => failed(Object.assign(new Error(message), code === undefined ? {} : { code, syscall })),
       write: (sent) => this.#write(no, life, sent),
+      storage: () => ledger.storage(),
       vault: async () => void (await vault()),
     });
   }
@@ -196,17 +202,41 @@ class Roster {
 
   /** Closes what a process left open, then has another take its place. */
   async #lose(serving: Serving, how: string): Promise<void> {
-    const { ledger, log, clock } = this.#parts;
+    const { log } = this.#parts;
     const { no, pid, life } = serving;
     this.#serving.delete(no);
-    // Everything that it asked of the books stands before this in their queue.
-    const recovered = await ledger.recover(clock.nowMs(), life).catch((error: unknown) => log.error('worker_not_recovered', error));
+    const recovered = await this.#recover(no, life);
     this.#desk.clear(no);
     // With none left the place is given up, and a port that was anybody's may not be had again.
     if (this.serving.every(({ isListening }) => !isListening)) this.#place = { ...this.#place, port: this.#port };
     if (this.#ending.signal.aborted || !serving.isListening) return;
     log.warn('worker_lost', { worker: no, pid, ended: how, ...recovered });
     await this.#replace(no, performance.now() - serving.startedMs);
+  }
+
+  /** Everything that it asked of the books stands before this in their queue. Undefined where they do not take it now: then they are asked again. */
+  async #recover(no: number, life: string): Promise<Recovered | undefined> {
+    const { ledger, log, clock } = this.#parts;
+    try {
+      return await ledger.recover(clock.nowMs(), life);
+    } catch (error) {
+      log.error('worker_not_recovered', error);
+      // Waiting mends no bug.
+      if (error instanceof StorageFault) void this.#recoverLater(no, life);
+      return undefined;
+    }
+  }
+
+  /** Its holds would keep the credits of their accounts for as long as the daemon lives. What is left when that stops is closed by its next start. */
+  async #recoverLater(no: number, life: string): Promise<void> {
+    const { ledger, log, clock } = this.#parts;
+    for (let waitMs = RECOVER_MS; ; waitMs = Math.min(RECOVER_MAX_MS, waitMs * 2)) {
+      await clock.sleep(waitMs, this.#ending.signal);
+      if (this.#ending.signal.aborted) return;
+      const recovered = await ledger.recover(clock.nowMs(), life).catch(() => undefined);
+      if (recovered === undefined) continue;
+      return log.warn('worker_recovered', { worker: no, ...recovered });
+    }
   }
 
   async #replace(no: number, livedMs: number): Promise<void> {
@@ -219,8 +249,9 @@ class Roster {
     await this.#start(no).then(
       () => log.info('worker_started', { worker: no }),
       async (error: unknown) => {
+        if (this.#ending.signal.aborted) return;
         log.error('worker_not_started', error);
-        if (!this.#ending.signal.aborted) await this.#replace(no, 0);
+        await this.#replace(no, 0);
       },
     );
   }

@@ -13,7 +13,6 @@ import { urlOf } from './url.ts';
 import { liveSettings, type LiveSettings } from './live-settings.ts';
 import { openLog, type DaemonLog } from './log.ts';
 import { vaultFor } from './open-vault.ts';
-import { SPACE } from './space.ts';
 import type { Begin, ToPrimary, ToServing } from './talk.ts';
 
 /** A process that serves, as far as it is built. */
@@ -119,12 +118,12 @@ async function open(link: Link<ToPrimary>, begin: Begin, options: ServeForPrimar
 function openBooks(link: Link<ToPrimary>, { database }: Settings): Ledger {
   return openForwarding({
     path: database.path,
-    space: SPACE,
     carry: async (sent) => {
       const told = await link.ask('write', sent);
       if ('limited' in told) throw limitFault(told.limited);
       return told;
     },
+    storage: () => link.ask('storage', undefined),
   });
 }
 

@@ -1,5 +1,5 @@
 import type { LimitRefusal, ToDesk } from '../gateway/index.ts';
-import type { Sent, Told } from '../ledger/index.ts';
+import type { Sent, StorageState, Told } from '../ledger/index.ts';
 import type { Settings } from '../settings/index.ts';
 
 /** What a process that serves needs to begin. */
@@ -21,6 +21,8 @@ export interface ToPrimary extends ToDesk {
   /** It cannot begin. */
   readonly unable: { readonly ask: { readonly message: string; readonly code: string | undefined; readonly syscall: string | undefined }; readonly answer: void };
   readonly write: { readonly ask: Sent; readonly answer: Told | Limited };
+  /** How the disk under the books stands: what it did to the last write is known where all are written. */
+  readonly storage: { readonly ask: undefined; readonly answer: StorageState };
   /** Has the master key made, should there be none: one process alone may make it. */
   readonly vault: { readonly ask: undefined; readonly answer: void };
 }

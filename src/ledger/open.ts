@@ -4,9 +4,9 @@ import { createDoor, type Access } from './door.ts';
 import { closedError, LedgerError } from './errors.ts';
 import { lazily } from './lazy.ts';
 import { perform, type Operation, type WriteArgs, type WriteName, type WriteResults } from './operations.ts';
-import { failureOf, pack, signed, unpackTold, type Sent, type Told } from './packing.ts';
+import { failureOf, pack, signed, toldFailure, unpackTold, type Sent, type Told } from './packing.ts';
 import { assertMigrated, isOlder, migrate } from './schema.ts';
-import { storageOf, type SpaceRules } from './space.ts';
+import { storageOf, type StorageState } from './space.ts';
 import type { Ledger, OpenLedger } from './types.ts';
 import { startWriter } from './writer.ts';
 
@@ -117,7 +117,7 @@ async function openForDaemon({ path, space }: OpenLedger): Promise<Ledger> {
       storage: () => storageOf(path, space, writer.trouble),
       close: () => (closed ??= close()),
       failed: writer.failed,
-      forward: (sent, life) => writer.pass(signed(sent, life)),
+      forward: (sent, life) => writer.pass(signed(sent, life)).catch(toldFailure),
     });
   } catch (error) {
     lock.close();
@@ -125,25 +125,32 @@ async function openForDaemon({ path, space }: OpenLedger): Promise<Ledger> {
   }
 }
 
+/** What a process that serves for the daemon asks of it. */
+export interface Forwarding {
+  readonly path: string;
+  /** Brings a write to the daemon's `forward`. */
+  readonly carry: (sent: Sent) => Promise<Told>;
+  /** How the disk stands by the daemon's word: it alone writes, and knows what the disk made of the last write. */
+  readonly storage: () => Promise<StorageState>;
+}
+
 /**
  * The books of a process that serves for the daemon: it reads every row afresh on a connection of its own, and what it writes is
- * `carry`'s to bring to the daemon's `forward`. Its writes are as durable as the daemon's own.
+ * `carry`'s to bring to the daemon. Its writes are as durable as the daemon's own.
  * @throws LedgerError as `openLedger` does; what `carry` throws is what the write throws.
  */
-export function openForwarding({ path, space, carry }: { readonly path: string; readonly space: SpaceRules; readonly carry: (sent: Sent) => Promise<Told> }): Ledger {
+export function openForwarding({ path, carry, storage }: Forwarding): Ledger {
   const db = openConnection({ path, readonly: true });
   assertMigrated(db, path);
   const books = createBooks(db, '');
-  let trouble: string | undefined;
   return createDoor({
     read: async (work) => guarded(db, () => work(books)),
     async write<K extends WriteName>(name: K, ...args: WriteArgs[K]): Promise<WriteResults[K]> {
       const outcome = unpackTold(await carry(pack({ name, args } as Operation)));
-      if (outcome.ok || outcome.storage !== undefined) trouble = outcome.ok ? undefined : outcome.storage;
       if (outcome.ok) return outcome.value as WriteResults[K];
       throw failureOf(outcome);
     },
-    storage: () => storageOf(path, space, trouble),
+    storage,
     close: async () => void db.close(),
     failed: undefined,
   });

@@ -68,6 +68,12 @@ export function failureOf({ message, storage }: Extract<Outcome, { ok: false }>)
   return storage === undefined ? new Error(message) : new StorageFault(storage);
 }
 
+/** A write that the thread did not answer (it is gone, or closed), told as one that it refused: what crosses to another process is data. */
+export function toldFailure(error: unknown): Told {
+  const message = error instanceof Error ? error.message : String(error);
+  return { ok: false, message, storage: error instanceof StorageFault ? error.detail : undefined };
+}
+
 /** Writes that share what their batch has summed up; the others look at the tables and take a transaction of their own. */
 export function isGrouped(name: WriteName): boolean {
   return name === 'hold' || name === 'settle' || name === 'release' || name === 'progress';
