@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { renameSync } from 'node:fs';
+import { readFileSync, renameSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
@@ -75,6 +75,32 @@ t.test('where the books are lost, each client is told as by one process', { time
   const next = await startServe(place.home);
   await assertSound(t, await place.books());
   t.equal(await next.end('SIGTERM'), 0);
+});
+
+/** The processes that one has started. Told by Linux alone. */
+function childrenOf(pid: number): readonly number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter((text) => text !== '').map(Number);
+}
+
+t.test('a process that dies before it serves takes nothing from the next one', { timeout: 100_000, skip: process.platform === 'linux' ? false : 'children are told by Linux alone' }, async (t) => {
+  const place = await furnished(t);
+  const { key } = place.account('ann', '100');
+  const daemon = await startServe(place.home);
+  t.teardown(() => daemon.end('SIGKILL'));
+  const workers = await workersOf(place.home);
+  process.kill(workers[0]?.pid ?? 0, 'SIGKILL');
+  let young: number | undefined;
+  t.ok(await until(() => (young = childrenOf(daemon.child.pid ?? 0).find((pid) => workers.every((worker) => worker.pid !== pid))) !== undefined, PATIENCE_MS));
+  // The books close what it had late: after the pause for the next one, which serves by then.
+  const giveBack = lockBooks(t, place);
+  process.kill(young ?? 0, 'SIGKILL');
+  await pause(4_000);
+  giveBack();
+  t.ok(await until(() => daemon.output().includes('worker_started'), PATIENCE_MS));
+  // Their holds stand behind what the dead one left, in the same queue.
+  t.same(new Set((await times(8, async () => chat(daemon, key))).map(({ status }) => status)), new Set([200]));
+  t.match(await (await fetch(`${daemon.url}/metrics`)).text(), /^findtoken_workers 2$/m);
+  t.equal(await daemon.end('SIGTERM'), 0);
 });
 
 t.test('a connection too many is dropped, and costs nothing while there is no room', { timeout: 100_000 }, async (t) => {

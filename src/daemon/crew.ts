@@ -165,7 +165,12 @@ class Roster {
     const gone = member.ended.then(({ code, signal }) => this.#lose(serving, `${code ?? signal}`));
     const afterwards = gone.finally(() => this.#afterwards.delete(afterwards));
     this.#afterwards.add(afterwards);
-    await begun;
+    await begun.catch(async (error: unknown) => {
+      // Its number is free when nothing is left of it: what is still to be cleared away would be the next one's.
+      member.kill();
+      await gone;
+      throw error;
+    });
   }
 
   #listenTo(serving: Serving, begun: () => void, failed: (error: Error) => void): void {
