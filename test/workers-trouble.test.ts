@@ -127,3 +127,35 @@ t.test('a connection too many is dropped, and costs nothing while there is no ro
   for (let tries = 0; status !== 200 && tries < 100; tries += 1) status = await fetch(`${daemon.url}/healthz`).then((answer) => answer.status, () => pause(50).then(() => 0));
   t.equal(status, 200, 'and there is room again when they have left');
 });
+
+/** A call's bytes as they come, in the client's own time. */
+function read(port: number, key: string): { readonly socket: Socket; readonly text: Promise<string> } {
+  const body = JSON.stringify({ model: 'deepseek-chat', stream: true, max_tokens: 200, messages: [{ role: 'user', content: 'Hello!' }] });
+  const socket = connect(port, '127.0.0.1');
+  const text = new Promise<string>((resolve) => {
+    let last = '';
+    socket.on('data', (part) => (last = `${last}${String(part)}`.slice(-1_000)));
+    socket.on('close', () => resolve(last));
+  });
+  socket.write(`POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${key}\r\ncontent-type: application/json\r\nidempotency-key: large\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+  return { socket, text };
+}
+
+t.test('told to stop, a process stays until those who hear its answers elsewhere have heard them', { timeout: 100_000 }, async (t) => {
+  const place = await furnished(t, sse(textChunks(HEAD, `${'x'.repeat(3_000)} `.repeat(3_000))));
+  const { key } = place.account('ann', '100');
+  const daemon = await startServe(place.home);
+  t.teardown(() => daemon.end('SIGKILL'));
+  const port = Number(new URL(daemon.url).port);
+  t.match(await read(port, key).text, /\[DONE\]/);
+  // Connections go to the processes in turn: two of these hear it from the other one.
+  const repeats = Array.from({ length: 4 }, () => read(port, key));
+  for (const { socket } of repeats) socket.pause();
+  await pause(500);
+  const ended = daemon.end('SIGTERM');
+  await pause(1_000);
+  for (const { socket } of repeats) socket.resume();
+  for (const { text } of repeats) t.match(await text, /\[DONE\]/);
+  t.equal(place.provider.requests.length, 1);
+  t.equal(await ended, 0);
+});

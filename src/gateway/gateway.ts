@@ -87,7 +87,8 @@ export function createGateway(parts: GatewayParts): Gateway {
     drain: (limitMs) => {
       isDraining = true;
       const limit = setTimeout(() => keyed.cutOff(), limitMs);
-      return http.drain(limitMs).finally(() => {
+      // Calls of other processes may still hear answers from here; that they end in time is their process's business.
+      return http.drain(limitMs).then(() => hearing?.told()).finally(() => {
         clearTimeout(limit);
         end();
       });

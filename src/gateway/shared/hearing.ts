@@ -31,12 +31,15 @@ interface Speaking {
 export interface Hearing {
   readonly neighbours: Neighbours;
   readonly handlers: Pick<Handlers<ToMember>, 'passed' | 'lost'>;
+  /** Resolves when all that other processes hear of runs here has been told. */
+  told(): Promise<void>;
 }
 
 /** The runs under an `Idempotency-Key` that lie in other processes, and those here that others hear. All is passed on by the desk. */
 export function openNeighbours(desk: Link<ToDesk>, running: () => Running): Hearing {
   const listening = new Map<number, Listening>();
   const speaking = new Map<string, Speaking>();
+  const telling = new Set<Promise<void>>();
   let last = 0;
 
   const listen = (owner: number, call: Call, name: string, bodyHash: Uint8Array): Promise<Answer | Streamed | undefined> =>
@@ -88,12 +91,18 @@ export function openNeighbours(desk: Link<ToDesk>, running: () => Running): Hear
     },
     handlers: {
       passed: ([member, message]) => {
-        passed(member, message).catch((error: unknown) => running().log.error('hearing_failed', error));
+        const work = passed(member, message).catch((error: unknown) => running().log.error('hearing_failed', error));
+        if (message.kind !== 'join') return;
+        telling.add(work);
+        void work.then(() => telling.delete(work));
       },
       lost(no) {
         for (const one of listening.values()) if (one.owner === no) afterLoss(one);
         for (const { member, abort } of speaking.values()) if (member === no) abort.abort();
       },
+    },
+    async told() {
+      while (telling.size > 0) await Promise.all(telling);
     },
   };
 }
