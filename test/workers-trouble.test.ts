@@ -1,9 +1,13 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, renameSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { pause, sse, textChunks, until, type Answer } from './support/provider.ts';
+import { noScript, programOf } from './support/program.ts';
 import { startServe, type DaemonProcess } from './support/process.ts';
 import { assertSound, chat, furnished, HEAD, openStreams, times, workersOf, type Place } from './support/workers.ts';
 
@@ -158,4 +162,27 @@ t.test('told to stop, a process stays until those who hear its answers elsewhere
   for (const { text } of repeats) t.match(await text, /\[DONE\]/);
   t.equal(place.provider.requests.length, 1);
   t.equal(await ended, 0);
+});
+
+/** Sends itself a Ctrl-C in the last moment in which its listener is still there. */
+const LAST_MOMENT = `
+const { removeListener } = process;
+process.removeListener = (name, listener) => {
+  if (name === 'SIGINT') {
+    process.removeListener = removeListener;
+    process.kill(process.pid, 'SIGINT');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+  }
+  return removeListener.call(process, name, listener);
+};
+`;
+
+t.test('a Ctrl-C while several processes start is not lost', { timeout: 100_000, skip: noScript() }, async (t) => {
+  const { home } = await furnished(t);
+  const hook = join(home, 'hook.mjs');
+  writeFileSync(hook, LAST_MOMENT);
+  const { file, args } = programOf(['serve']);
+  const child = spawn(file, args, { cwd: home, env: { HOME: home, PATH: process.env['PATH'] ?? '', NODE_OPTIONS: `--import=${pathToFileURL(hook).href}` }, stdio: 'ignore' });
+  t.teardown(() => child.kill('SIGKILL'));
+  t.same(await Promise.race([once(child, 'exit'), pause(PATIENCE_MS)]), [0, null], 'it has left in good order');
 });

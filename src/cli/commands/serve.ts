@@ -31,8 +31,8 @@ export const SERVE: Verb = {
     const { isMember } = await import('../../crew/index.ts');
     if (isMember()) {
       const { serveForPrimary } = await import('../../daemon/index.ts');
-      context.leaveSignals();
-      return serveForPrimary({ env, home });
+      serveForPrimary({ env, home });
+      return context.leaveSignals();
     }
     const host = given.text('host');
     const port = given.whole('port', { least: 0, most: PORT_MAX });
@@ -40,10 +40,11 @@ export const SERVE: Verb = {
     const read = () => context.settings({ host, port, sandbox: given.flag('sandbox') ? true : undefined });
     const settings = await read();
     const { startDaemon } = await import('../../daemon/index.ts');
-    context.leaveSignals();
     const daemon = await startDaemon({ settings, reload: read, acceptRollback: given.flag('accept-rollback'), env, home, version: packageVersion(), print: (line) => terminal.print(printableLines(line)) }).catch((error: unknown) => {
       throw cannotListen(error, settings.server);
     });
+    // Not before the daemon listens for them itself: a Ctrl-C that is on its way while nobody does would be lost, and the daemon stay.
+    context.leaveSignals();
     const exitCode = await daemon.stopped;
     if (exitCode !== 0) process.exitCode = exitCode;
   },
