@@ -31,13 +31,13 @@ const FILES = {
 
 /**
  * Whether better-sqlite3 is installed in the very version whose text the program bears, with its module where npm builds it.
- * Where it is not, its own files look for what there is, and say what is missing.
+ * Where it is not, its own files look for what there is, and say what is missing. From 13 on they show nobody what lies below them.
  */
 function fits(version) {
   try {
     require.resolve('better-sqlite3/build/Release/better_sqlite3.node');
   } catch (error) {
-    if (error.code === 'MODULE_NOT_FOUND') return false;
+    if (error.code === 'MODULE_NOT_FOUND' || error.code === 'ERR_PACKAGE_PATH_NOT_EXPORTED') return false;
     throw error;
   }
   return require('better-sqlite3/package.json').version === version;

@@ -81,6 +81,38 @@ t.test('the files around SQLite\u2019s module are those of its own version', asy
   t.match(run('accounts', 'list'), { code: 0, out: /^its own files\n[^]*ann@example\.com/ }, 'of another version, its own files are used');
 });
 
+/** As `run`, in a process that takes itself for another version of Node. */
+function runUnder(version: string, ...args: string[]): ReturnType<typeof run> {
+  const guise = join(place, 'guise.cjs');
+  writeFileSync(guise, `Object.defineProperty(process, 'version', { value: '${version}' });`);
+  const done = spawnSync(process.execPath, ['--require', guise, join(folder, 'bin', 'findtoken.js'), ...args], { cwd: place, env: { HOME: place, NO_COLOR: '1' }, encoding: 'utf8' });
+  return { code: done.status, out: done.stdout, err: done.stderr };
+}
+
+t.test('better-sqlite3 from 13 on, which shows nobody where its module lies, is used by the Nodes that it is made for', async (t) => {
+  const { optionalDependencies } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  t.match(optionalDependencies['better-sqlite3'], /^\^12\..* \|\| \^13\./, 'npm takes the newest that its Node may use');
+  const own = join(folder, 'node_modules', 'better-sqlite3');
+  writeFileSync(join(own, 'package.json'), JSON.stringify({ name: 'better-sqlite3', version: '13.2.0', exports: { '.': './own.js', './package.json': './package.json' } }));
+  t.match(runUnder('v22.0.0', 'accounts', 'list'), { code: 0, out: /^its own files\n[^]*ann@example\.com/ });
+  const refused = runUnder('v20.20.2', 'accounts', 'list');
+  t.match(refused, { code: 1, err: /^findtoken: the better-sqlite3 that is installed needs Node 22 or newer, and this is v20\.20\.2: install findtoken again [^\n]*\n$/ }, 'with an older one it would crash');
+  t.match(runUnder('v20.20.2', 'doctor', '--offline'), { code: 1, out: /\nfail\tbetter-sqlite3\t[^\n]*needs Node 22/ });
+});
+
+t.test('a module of SQLite that would end Node 24 in the middle of its work is refused', async (t) => {
+  const installed = join(ROOT, 'node_modules', 'better-sqlite3');
+  const own = join(folder, 'node_modules', 'better-sqlite3');
+  rmSync(own, { recursive: true });
+  symlinkSync(installed, own);
+  t.match(runUnder('v24.21.0', 'accounts', 'list'), { code: 0, out: /ann@example\.com/ }, 'built with other headers it is as good as ever');
+  rmSync(own);
+  mkdirSync(join(own, 'build', 'Release'), { recursive: true });
+  symlinkSync(join(installed, 'package.json'), join(own, 'package.json'));
+  writeFileSync(join(own, 'build', 'Release', 'better_sqlite3.node'), '\u007fELF\0_ZN4node28RemoveEnvironmentCleanupHookEPN2v87IsolateEPFvPvES3_\0');
+  t.match(runUnder('v24.21.0', 'accounts', 'list'), { code: 1, out: '', err: /^findtoken: [^\n]*headers of Node 24\.19 or newer[^\n]*\(v24\.21\.0\)[^\n]*better-sqlite3@13[^\n]*single executable\.\n$/ });
+});
+
 t.test('compiled code is used where it fits, and missed nowhere', async (t) => {
   const caches = files.filter((name) => name.endsWith('.cache'));
   t.ok(caches.some((name) => /^dist\/program-\w+\.v/.test(name)), 'the build wrote it');
