@@ -22,8 +22,8 @@ const FILES = {
   },
   // The build writes ASCII alone, and this is the quickest way to read it.
   text: (file) => readFileSync(join(DIST, file), 'latin1'),
-  /** What a stack trace calls the text. */
-  nameOf: (file) => join(DIST, file),
+  /** What a stack trace calls the text. The compiled code bears the name as well, and it wins: with a folder in it, it would be that of who built it. */
+  nameOf: (file) => `dist/${file}`,
   urlOf: (file) => pathToFileURL(join(DIST, file)).href,
   require,
   fits,

@@ -122,6 +122,10 @@ t.test('compiled code is used where it fits, and missed nowhere', async (t) => {
   const told = () => spawnSync(process.execPath, ['--require', join(place, 'spy.cjs'), join(folder, 'bin', 'findtoken.js'), '--version'], { cwd: place, env: { HOME: place }, encoding: 'utf8' });
   const fitting = told();
   t.equal(fitting.stderr, 'false\n', 'it fits the Node that built it');
+  for (const name of caches) t.notOk(readFileSync(join(folder, name)).includes(ROOT), `${name} does not tell where it was built`);
+  writeFileSync(join(place, 'broken.cjs'), "require('node:fs').writeSync = () => { throw new Error('broken'); };");
+  const trace = spawnSync(process.execPath, ['--require', join(place, 'broken.cjs'), join(folder, 'bin', 'findtoken.js'), '--version'], { cwd: place, env: { HOME: place }, encoding: 'utf8' });
+  t.match(trace.stderr, /\n +at \w.* \(dist\/program-\w+\.js:\d+:\d+\)/, 'a stack trace names the file as the package holds it');
   for (const name of caches) writeFileSync(join(folder, name), 'another version wrote this');
   t.match(told(), { status: 0, stdout: fitting.stdout, stderr: 'true\n' }, 'what does not fit is not used');
   for (const name of caches) rmSync(join(folder, name));

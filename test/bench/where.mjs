@@ -26,7 +26,7 @@ const SITUATIONS = {
 const MAIN = 'event loop: ';
 const OTHER = `${MAIN}Node's own C++: the HTTP parser, streams, timers`;
 const HELPERS = `V8's and libuv's own threads: compiling, collecting garbage`;
-const OWN = /\/dist\/program-|\/test\/bench\//;
+const OWN = /\bdist\/program-|\/test\/bench\//;
 
 /** Whose a frame is, from the innermost outwards; the first that knows decides. `text` is its symbol, `file` the binary that holds it. */
 const OWNERS = [
@@ -35,8 +35,8 @@ const OWNERS = [
   { owner: 'collecting garbage', is: ({ text }) => /Scaveng|MarkCompact|Heap::|Sweeper|GCTracer|MarkingVisitor|YoungGeneration/.test(text) },
   { owner: 'compiling', is: ({ text }) => /Compiler::|Turbofan|Maglev|Sparkplug|BaselineBatch|Ignition|Parser(Base)?::/.test(text) },
   { owner: 'the server\'s own code', is: ({ text }) => OWN.test(text) },
-  { owner: 'undici', is: ({ text }) => /\/dist\/undici-|\/node_modules\/undici\//.test(text) },
-  { owner: 'pino and other packages', is: ({ text }) => /\/dist\/[a-z]+-/.test(text) },
+  { owner: 'undici', is: ({ text }) => /\bdist\/undici-|\/node_modules\/undici\//.test(text) },
+  { owner: 'pino and other packages', is: ({ text }) => /\bdist\/[a-z]+-/.test(text) },
   { owner: 'node:http, node:net, streams', is: ({ text }) => text.includes('node:') },
 ];
 

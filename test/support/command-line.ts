@@ -108,9 +108,10 @@ export async function book(ledger: Ledger, wish: { readonly id: string; readonly
 
 /** A chunk of the bundle stands for the sources in its map; any other file for itself. */
 function sourcesOf(file: string): readonly string[] {
-  if (!file.startsWith(join(ROOT, 'dist'))) return [file];
-  if (!existsSync(`${file}.map`)) return [];
-  const map: unknown = JSON.parse(readFileSync(`${file}.map`, 'utf8'));
+  if (!file.startsWith('dist/')) return [file];
+  const mapFile = join(ROOT, `${file}.map`);
+  if (!existsSync(mapFile)) return [];
+  const map: unknown = JSON.parse(readFileSync(mapFile, 'utf8'));
   const sources = typeof map === 'object' && map !== null && 'sources' in map && Array.isArray(map.sources) ? map.sources : [];
   return sources.map(String);
 }
