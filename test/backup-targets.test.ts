@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import t from 'tap';
 import { backupLedger, openLedger, restoreLedger } from '../src/ledger/index.ts';
@@ -87,6 +87,31 @@ t.test('books of every schema there was are an older backup, and those of a runn
   await t.rejects(backupLedger({ path, to }), /A daemon runs on/);
   await daemon.close();
   await backupLedger({ path, to });
+});
+
+t.test('who has installed a newer findtoken can still make a backup of the books as the older one left them', async (t) => {
+  const desk = openDesk(t);
+  for (const name of readdirSync(FIXTURES).filter((file) => file.endsWith('.sql'))) {
+    const version = Number(/\d+/.exec(name)?.[0]);
+    mkdirSync(dirname(desk.database), { recursive: true });
+    const old = new Database(desk.database);
+    old.pragma('journal_mode = WAL');
+    old.exec(readFileSync(new URL(name, FIXTURES), 'utf8'));
+    const { code, err } = await desk.run(['backup', `${name}.db`]);
+    t.equal(code, 0, name, { diagnostic: code !== 0, err });
+    const [found, kept] = [new Database(join(desk.home, `${name}.db`)), old].map((books) => ({ version: books.pragma('user_version', { simple: true }), accounts: books.prepare('SELECT * FROM accounts').all() }));
+    t.same(found, kept, 'it is what was there, and what was there is untouched');
+    t.equal(found?.version, version);
+    old.close();
+    rmSync(dirname(desk.database), { recursive: true });
+    t.match(await desk.run(['restore', `${name}.db`]), { code: 0 });
+    t.match(await desk.run(['keys', 'create', '--name', 'x', '--account', 'ann@example.com']), { code: 0 }, 'and a command brings it forward');
+    t.match(await desk.run(['audit']), { code: 0 }, 'to sound books');
+    rmSync(dirname(desk.database), { recursive: true });
+  }
+  mkdirSync(dirname(desk.database), { recursive: true });
+  new Database(desk.database).pragma('journal_mode = WAL');
+  t.match(await desk.run(['backup', 'none.db']), { code: 1, err: /is a database, but not one of findtoken/ }, 'a database of somebody else is none');
 });
 
 t.test('the books are not restored from themselves', async (t) => {

@@ -4,19 +4,19 @@ import { dirname, join } from 'node:path';
 import { takesFiles, whyNot } from '../disk.ts';
 import { type Connection, openConnection, storageTrouble, takeDaemonLock, unfit } from './connection.ts';
 import { LedgerError } from './errors.ts';
-import { assertMigrated, MIGRATIONS } from './schema.ts';
+import { MIGRATIONS } from './schema.ts';
 import { areBooks, assertTarget, isSameFile, JOURNALS, readAlone } from './target.ts';
 
 /** Pages a step; between two steps the process can be interrupted. 16 MiB of 4 KiB pages. */
 const STEP_PAGES = 4_096;
 
 /**
- * Copies the books as they are at this moment into a new file (0600), while a daemon goes on writing: the copy is one moment of
+ * Copies the books, those of an older findtoken too, as they are at this moment into a new file (0600), while a daemon goes on writing: the copy is one moment of
  * them, proved sound and on the disk before it bears its name. An older backup at `to` is replaced, once `replaces` has not
  * thrown; nothing else is. A key file of the vault is not in it.
  * @returns the copy's size in bytes
- * @throws LedgerError `ledger_missing`, or `ledger_unfit` where `to` is anything but free or an older backup, a file cannot be read or
- *   written, or the copy is not sound
+ * @throws LedgerError `ledger_missing`, `ledger_newer`, or `ledger_unfit` where `to` is anything but free or an older backup, a file cannot be
+ *   read or written, is no books, or the copy is not sound
  */
 export async function backupLedger({ path, to, replaces }: { readonly path: string; readonly to: string; /** Asks whoever must know. */ readonly replaces?: () => Promise<void> }): Promise<{ readonly bytes: number }> {
   const source = openBooks(path);
@@ -36,7 +36,8 @@ function openBooks(path: string): Connection {
   try {
     const source = openConnection({ path, readonly: true });
     try {
-      assertMigrated(source, path);
+      // As they are: who has installed a newer findtoken wants a copy before it brings them forward, for there is no way back without.
+      assertBooks(source, path);
       return source;
     } catch (error) {
       source.close();
@@ -146,11 +147,15 @@ function assertSound(path: string): void {
 
 /** Older books are brought up to date at the next start, newer ones are refused as everywhere. */
 function assertBackup(source: Connection, from: string): void {
-  if (!areBooks(source)) throw new LedgerError('ledger_unfit', `${from} is a database, but not one of findtoken. Name a file that \`findtoken backup\` made.`);
-  const version = Number(source.pragma('user_version', { simple: true }));
-  if (version > MIGRATIONS.length) throw new LedgerError('ledger_newer', `${from} has schema ${version}, this findtoken knows ${MIGRATIONS.length}. Use the newer findtoken that made it.`);
+  assertBooks(source, from);
   const found = String(source.pragma('quick_check(1)', { simple: true }));
   if (found !== 'ok') throw new LedgerError('ledger_unfit', `${from} is damaged (${found}). Take another backup; nothing was changed.`);
+}
+
+function assertBooks(source: Connection, from: string): void {
+  if (!areBooks(source)) throw new LedgerError('ledger_unfit', `${from} is a database, but not one of findtoken. Name one that is, or a file that \`findtoken backup\` made.`);
+  const version = Number(source.pragma('user_version', { simple: true }));
+  if (version > MIGRATIONS.length) throw new LedgerError('ledger_newer', `${from} has schema ${version}, this findtoken knows ${MIGRATIONS.length}. Use the newer findtoken that made it.`);
 }
 
 /**

@@ -196,7 +196,7 @@ export function migrate(db: Connection, path: string): void {
 export function assertMigrated(db: Connection, path: string): void {
   const version = schemaVersion(db, path);
   if (version < MIGRATIONS.length) {
-    throw new LedgerError('ledger_older', `${path} has schema ${version}, this findtoken needs ${MIGRATIONS.length}. Start the daemon once to bring it up to date.`);
+    throw new LedgerError('ledger_older', `${path} has schema ${version}, this findtoken needs ${MIGRATIONS.length}. Start the daemon once to bring it up to date; \`findtoken backup FILE\` before that keeps the way back.`);
   }
 }
 
