@@ -1,6 +1,7 @@
 // The program as it is shipped, with a till beside it: the other tests of payments run on the sources, which get their packages from npm.
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { openDesk } from './support/command-line.ts';
 import { startServe } from './support/process.ts';
@@ -40,4 +41,25 @@ t.test('a recharge goes all its way through the shipped program: checkout, webho
   t.match(await desk.run(['recharges', 'refund', String(second['id']), '--yes']), { code: 0 });
   t.equal(stripe.refunds.length, 1);
   t.match(await desk.json('audit'), { ok: true });
+});
+
+t.test('what payments and mails need is loaded when the daemon starts: later its files may be those of another version', async (t) => {
+  const desk = openDesk(t);
+  const stripe = await openStripe(t);
+  const tracer = fileURLToPath(new URL('support/trace-loads.cjs', import.meta.url));
+  const cases = [
+    // settings, what is loaded of the two
+    [{}, []],
+    [{ stripe: { secret_key: stripe.secretKey, api_base: stripe.url }, email: { smtp: 'smtp://127.0.0.1:1' } }, ['nodemailer', 'stripe']],
+    [{ server: { port: 0, workers: 2 }, stripe: { secret_key: stripe.secretKey, api_base: stripe.url } }, ['stripe', 'stripe', 'stripe']],
+  ] as const;
+  for (const [settings, expected] of cases) {
+    const trace = join(desk.home, 'loads.txt');
+    writeFileSync(trace, '');
+    writeFileSync(join(desk.home, 'findtoken.yaml'), JSON.stringify({ server: { port: 0 }, ...settings }));
+    const daemon = await startServe(desk.home, [], { NODE_OPTIONS: `--require=${tracer}`, TRACE_LOADS: trace });
+    t.equal(await daemon.end('SIGTERM'), 0);
+    const loaded = readFileSync(trace, 'utf8').split('\n').flatMap((file) => /(nodemailer|stripe)-\w+\.js$/.exec(file)?.[1] ?? []);
+    t.same(loaded.sort(), expected, Object.keys(settings).join(' and '));
+  }
 });

@@ -48,7 +48,7 @@ export function startJobs(parts: JobParts): () => Promise<void> {
   publish(parts).catch((error: unknown) => log.error('job_publish_failed', error));
   // At the start too: payments may have come while nobody was here, and accounts have been idle for longer.
   settlePayments(parts).catch((error: unknown) => log.error('job_payments_failed', error));
-  post.lookAfterAccounts().then(() => post.sendMail()).catch((error: unknown) => log.error('job_accounts_failed', error));
+  post.ready().then(() => post.lookAfterAccounts()).then(() => post.sendMail()).catch((error: unknown) => log.error('job_accounts_failed', error));
   retention.run().catch((error: unknown) => log.error('job_retention_failed', error));
   const timers = [
     every(PUBLISH_MS, 'publish', () => publish(parts), log),

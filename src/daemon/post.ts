@@ -13,6 +13,8 @@ export interface PostJobParts {
 
 /** What the daemon does for accounts' lives: it sends the mails that are due, and looks after idle accounts. */
 export interface PostJobs {
+  /** Loads what the first mail needs. */
+  ready(): Promise<void>;
   sendMail(): Promise<void>;
   lookAfterAccounts(): Promise<void>;
   /** Waits a moment for a mail that is on its way; what is not marked by then goes out again after the next start. */
@@ -33,6 +35,7 @@ export function openPostJobs({ settings, ledger, log, nowMs }: PostJobParts): Po
     log.warn(isLast ? 'mail_given_up' : 'mail_failed', { mail: mail.id, kind: mail.kind, attempts: mail.attempts, problem, mend: 'check email.smtp; findtoken mail list shows what waits' });
   };
   return {
+    ready: () => mailer.ready(),
     sendMail: () => (sending = send()),
     async lookAfterAccounts() {
       const work = await runDailyJobs({ ledger, publicUrl: settings.server.publicUrl, creditExpiryDays: settings.billing.creditExpiryDays }, nowMs());

@@ -95,6 +95,7 @@ async function open(link: Link<ToPrimary>, begin: Begin, options: ServeForPrimar
   const sandbox = settings.sandbox ? createSandbox({ now: CLOCK.nowMs, sleep: CLOCK.sleep }) : undefined;
   let url: string | undefined;
   const payments = choosePayments({ ...settings.stripe, sandboxUrl: settings.sandbox ? () => url ?? settings.server.publicUrl : undefined });
+  await payments?.ready();
   const gateway = createGateway({ settings, ledger, upstream, sandbox, credentials, payments, vault, clock: CLOCK, log, version: begin.version, desk: link });
   return {
     live,

@@ -69,6 +69,8 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     const { workers } = settings.server;
     const crew = workers === 1 ? undefined : openCrew({ live, ledger, vault, clock: CLOCK, log, version, env: options.env });
     const gateway = crew ?? createGateway({ settings, ledger, upstream, sandbox, credentials, payments, vault, clock: CLOCK, log, version });
+    // A payment package that cannot be loaded is found here, and not by the first customer.
+    await payments?.ready();
     const { host } = settings.server;
     const { port } = await gateway.listen(host, settings.server.port);
     url = urlOf(host, port);
@@ -87,8 +89,10 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     const providers = [...(await credentials.operatorProviders())].sort();
     // Started by npm, the program is not on the PATH under its own name.
     const program = options.env['npm_lifecycle_event'] === undefined ? 'findtoken' : 'node bin/findtoken.js';
+    const running = runUntilStopped({ settings, gateway, ledger, log, close });
+    // Last: who reads it may stop the daemon at once, and is obeyed in order.
     options.print(welcomeLines({ url, version, settings, providers, sandbox: ready, program }).join('\n'));
-    return { url, ...runUntilStopped({ settings, gateway, ledger, log, close }) };
+    return { url, ...running };
   } catch (error) {
     await stopAnchor?.().catch((failure: unknown) => log.error('last_anchor_failed', failure));
     await ledger.close();

@@ -8,13 +8,16 @@ const ONE_ADDRESS = /^[^\s\p{Cc}@<>()[\]\\,;:"]+@[^\s\p{Cc}@<>()[\]\\,;:"]+$/u;
 const SEND_LIMIT_MS = 60_000;
 
 /**
- * Opens the way out for mails. The SMTP package is loaded with the first mail, and nothing is connected before it.
+ * Opens the way out for mails. The SMTP package is loaded by `ready` or with the first mail, and nothing is connected before that.
  * Without a server every mail is handed to `log`, text and all.
  */
 export function openMailer({ from, smtp, log }: OpenMailer): Mailer {
   let opened: Promise<Transport> | undefined;
   const transport = () => (opened ??= import('./smtp.ts').then(({ openTransport }) => openTransport({ from, smtp })));
   return {
+    ready: async () => {
+      if (smtp !== '') await transport();
+    },
     async send(mail) {
       if (!ONE_ADDRESS.test(mail.recipient)) throw new RangeError('the recipient of a mail is not one plain address');
       // A line break would let a header's value become further headers.

@@ -14,6 +14,8 @@ export interface Mail extends Letter {
 
 /** Sends mails, or logs their texts where there is no SMTP server. */
 export interface Mailer {
+  /** Loads what the first mail would load, where there is a server; for a daemon, whose files may be gone by then. */
+  ready(): Promise<void>;
   /**
    * Resolves when the server has taken the mail, or its text is in the log.
    * @throws MailError where the server could not be reached or refused it; RangeError on a recipient that is

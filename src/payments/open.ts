@@ -10,12 +10,13 @@ export interface OpenPayments {
   readonly apiBase: string;
 }
 
-/** Opens the way to Stripe. Nothing is loaded or sent before the first call. */
+/** Opens the way to Stripe. Nothing is loaded before `ready` or the first call, and nothing sent before that. */
 export function openPayments(options: OpenPayments): Payments {
   type Loaded = Awaited<ReturnType<typeof load>>;
   let loaded: Promise<Loaded> | undefined;
+  const ready = () => (loaded ??= load(options));
   const call = async <T>(work: (stripe: Loaded['connection']) => Promise<T>): Promise<T> => {
-    const { connection, faultOf } = await (loaded ??= load(options));
+    const { connection, faultOf } = await ready();
     try {
       return await work(connection);
     } catch (error) {
@@ -25,6 +26,7 @@ export function openPayments(options: OpenPayments): Payments {
   return {
     kind: 'stripe',
     isLive: /^[a-z]+_live_/.test(options.secretKey),
+    ready: async () => void (await ready()),
     startCheckout: (wish) => call(async (stripe) => {
       const { id, url } = named(await stripe.checkout.sessions.create(sessionOf(wish), { idempotencyKey: `findtoken-${wish.rechargeId}` }));
       if (typeof url !== 'string' || !URL.canParse(url)) throw new Fault('payments_unavailable', { fill: { detail: 'The payment service opened no page to pay on. Try again.' } });

@@ -11,6 +11,7 @@ export function createSandboxPayments(baseUrl: () => string): Payments {
   return {
     kind: 'sandbox',
     isLive: false,
+    ready: async () => undefined,
     startCheckout: async ({ rechargeId }) => ({ session: `${PREFIX}${rechargeId}`, url: `${baseUrl()}/sandbox/checkout/${rechargeId}` }),
     // What is paid here is in the books already: there is nobody else to ask.
     pollCheckout: async () => ({ kind: 'nothing', about: 'a checkout of the sandbox' }),

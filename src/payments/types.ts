@@ -35,6 +35,11 @@ export interface Payments {
   readonly kind: 'stripe' | 'sandbox';
   /** The key's mode. Events of the other mode are not for us. */
   readonly isLive: boolean;
+  /**
+   * Loads what the first call would load. A daemon does so when it starts: later its files may be gone, replaced by those of another version,
+   * or its descriptors used up, and a module that failed to load once fails for good.
+   */
+  ready(): Promise<void>;
   /** @throws Fault `payments_unavailable` (503) where the service cannot be reached, `invalid_request` (400) where it refuses. */
   startCheckout(wish: CheckoutWish): Promise<Checkout>;
   /** Asks how a checkout stands. */

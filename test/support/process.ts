@@ -12,9 +12,9 @@ export interface DaemonProcess {
 }
 
 /** Starts `findtoken serve` in a home and waits until it listens. */
-export async function startServe(home: string, args: readonly string[] = []): Promise<DaemonProcess> {
+export async function startServe(home: string, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<DaemonProcess> {
   const program = programOf(['serve', ...args]);
-  const child = spawn(program.file, program.args, { cwd: home, env: environment(home), stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program.file, program.args, { cwd: home, env: { ...environment(home), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output += text));
