@@ -1,8 +1,11 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openLedger } from '../src/ledger/index.ts';
+import { programOf } from './support/program.ts';
 import { pause, startProvider, sse, textChunks, json, type Answer, type FakeProvider } from './support/provider.ts';
 import { runCommand, startServe, type DaemonProcess } from './support/process.ts';
 
@@ -201,3 +204,28 @@ t.test('a daemon does not start with a catalogue that config check refuses', asy
 function models(daemon: DaemonProcess, key: string): Promise<Response> {
   return fetch(`${daemon.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } });
 }
+
+t.test('a daemon whose welcome nobody reads serves as any other', async (t) => {
+  const provider = await startProvider(json(200, { ...HEAD, object: 'chat.completion', choices: [{ index: 0, message: { role: 'assistant', content: 'one' }, finish_reason: 'stop' }], usage: USAGE }));
+  t.teardown(() => provider.close());
+  for (const server of [{}, { workers: 2 }]) {
+    const { home, key } = await furnished(t, provider, server);
+    const { file, args } = programOf(['serve']);
+    const child = spawn(file, args, { cwd: home, env: { HOME: home, PATH: process.env['PATH'] ?? '' }, stdio: ['ignore', 'pipe', 'pipe'] });
+    t.teardown(() => child.kill('SIGKILL'));
+    const ended = once(child, 'exit');
+    child.stdout.destroy();
+    let log = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (log += text));
+    while (!log.includes('welcome_not_printed')) await Promise.race([once(child.stderr, 'data'), ended.then(() => Promise.reject(new Error(log)))]);
+    t.match(log, /"reason":"EPIPE[^"]*","msg":"welcome_not_printed"/);
+    const { daemon } = JSON.parse(runCommand(home, ['status', '--json']).stdout) as { readonly daemon: { readonly url: string } };
+    const answer = await fetch(`${daemon.url}/v1/chat/completions`, {
+      method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'deepseek-chat', messages: [{ role: 'user', content: 'Hello!' }] }),
+    });
+    t.equal(answer.status, 200, 'its books are open');
+    child.kill('SIGTERM');
+    t.same(await ended, [0, null]);
+  }
+});

@@ -55,6 +55,8 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
   const log = openLog(settings.log, process.stderr.isTTY);
   const ledger = await openLedger({ path: settings.database.path, as: 'daemon', space: SPACE });
   let stopAnchor: (() => Promise<void>) | undefined;
+  /** Since it listens: a start that fails then leaves nobody who would be answered from closed books. */
+  let takeBack: (() => Promise<void>) | undefined;
   try {
     const { anchors: folder, path: databasePath } = settings.database;
     stopAnchor = await keepAnchor({ folder, databasePath, ledger, acceptRollback: options.acceptRollback === true, isRehearsal: settings.sandbox, log });
@@ -85,18 +87,37 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
       await ledger.close();
       await log.flush();
     };
+    takeBack = async () => {
+      await gateway.stop();
+      await close();
+    };
     const ready = settings.sandbox ? await prepareSandbox({ ledger, nowMs: CLOCK.nowMs }) : undefined;
     const providers = [...(await credentials.operatorProviders())].sort();
     // Started by npm, the program is not on the PATH under its own name.
     const program = options.env['npm_lifecycle_event'] === undefined ? 'findtoken' : 'node bin/findtoken.js';
+    const welcome = welcomeLines({ url, version, settings, providers, sandbox: ready, program }).join('\n');
     const running = runUntilStopped({ settings, gateway, ledger, log, close });
     // Last: who reads it may stop the daemon at once, and is obeyed in order.
-    options.print(welcomeLines({ url, version, settings, providers, sandbox: ready, program }).join('\n'));
+    tell(welcome, options.print, log);
     return { url, ...running };
   } catch (error) {
+    if (takeBack !== undefined) {
+      await takeBack().catch((failure: unknown) => log.error('stop_failed', failure));
+      throw error;
+    }
     await stopAnchor?.().catch((failure: unknown) => log.error('last_anchor_failed', failure));
     await ledger.close();
     throw error;
+  }
+}
+
+/** Serving does not hang on whether somebody reads the welcome: its pipe may be closed, its disk full. */
+function tell(welcome: string, print: StartDaemon['print'], log: DaemonLog): void {
+  try {
+    print(welcome);
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    log.warn('welcome_not_printed', { reason: error.message });
   }
 }
 
