@@ -174,6 +174,8 @@ t.test('what a provider says decides where the request goes', async (t) => {
     // deepseek-chat's window is the largest, so it is asked last here.
     ['qwen-max', { qwen: TOO_LONG }, 'deepseek×1 qwen×1', 200, 'too long: on to a larger window at once'],
     ['deepseek-chat', { deepseek: TOO_LONG }, 'deepseek×1', 400, 'too long, and nobody has a larger one'],
+    ['deepseek-chat', { deepseek: json(405, '<html>Method Not Allowed</html>', { 'content-type': 'text/html' }) }, 'deepseek×1 qwen×1', 200, 'the page of a firewall: next'],
+    ['deepseek-chat', { deepseek: json(422, '') }, 'deepseek×1 qwen×1', 200, 'a refusal that says nothing: next'],
     ['deepseek-chat', { deepseek: POOR }, 'deepseek×1 qwen×1', 200, "the operator's account is empty: next, without a retry"],
     ['deepseek-chat', { deepseek: json(401, { error: { message: 'bad key', type: 'x' } }) }, 'deepseek×1 qwen×1', 200, "the operator's key is refused: next"],
     ['deepseek-chat', { deepseek: json(404, { error: { message: 'no model', type: 'x' } }) }, 'deepseek×1 qwen×1', 200, 'the model is gone there: next'],
@@ -191,6 +193,14 @@ t.test('what a provider says decides where the request goes', async (t) => {
     t.equal(asked(), expected, why);
     t.equal(response.status, status, why);
   }
+});
+
+t.test('pages of proxies mark no model as gone', async (t) => {
+  begin(['deepseek', 'qwen']);
+  of.deepseek.always(json(405, ''));
+  for (let times = 0; times < 6; times += 1) t.equal((await ask()).headers.get('x-findtoken-model'), 'qwen-max');
+  of.deepseek.always(answer);
+  t.equal((await ask()).headers.get('x-findtoken-model'), 'deepseek-chat', 'six in a row, and it is asked again');
 });
 
 t.test('the hold covers the dearest candidate, the price is that of the serving model', async (t) => {

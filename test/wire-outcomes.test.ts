@@ -1,6 +1,7 @@
 import t from 'tap';
 import { readTransport, readWhole } from '../src/wire/index.ts';
 import type { Failure, FailureClass, TransportFailure, WholeAnswer } from '../src/wire/index.ts';
+import { PROVIDER_ERRORS } from './support/simulated-errors.ts';
 import { fixture, MODEL, open } from './support/wire.ts';
 
 const TARGET = { model: MODEL, requestId: 'req_1', createdS: 1_790_000_000 };
@@ -163,10 +164,16 @@ const OTHERS: readonly Row[] = [
   ['nobody', 403, HTML,                                                'next',   '', 'a page is no word on the key'],
   ['nobody', 404, HTML,                                                'gone',   '', 'a path that is not there'],
   ['nobody', 302, '',                                                  'next',   '', 'never followed'],
-  ['nobody', 405, '',                                                  'gone',   '', 'not that method there'],
+  ['nobody', 405, '',                                                  'next',   '', 'nothing said: a proxy or a firewall answers with it too'],
+  ['nobody', 405, HTML,                                                'next',   '', 'the page of a firewall'],
+  ['nobody', 405, { error: { message: 'Method Not Allowed' } },        'gone',   '', 'the provider itself: not that method there'],
+  ['nobody', 407, HTML,                                                'next',   '', 'a proxy wants to be paid respect'],
   ['nobody', 408, '',                                                  'retry',  '', 'passing'],
   ['nobody', 413, '',                                                  'too_long', '', 'too large for this one'],
-  ['nobody', 418, '',                                                  'client', '', 'any other 4xx'],
+  ['nobody', 418, '',                                                  'next',   '', 'any other 4xx that says nothing'],
+  ['nobody', 418, { error: 'short and stout' },                        'client', '', 'any other 4xx'],
+  ['nobody', 422, { detail: [{ loc: ['body', 'n'], msg: 'too large', type: 'value_error' }] }, 'client', '', 'the form of servers that check against a schema'],
+  ['nobody', 422, { detail: [] },                                      'next',   '', 'nothing said'],
   ['nobody', 500, '{',                                                 'retry',  '', 'any 5xx'],
   ['nobody', 502, HTML,                                                'retry',  '', 'any 5xx'],
   ['nobody', 504, '',                                                  'retry',  '', 'any 5xx'],
@@ -189,6 +196,9 @@ const OTHERS: readonly Row[] = [
   ['nobody', 200, { error: { message: 'x', type: 'authentication_error' } }, 'key', 'authentication_error', 'an error inside a 200'],
   ['nobody', 200, { error: { message: 'x', type: 'whatever' } },       'next',   'whatever', 'an unknown one'],
   ['nobody', 200, { error: { message: 'x', status: 429 } },            'retry',  '', 'the body names the status'],
+  ['nobody', 200, { error: { message: 'bad n', type: 'BadRequestError', code: 400 } }, 'client', '400', 'and some name it as the code'],
+  ['nobody', 200, { error: { message: "This model's maximum context length is 4096 tokens", type: 'BadRequestError', code: 400 } }, 'too_long', '400', 'with all that it stands for'],
+  ['nobody', 200, { error: { message: 'x', type: 'Unauthorized', code: 401 } }, 'key', '401', 'the same'],
   ['zhipu', 200, zhipu('1301'),                                        'policy', '1301', 'an error without a type is an error'],
   ['zhipu', 200, { choices: [{ message: { content: 'x' }, finish_reason: 'network_error' }] }, 'retry', 'network_error', 'it broke off'],
   ['deepseek', 200, { choices: [{ message: { content: 'x' }, finish_reason: 'insufficient_system_resource' }] }, 'overloaded', 'insufficient_system_resource', 'it broke off'],
@@ -199,6 +209,21 @@ t.test('every known way to fail has its class', async (t) => {
   for (const [dialect, status, body, expected, code, why] of [...DEEPSEEK, ...ZHIPU, ...MINIMAX, ...QWEN, ...KIMI, ...OTHERS]) {
     const failure = failed(dialect, status, body);
     t.strictSame([failure?.class, failure?.providerCode], [expected, code], `${dialect} ${status} ${code}: ${why}`);
+  }
+});
+
+t.test("what a provider refuses means the same inside a 200, for it may come in a stream's frame", async (t) => {
+  /** Whose codes say nothing without their status; the page of a proxy is no answer at all inside a 200. */
+  const unlike: Readonly<Record<string, readonly string[]>> = {
+    deepseek: ['parameters', 'risk', 'gone', 'too_long'], stepfun: ['money', 'rate', 'invalid', 'overloaded'], kimi: ['html'], zhipu: [], minimax: [], qwen: [],
+  };
+  for (const [dialect, errors] of Object.entries(PROVIDER_ERRORS)) {
+    for (const [name, error] of Object.entries(errors)) {
+      if (unlike[dialect]?.includes(name) === true) continue;
+      const inside = failed(dialect, 200, error.body);
+      const outside = failed(dialect, error.status, error.body);
+      t.strictSame([inside?.class, inside?.status === 429], [outside?.class, outside?.status === 429 && outside.class !== 'money'], `${dialect}: ${name}`);
+    }
   }
 });
 
@@ -215,8 +240,15 @@ t.test('a failure bears a status that says what it is', async (t) => {
     ['qwen', 200, qwen('limit_requests'), 429, 'the same'],
     ['qwen', 200, qwen('Throttling.RateQuota'), 429, 'the same'],
     ['kimi', 200, kimi('rate_limit_reached_error'), 429, 'the same'],
+    ['zhipu', 200, zhipu('1305'), 429, 'a busy model is said with 429, and is no outage inside a 200 either'],
+    ['kimi', 200, kimi('engine_overloaded_error'), 429, 'the same'],
+    ['minimax', 200, minimax('overloaded_error', '529'), 529, 'where it has a number of its own that counts'],
     ['nobody', 200, { error: { code: 429, message: 'x' } }, 429, 'said as a code'],
     ['nobody', 200, { error: { code: 503, message: 'x' } }, 503, 'said as a code'],
+    ['nobody', 200, { error: { code: '404', message: 'x' } }, 404, 'as a text'],
+    ['nobody', 200, { object: 'error', code: 400, message: 'x' }, 400, 'at the top'],
+    ['nobody', 200, { choices: null, error_type: 'x', error_code: 422, error_message: 'x' }, 422, 'in the newer form'],
+    ['zhipu', 200, zhipu('1211'), 404, 'a code of its own is no status'],
     ['qwen', 503, qwen('limit_requests'), 503, 'a status that is none of 200 stands'],
     ['minimax', 200, minimax('unprocessable_entity_error', '422', 1026), 422, 'the body names it'],
     ['nobody', 200, '', 502, 'nothing'],
@@ -228,7 +260,7 @@ t.test('a fault of the request in the dress of the server\'s is known for doubtf
   for (const message of ['list index out of range', "Role must be in ['system', 'user']"]) {
     t.match(failed('qwen', 500, qwen('internal_error', message)), { class: 'retry', status: 500, doubtful: true }, message);
   }
-  for (const status of [400, 403]) t.match(failed('qwen', status, '<html>blocked</html>'), { class: 'next', doubtful: true }, 'nor is a page of something before the provider');
+  for (const status of [400, 403, 405, 407, 422]) t.match(failed('qwen', status, '<html>blocked</html>'), { class: 'next', doubtful: true }, 'nor is a page of something before the provider');
   t.equal(failed('qwen', 403, qwen('internal_error'))?.doubtful, undefined, 'where the provider speaks itself there is no doubt');
   t.equal(failed('qwen', 500, qwen('internal_error'))?.doubtful, undefined, 'not every 500');
   t.equal(failed('zhipu', 500, qwen('internal_error', 'list index out of range'))?.doubtful, undefined, 'nor of everybody');

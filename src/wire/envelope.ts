@@ -8,7 +8,7 @@ export interface SaidError {
   /** Codes and types, the most telling first. */
   readonly codes: readonly string[];
   readonly message: string;
-  /** A status that the body names beside the HTTP one. */
+  /** A status that the body names beside the HTTP one, some as its code. */
   readonly status: number | undefined;
 }
 
@@ -23,7 +23,7 @@ const STATUS_OF: Readonly<Record<FailureClass, number>> = {
 
 /**
  * The error in a body or a frame, in whichever of the known envelopes, or undefined: `error` as object or text, `base_resp`
- * with a code other than 0, `error_type`, and `code` with `message` at the top where there are no choices.
+ * with a code other than 0, `error_type`, `code` with `message` at the top where there are no choices, and `detail`.
  * No `type` is asked for: some providers send none. Source: facts of the providers, section 5.
  */
 export function readError(body: unknown): SaidError | undefined {
@@ -33,13 +33,19 @@ export function readError(body: unknown): SaidError | undefined {
   if (textOf(error) !== undefined) return said([fields['code']], error, undefined);
   const base = fieldsOf(fields['base_resp']);
   if (codeOf(base['status_code']) !== undefined && Number(base['status_code']) !== 0) return said([base['status_code']], base['status_msg'], undefined);
-  if (textOf(fields['error_type']) !== undefined) return said([fields['error_type'], fields['error_code']], fields['error_message'], undefined);
+  if (textOf(fields['error_type']) !== undefined) return said([fields['error_type'], fields['error_code']], fields['error_message'], fields['error_code']);
   if (Array.isArray(fields['choices'])) return undefined;
   const code = codeOf(fields['code']);
   const message = textOf(fields['message']);
   if (code === '0' || code === '200') return undefined;
-  if (message !== undefined && (code !== undefined || fields['object'] === 'error')) return said([code, fields['type']], message, undefined);
-  return textOf(fields['detail']) === undefined ? undefined : said([], fields['detail'], undefined);
+  if (message !== undefined && (code !== undefined || fields['object'] === 'error')) return said([code, fields['type']], message, code);
+  const detail = textOf(fields['detail']) ?? firstMessage(fields['detail']);
+  return detail === undefined ? undefined : said([], detail, undefined);
+}
+
+/** What servers that check a request against a schema send with a 422: `[{ loc: ['body', 'n'], msg: 'too large' }]`. */
+function firstMessage(list: unknown): string | undefined {
+  return Array.isArray(list) ? textOf(fieldsOf(list[0])['msg']) : undefined;
 }
 
 /**
@@ -80,7 +86,7 @@ export function readFlags(body: JsonObject): Failure | undefined {
 function readErrorObject(error: Fields): SaidError {
   const message = textOf(error['message']) ?? textOf(error['msg']) ?? '';
   const inner = /\((\d{4})\)\s*$/.exec(message)?.[1];
-  return said([inner, error['code'], error['type']], message, error['http_code'] ?? error['status']);
+  return said([inner, error['code'], error['type']], message, error['http_code'] ?? error['status'] ?? error['code']);
 }
 
 function said(codes: readonly unknown[], message: unknown, status: unknown): SaidError {

@@ -23,6 +23,7 @@ export interface FailureRow {
 const DEEPSEEK: readonly FailureRow[] = [
   // Its code says invalid_request_error here: only the status tells.
   { dialect: 'deepseek', status: 402, class: 'money' },
+  { dialect: 'deepseek', status: 200, message: /^insufficient balance/i, class: 'money' },
   { dialect: 'deepseek', status: 400, message: /maximum context length/i, class: 'too_long' },
   { dialect: 'deepseek', status: 400, message: /^model not exist/i, class: 'gone' },
   { dialect: 'deepseek', status: 400, message: /^content exists risk/i, class: 'policy' },
@@ -32,7 +33,8 @@ const ZHIPU: readonly FailureRow[] = [
   { dialect: 'zhipu', code: /^(?:100[0-5]|111[0-2]|1121|1220)$/, class: 'key' },
   { dialect: 'zhipu', code: /^(?:1113|1308|1309|131[01]|131[3-9]|132[01])$/, class: 'money' },
   { dialect: 'zhipu', code: /^130[2-4]$/, class: 'retry', limit: true },
-  { dialect: 'zhipu', code: /^1305$/, class: 'overloaded' },
+  // Said with 429, as a rate limit is: the model is busy for now, which is no outage.
+  { dialect: 'zhipu', code: /^1305$/, class: 'overloaded', limit: true },
   { dialect: 'zhipu', code: /^130[01]$/, class: 'policy' },
   { dialect: 'zhipu', code: /^121[02345]$/, class: 'client' },
   { dialect: 'zhipu', code: /^(?:1211|1221|1222)$/, class: 'gone' },
@@ -77,7 +79,7 @@ const QWEN: readonly FailureRow[] = [
 
 const KIMI: readonly FailureRow[] = [
   { dialect: 'kimi', code: /^exceeded_current_quota_error$/, class: 'money' },
-  { dialect: 'kimi', code: /^engine_overloaded_error$/, class: 'overloaded' },
+  { dialect: 'kimi', code: /^engine_overloaded_error$/, class: 'overloaded', limit: true },
   { dialect: 'kimi', code: /^rate_limit_reached_error$/, class: 'retry', limit: true },
   { dialect: 'kimi', code: /^invalid_request_error$/, message: /exceeded model token limit|input token length too long/i, class: 'too_long' },
   { dialect: 'kimi', code: /^(?:invalid_authentication_error|incorrect_api_key_error|permission_denied_error)$/, class: 'key' },
@@ -98,14 +100,9 @@ const COMMON_CODES: readonly FailureRow[] = [
 
 const STATUSES: readonly FailureRow[] = [
   { status: [300, 399], class: 'next' },
-  // A page instead of an error object comes from something that stands before the provider: no word on request or key, and where one
-  // prompt set it off, none on the provider's health.
-  { status: 400, said: false, class: 'next', doubtful: true },
-  { status: 403, said: false, class: 'next', doubtful: true },
   { status: 401, class: 'key' },
   { status: 402, class: 'money' },
-  { status: 403, class: 'key' },
-  { status: [404, 405], class: 'gone' },
+  { status: 404, class: 'gone' },
   { status: 408, class: 'retry' },
   { status: 410, class: 'gone' },
   { status: 413, class: 'too_long' },
@@ -113,17 +110,22 @@ const STATUSES: readonly FailureRow[] = [
   { status: 429, class: 'retry' },
   { status: 451, class: 'policy' },
   { status: 499, class: 'next' },
+  // A page or nothing instead of an error object comes from something that stands before the provider, a proxy or a firewall: no word on
+  // request, key or model, and where one prompt set it off, none on the provider's health.
+  { status: [400, 498], said: false, class: 'next', doubtful: true },
+  { status: 403, class: 'key' },
+  { status: 405, class: 'gone' },
   { status: [400, 498], class: 'client' },
   { status: 529, class: 'overloaded' },
   { status: [500, 599], class: 'retry' },
 ];
 
-/** Types that say no more than a status does; read only where the status was 200. */
+/** Types that say no more than a status does; read only where the status was 200. The last comes last: some say it beside all others. */
 const INSIDE_200: readonly FailureRow[] = [
+  { status: 200, code: /^(?:authentication_error|invalid_api_key)$/, class: 'key' },
+  { status: 200, code: /^(?:rate_limit_exceeded|rate_limit_error)$/, class: 'retry', limit: true },
+  { status: 200, code: /^(?:server_error|internal_error|internal_server_error|service_unavailable_error|api_error|timeout_error)$/, class: 'retry' },
   { status: 200, code: /^(?:invalid_request_error|bad_request_error|invalid_parameter_error)$/, class: 'client' },
-  { status: 200, code: /^(?:authentication_error|invalid_api_key|401)$/, class: 'key' },
-  { status: 200, code: /^(?:rate_limit_exceeded|rate_limit_error|429)$/, class: 'retry', limit: true },
-  { status: 200, code: /^(?:server_error|internal_error|internal_server_error|api_error|timeout_error|5\d\d)$/, class: 'retry' },
 ];
 
 /** First fit wins: a provider's own words, words of all, the status, and what is left inside a 200. */
