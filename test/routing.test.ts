@@ -15,7 +15,7 @@ function failed(failure: FailureClass, more: Partial<Failure> = {}): Failure {
 }
 
 function trail(more: Partial<Trail> = {}): Trail {
-  return { triesHere: 1, tries: 1, remaining: [{ larger: false, sameProvider: false }], elapsedMs: 0, once: false, byok: false, ...more };
+  return { triesHere: 1, tries: 1, remaining: [{ larger: false, sameProvider: false }], fitsElsewhere: false, elapsedMs: 0, once: false, byok: false, ...more };
 }
 
 function model(id: string, provider: string, more: Partial<Model> & { readonly inOut?: readonly [string, string] } = {}): Model {
@@ -114,6 +114,9 @@ t.test('what bends the table', async (t) => {
     [failed('too_long'), { remaining: [far, wide] }, { do: 'reroute', skip: 1 }, 'the first larger window'],
     [failed('too_long'), { remaining: [wide], byok: true }, { do: 'reroute', skip: 0 }, 'BYOK stays within its keyed candidates'],
     [failed('too_long'), { remaining: [wide], tries: 10 }, { do: 'refuse' }, 'past the cap it is still the client\'s to hear'],
+    [failed('too_long'), { fitsElsewhere: true }, { do: 'give-up', why: 'exhausted' }, 'a larger window failed before: the prompt is not at fault'],
+    [failed('too_long'), { fitsElsewhere: true, remaining: [far, wide] }, { do: 'reroute', skip: 1 }, 'one that is left is asked all the same'],
+    [failed('client'), { fitsElsewhere: true }, { do: 'refuse' }, 'nothing of that bends what is the fault of the client'],
     [failed('retry', { retryAfterMs: 2_500 }), {}, { do: 'retry', afterMs: 2_500 }, 'Retry-After is longer than the backoff'],
     [failed('retry', { retryAfterMs: 200 }), {}, { do: 'retry', afterMs: 1_000 }, 'the backoff is longer than Retry-After'],
     [failed('retry', { retryAfterMs: 80_000 }), { elapsedMs: 10_000 }, { do: 'reroute', skip: 0 }, 'the wait would end at the deadline'],
@@ -379,7 +382,7 @@ t.test('no row of failures passes the caps', async (t) => {
       if (triesHere > limits.retries + 1) throw new Error('more retries than allowed');
       if (triesHere > 1 && (once || served)) throw new Error('sent again to who may have served it');
       elapsedMs += tookMs;
-      const step = nextStep(failed(more.class, more), { triesHere, tries: index + 1, remaining, elapsedMs, once, byok }, limits);
+      const step = nextStep(failed(more.class, more), { triesHere, tries: index + 1, remaining, fitsElsewhere: false, elapsedMs, once, byok }, limits);
       served = more.maybeServed;
       if (step.do === 'retry') elapsedMs += step.afterMs;
       else if (step.do === 'reroute') {

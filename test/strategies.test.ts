@@ -174,6 +174,7 @@ t.test('what a provider says decides where the request goes', async (t) => {
     // deepseek-chat's window is the largest, so it is asked last here.
     ['qwen-max', { qwen: TOO_LONG }, 'deepseek×1 qwen×1', 200, 'too long: on to a larger window at once'],
     ['deepseek-chat', { deepseek: TOO_LONG }, 'deepseek×1', 400, 'too long, and nobody has a larger one'],
+    ['deepseek-chat', { deepseek: DOWN, qwen: TOO_LONG }, 'deepseek×4 qwen×1', 503, 'too long for a smaller stand-in, while the model itself is down: no fault of the prompt'],
     ['deepseek-chat', { deepseek: json(405, '<html>Method Not Allowed</html>', { 'content-type': 'text/html' }) }, 'deepseek×1 qwen×1', 200, 'the page of a firewall: next'],
     ['deepseek-chat', { deepseek: json(422, '') }, 'deepseek×1 qwen×1', 200, 'a refusal that says nothing: next'],
     ['deepseek-chat', { deepseek: POOR }, 'deepseek×1 qwen×1', 200, "the operator's account is empty: next, without a retry"],
@@ -193,6 +194,17 @@ t.test('what a provider says decides where the request goes', async (t) => {
     t.equal(asked(), expected, why);
     t.equal(response.status, status, why);
   }
+});
+
+t.test('a smaller stand-in says too long while the model itself is passed over', async (t) => {
+  begin(['deepseek', 'qwen']);
+  of.deepseek.always(DOWN);
+  await (await ask()).text();
+  asked();
+  of.qwen.always(TOO_LONG);
+  const response = await ask();
+  t.same([response.status, asked()], [503, 'qwen×1'], 'the prompt may fit another time');
+  t.match(await response.json(), { error: { code: 'providers_unavailable', message: /qwen-max at qwen \(400, too_long\).*deepseek-chat at deepseek: down/ } });
 });
 
 t.test('pages of proxies mark no model as gone', async (t) => {

@@ -180,14 +180,17 @@ function rulesOf(asking: Asking): RetryRules {
 }
 
 function trailOf(asking: Asking, at: number, triesHere: number, tries: number, elapsedMs: number): Trail {
-  const { candidates } = asking.plan;
+  const { candidates, skipped } = asking.plan;
   const here = candidateAt(asking.plan, at);
+  const { models } = asking.booked.running.settings.catalog;
+  const isLarger = (id: string): boolean => (models.get(id)?.contextWindow ?? 0) > here.model.contextWindow;
   return {
     triesHere,
     tries,
     elapsedMs,
     once: asking.clientRetries || here.trial,
     byok: asking.booked.byok,
+    fitsElsewhere: candidates.slice(0, at).some(({ model }) => isLarger(model.id)) || skipped.some(({ kind, model }) => (kind === 'down' || kind === 'resting') && isLarger(model)),
     remaining: candidates.slice(at + 1).map((other) => ({
       larger: other.model.contextWindow > here.model.contextWindow,
       sameProvider: other.provider === here.provider,

@@ -41,7 +41,7 @@ const BYOK: Readonly<Record<FailureClass, Row>> = {
  */
 export function nextStep(outcome: Outcome, trail: Trail, rules: RetryRules): Step {
   if (outcome.kind === 'answered') return { do: 'finish' };
-  const row = (trail.byok ? BYOK : STANDARD)[outcome.class];
+  const row = rowOf(outcome.class, trail);
   if (row.onward === 'nowhere') return end(row);
   if (trail.tries >= rules.maxAttempts) return end(row, 'attempts');
   if (trail.elapsedMs >= rules.deadlineMs) return end(row, 'deadline');
@@ -53,6 +53,12 @@ export function nextStep(outcome: Outcome, trail: Trail, rules: RetryRules): Ste
   const onward = outcome.maybeServed && row.onward === 'any' ? 'other_provider' : row.onward;
   const skip = trail.remaining.findIndex((next) => (onward === 'larger' ? next.larger : onward === 'any' || !next.sameProvider));
   return skip < 0 ? end(row) : { do: 'reroute', skip };
+}
+
+/** A prompt that is too long for the model that happened to be asked is not the client's fault where a larger one serves at other times. */
+function rowOf(failure: FailureClass, trail: Trail): Row {
+  const row = (trail.byok ? BYOK : STANDARD)[failure];
+  return failure === 'too_long' && trail.fitsElsewhere ? { ...row, end: 'give-up' } : row;
 }
 
 /** How often a failure of this class is retried at the same provider: `overloaded` once, `retry` by the rules, others never. */

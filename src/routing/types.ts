@@ -77,6 +77,8 @@ export interface Trail {
   readonly tries: number;
   /** Candidates not yet tried, in order; whether each has a larger context window than the present one. */
   readonly remaining: readonly { readonly larger: boolean; readonly sameProvider: boolean }[];
+  /** A model with a larger window failed before, or is passed over as down or rate-limited: the prompt may well fit there another time. */
+  readonly fitsElsewhere: boolean;
   /** Time since the first attempt began. */
   readonly elapsedMs: number;
   /** The client is itself retrying (`x-stainless-retry-count` > 0), or the candidate is a trial: no retries at the same provider. */
