@@ -207,6 +207,18 @@ t.test('a smaller stand-in says too long while the model itself is passed over',
   t.match(await response.json(), { error: { code: 'providers_unavailable', message: /qwen-max at qwen \(400, too_long\).*deepseek-chat at deepseek: down/ } });
 });
 
+t.test('a model that is gone is told to the operator', async (t) => {
+  begin(['deepseek', 'qwen']);
+  house.logged.length = 0;
+  of.deepseek.always(json(400, { error: { message: 'Model Not Exist', type: 'invalid_request_error', code: 'invalid_request_error' } }));
+  t.equal((await ask()).headers.get('x-findtoken-model'), 'qwen-max');
+  t.equal((await ask()).headers.get('x-findtoken-attempts'), '1', 'and passed by meanwhile');
+  const told = house.logged.filter((line) => line.includes('model_gone'));
+  t.equal(told.length, 1);
+  t.match(told[0], /deepseek-flash/);
+  asked();
+});
+
 t.test('pages of proxies mark no model as gone', async (t) => {
   begin(['deepseek', 'qwen']);
   of.deepseek.always(json(405, ''));

@@ -78,12 +78,17 @@ export async function askProviders(asking: Asking): Promise<Asked> {
   }
 }
 
-/** Tells health what an attempt's end says about the provider, and the operator where a key of theirs is in trouble. */
+/** Tells health what an attempt's end says about the provider, and the operator where a key or the catalogue of theirs is in trouble. */
 function observeFailure(booked: Booked, candidate: Candidate, failure: Failure, at: { readonly step: Step; readonly trail: Trail; readonly rules: RetryRules }): void {
   const event = healthEvent(failure, at);
   if (event !== undefined) booked.running.health.observe(candidate.healthKey, event);
-  if (!booked.byok && (failure.class === 'key' || failure.class === 'money')) {
-    booked.running.log.warn('operator_key_trouble', { provider: candidate.provider, class: failure.class, status: failure.status, mend: 'findtoken providers test' });
+  if (booked.byok) return;
+  const { provider, model: { id, upstream } } = candidate;
+  const { log } = booked.running;
+  if (failure.class === 'key' || failure.class === 'money') {
+    log.warn('operator_key_trouble', { provider, class: failure.class, status: failure.status, mend: 'findtoken providers test' });
+  } else if (failure.class === 'gone') {
+    log.warn('model_gone', { provider, model: id, upstream, status: failure.status, mend: `set models.${id}.upstream to the provider's present name` });
   }
 }
 
