@@ -120,9 +120,12 @@ t.test('an error inside a stream, before and after its first words', async (t) =
   const head = { id: 'x', created: 1, object: 'chat.completion.chunk', model: 'up' };
   const words = { ...head, choices: [{ index: 0, delta: { content: 'It is' }, finish_reason: null }] };
   const base = { ...head, choices: [], base_resp: { status_code: 1008, status_msg: 'insufficient balance' } };
+  const declined = { ...head, choices: [], base_resp: { status_code: 1027, status_msg: 'output new_sensitive' } };
   const cases = [
     [[base], 503, 'providers_unavailable', 'before: as if it had come alone'],
     [[words, base], 200, 'provider_failed', 'after: in-band, for the head is out'],
+    [[declined], 400, 'content_filter', 'declined before: the same'],
+    [[words, declined], 200, 'content_filter', 'declined after: in-band, and not as what might be sent again'],
   ] as const;
   for (const [events, status, code, why] of cases) {
     heal(house, clock, 'minimax');

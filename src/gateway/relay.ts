@@ -84,7 +84,7 @@ async function closeStream(streaming: Streaming, relayed: Relayed): Promise<Ende
   }
   const event = breakEvent(relayed, byok);
   if (event !== undefined) running.health.observe(candidate.healthKey, event);
-  return failInBand(booked, mouth, served, brokenOff(candidate.provider, relayed, traces));
+  return failInBand(booked, mouth, served, faultOf(candidate.provider, relayed, traces));
 }
 
 /** Who serves a stream, as the books need it. */
@@ -144,7 +144,9 @@ async function lastRead(stream: EventStream, leftMs: number): Promise<StreamRead
   }
 }
 
-function brokenOff(provider: string, failure: Failure, traces: readonly AttemptTrace[]): Fault {
+/** What a provider declines is told as that, for asking again would be no use; everything else broke off. */
+function faultOf(provider: string, failure: Failure, traces: readonly AttemptTrace[]): Fault {
+  if (failure.class === 'policy') return new Fault('content_filter', { fill: { provider }, param: 'messages', attempts: traces });
   const how = OUR_WORDS.has(failure.providerCode) ? failure.providerCode : failure.class;
   return new Fault('provider_failed', { fill: { provider, detail: `the stream broke off (${how})` }, attempts: traces });
 }
