@@ -97,6 +97,23 @@ t.test('a whole message at the end counts only if nothing was streamed', async (
   t.notMatch(JSON.stringify(alone), /"name"/);
 });
 
+t.test('what a later report leaves out is still there', async (t) => {
+  const told = { prompt_tokens: 9, completion_tokens: 3, cached_tokens: 4, completion_tokens_details: { reasoning_tokens: 2 } };
+  const short = { prompt_tokens: 9, completion_tokens: 3 };
+  const inChoice = event({ choices: [{ index: 0, delta: {}, finish_reason: 'stop', usage: told }] });
+  const cases = [
+    [[inChoice, event({ choices: [], usage: short })],                                                    [4, 2], 'the finish frame has the cached tokens, the last one the sums'],
+    [[event({ choices: [{ index: 0, delta: {}, finish_reason: 'stop', usage: told }], usage: short })],   [4, 2], 'in one frame'],
+    [[inChoice, event({ choices: [], usage: { ...short, cached_tokens: 6 } })],                           [6, 2], 'another figure stands'],
+    [[inChoice, event({ choices: [], usage: { prompt_tokens: 8, completion_tokens: 1 } })],               [0, 1], 'of another prompt nothing is known, and no more is thought than written'],
+  ] as const;
+  for (const [events, expected, why] of cases) {
+    const stream = open('kimi');
+    play(stream, events);
+    t.strictSame([stream.usage?.cached, stream.usage?.reasoning], expected, why);
+  }
+});
+
 t.test('usage is the latest that says something, wherever it stands', async (t) => {
   const usage = (prompt: number, completion: number) => ({ prompt_tokens: prompt, completion_tokens: completion });
   const cases = [

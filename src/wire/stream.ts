@@ -8,7 +8,7 @@ import type { AnswerQuirks } from './quirks.ts';
 import { addAnswer, hasSubstance } from './shape.ts';
 import { Templates } from './template.ts';
 import type { AnswerStream, AnswerTarget, EventBlock, Failure, JsonObject, Outgoing, SimulatedAnswer, SseEvent, Usage, WholeAnswer } from './types.ts';
-import { readUsage, writeUsage } from './usage.ts';
+import { laterUsage, readUsage, writeUsage } from './usage.ts';
 
 const DONE = '[DONE]';
 /** Frames that wait bear whatever a provider puts around their choices: characters of all of them in one stream. */
@@ -163,7 +163,7 @@ class OpenAnswer implements AnswerStream {
 
   #takeFrame(frame: JsonObject, text: string): readonly string[] {
     const choices = readChoices(frame, this.#quirks);
-    this.#usage = readUsage(frame['usage'], choices[0]?.usage) ?? this.#usage;
+    this.#usage = laterUsage(this.#usage, readUsage(frame['usage'], choices[0]?.usage));
     const broken = choices.find((choice) => choice.finish.failed)?.finish;
     if (broken?.failed === true) {
       this.#failure = { ...brokenAnswer(broken.reason, broken.class), maybeServed: false };

@@ -26,7 +26,18 @@ export type UsageBody = {
  * @param choiceUsage `choices[0].usage`, where one provider puts it in streams
  */
 export function readUsage(usage: unknown, choiceUsage?: unknown): Usage | undefined {
-  return readOne(usage) ?? readOne(choiceUsage);
+  return laterUsage(readOne(choiceUsage), readOne(usage));
+}
+
+/**
+ * Of two reports on one answer the later, but for what it leaves out: cached and reasoning tokens that one has told and the next has not
+ * are still there. Reports are cumulative. 1,200 cached of 1,900, then 1,900 without a word on them, is 1,200 cached.
+ */
+export function laterUsage(before: Usage | undefined, now: Usage | undefined): Usage | undefined {
+  if (before === undefined || now === undefined) return now ?? before;
+  const cached = now.cached === 0 && now.prompt === before.prompt ? before.cached : now.cached;
+  const reasoning = now.reasoning === 0 ? Math.min(before.reasoning, now.completion) : now.reasoning;
+  return cached === now.cached && reasoning === now.reasoning ? now : { ...now, cached, reasoning };
 }
 
 /** The same tokens in OpenAI's form, as every client sees them. `cost` in US dollars is added where given. */
