@@ -28,7 +28,8 @@ function model(id: string, provider: string, more: Partial<Model> & { readonly i
 }
 
 function catalogOf(models: readonly Model[], equivalents: Readonly<Record<string, readonly string[]>>): Catalog {
-  return { models: new Map(models.map((one) => [one.id, one])), providers: new Map(), equivalents: new Map(Object.entries(equivalents)) };
+  const providers = new Map(models.map(({ provider: id }) => [id, { id, name: id, baseUrl: 'http://127.0.0.1:1/v1', regions: {}, dialect: id, keyFormat: '' }]));
+  return { models: new Map(models.map((one) => [one.id, one])), providers, equivalents: new Map(Object.entries(equivalents)) };
 }
 
 /** The published group of deepseek-chat, with its published input prices. */
@@ -52,7 +53,7 @@ function input(more: Partial<Omit<PlanInput, 'request'>> & { readonly request?: 
     defaultMaxTokens: 4_096,
     ...rest,
     request: {
-      model: 'deepseek-chat', routing: 'auto', needs: { tools: false, vision: false, json: 'none' },
+      model: 'deepseek-chat', routing: 'auto', needs: { tools: false, vision: false, linked: false, json: 'none' },
       promptEstimate: 1_000, promptBound: 8_000, maxTokens: undefined, choices: 1, ...request,
     },
   };
@@ -182,9 +183,10 @@ t.test('who is asked, in order', async (t) => {
     [{ request: { routing: 'cheapest', promptEstimate: 8_000, maxTokens: 10 } }, 'deepseek-chat minimax-m2.5 glm-4-plus kimi-k2 qwen-max', '', 'a long prompt and a short answer turn two around'],
     [{ request: { routing: 'cheapest' }, health: sick({ 'deepseek-chat': DOWN }) }, 'glm-4-plus minimax-m2.5 kimi-k2 qwen-max', 'deepseek-chat:down', 'the cheapest of the healthy'],
     [{ health: sick({ 'qwen-max': RESTING }) }, 'deepseek-chat glm-4-plus kimi-k2 minimax-m2.5', 'qwen-max:resting', 'a rate-limited one is spared'],
-    [{ request: { needs: { tools: false, vision: true, json: 'none' } } }, 'deepseek-chat kimi-k2', 'qwen-max:vision glm-4-plus:vision minimax-m2.5:vision', 'about the requested model its provider decides'],
-    [{ request: { needs: { tools: false, vision: false, json: 'json_schema' } } }, 'deepseek-chat qwen-max glm-4-plus kimi-k2', 'minimax-m2.5:json', 'a schema is content with JSON mode'],
-    [{ request: { model: 'minimax-m2.5', needs: { tools: true, vision: true, json: 'json_object' } } }, 'minimax-m2.5', '', 'no equivalents, no capabilities: asked all the same'],
+    [{ request: { needs: { tools: false, vision: true, linked: false, json: 'none' } } }, 'deepseek-chat kimi-k2', 'qwen-max:vision glm-4-plus:vision minimax-m2.5:vision', 'about the requested model its provider decides'],
+    [{ request: { needs: { tools: false, vision: true, linked: true, json: 'none' } } }, 'deepseek-chat', 'qwen-max:vision glm-4-plus:vision kimi-k2:vision minimax-m2.5:vision', 'kimi fetches no picture; what the requested model fetches its provider decides'],
+    [{ request: { needs: { tools: false, vision: false, linked: false, json: 'json_schema' } } }, 'deepseek-chat qwen-max glm-4-plus kimi-k2', 'minimax-m2.5:json', 'a schema is content with JSON mode'],
+    [{ request: { model: 'minimax-m2.5', needs: { tools: true, vision: true, linked: false, json: 'json_object' } } }, 'minimax-m2.5', '', 'no equivalents, no capabilities: asked all the same'],
     [{ request: { promptEstimate: 40_000, promptBound: 90_000 } }, 'deepseek-chat glm-4-plus kimi-k2 minimax-m2.5', 'qwen-max:too_long', 'the prompt alone is larger than the window'],
     [{ request: { promptEstimate: 31_000, promptBound: 90_000, maxTokens: 8_000 } }, 'deepseek-chat qwen-max glm-4-plus kimi-k2 minimax-m2.5', '', 'prompt and output together are a guess'],
     [{ request: { promptEstimate: 40_000, promptBound: 30_000 } }, 'deepseek-chat qwen-max glm-4-plus kimi-k2 minimax-m2.5', '', 'what certainly fits is not guessed about'],
@@ -401,7 +403,7 @@ t.test('no plan has a model without a credential, or leaves one out without a wo
   const names = ['a', 'b', 'c', 'd', 'e'] as const;
   const world = fc.record({
     keyed: fc.subarray(['p', 'q', 'r']), routing: fc.constantFrom('auto', 'cheapest', 'fallback'),
-    needs: fc.record({ tools: fc.boolean(), vision: fc.boolean(), json: fc.constantFrom('none', 'json_object', 'json_schema') }),
+    needs: fc.record({ tools: fc.boolean(), vision: fc.boolean(), linked: fc.boolean(), json: fc.constantFrom('none', 'json_object', 'json_schema') }),
     only: fc.option(fc.constantFrom('p', 'q', 'r'), { nil: undefined }), prompt: fc.integer({ min: 0, max: 300_000 }),
     health: fc.tuple(states, states, states, states, states),
     prices: fc.tuple(...names.map(() => fc.integer({ min: 0, max: 50 }))),

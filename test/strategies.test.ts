@@ -227,6 +227,15 @@ t.test('pages of proxies mark no model as gone', async (t) => {
   t.equal((await ask()).headers.get('x-findtoken-model'), 'deepseek-chat', 'six in a row, and it is asked again');
 });
 
+t.test('a picture that is named by its address goes to no stand-in that fetches none', async (t) => {
+  const picture = (url: string) => [{ role: 'user', content: [{ type: 'image_url', image_url: { url } }] }];
+  begin(['kimi']);
+  t.equal((await ask({ model: 'step-3.7-flash', messages: picture('data:image/png;base64,AAAA') })).status, 200);
+  asked();
+  t.equal((await ask({ model: 'step-3.7-flash', messages: picture('https://example.com/a.png') })).status, 503, 'kimi fetches no pictures');
+  t.equal(asked(), '');
+});
+
 t.test('the hold covers the dearest candidate, the price is that of the serving model', async (t) => {
   begin(['deepseek', 'qwen']);
   of.deepseek.always(async (_request, response) => {

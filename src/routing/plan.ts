@@ -2,6 +2,7 @@ import type { Catalog, Model } from '../catalog/index.ts';
 import { equivalents } from '../catalog/index.ts';
 import type { UsdE8 } from '../money/index.ts';
 import { charge } from '../money/index.ts';
+import { fetchesPictures } from '../wire/index.ts';
 import type { ChatRequest, Needs } from '../wire/index.ts';
 import { describeHealth, healthKey, isOpen, isResting } from './health.ts';
 import type { Candidate, HealthEntry, Plan, Skipped } from './types.ts';
@@ -87,6 +88,8 @@ function refuse(model: Model, provider: string | undefined, input: PlanInput): S
   const lacks = lacking(model, input.request.needs);
   if (lacks === 'tools') return skip('tools', 'cannot call tools');
   if (lacks === 'vision') return skip('vision', 'cannot see pictures');
+  const { dialect } = input.catalog.providers.get(model.provider) ?? {};
+  if (input.request.needs.linked && dialect !== undefined && !fetchesPictures(dialect)) return skip('vision', 'takes pictures as data only, not by their address');
   if (lacks === 'json') return skip('json', 'cannot promise JSON');
   return undefined;
 }

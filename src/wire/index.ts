@@ -24,7 +24,7 @@ export type {
   WrittenField,
 } from './types.ts';
 export { EventScanner } from './events.ts';
-export { QUIRKS } from './quirks.ts';
+export { fetchesPictures, QUIRKS } from './quirks.ts';
 export type { Quirks } from './quirks.ts';
 export { readChatRequest } from './request.ts';
 export { CHAT_SCHEMAS } from './schemas.ts';

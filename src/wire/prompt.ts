@@ -35,10 +35,12 @@ export interface PromptMeasure {
   media: number;
   /** A picture or a video is in it. */
   vision: boolean;
+  /** One of them is named by its address on the web, for the provider to fetch. */
+  linked: boolean;
 }
 
 export function newPrompt(each: PartTokens): PromptMeasure {
-  return { text: emptyMeasure(), each, strings: 0, messages: 0, pictures: 0, media: 0, vision: false };
+  return { text: emptyMeasure(), each, strings: 0, messages: 0, pictures: 0, media: 0, vision: false, linked: false };
 }
 
 /**
@@ -74,11 +76,18 @@ function copyParts(parts: readonly unknown[], param: string, prompt: PromptMeasu
     if (pictured) prompt.pictures += 1;
     if (isMedia) prompt.media += 1;
     if (pictured || VIDEO_TYPES.has(type) || part['video_url'] !== undefined || part['video'] !== undefined) prompt.vision = true;
+    if (isLink(part['image_url']) || isLink(part['video_url'])) prompt.linked = true;
     return copyFields(part, prompt, (name, value) => {
       const unread = name === 'type' || PLAYED.has(name) || (pictured && PICTURE_FIELDS.has(name));
       return copyText(value, { param, prompt, measure: unread ? undefined : prompt.text });
     });
   });
+}
+
+/** `{ url: 'https://…' }`, or the address alone; a picture that comes along is a `data:` address. */
+function isLink(place: unknown): boolean {
+  const url = isFields(place) ? place['url'] : place;
+  return typeof url === 'string' && /^https?:/i.test(url);
 }
 
 interface Copying {

@@ -41,6 +41,8 @@ export interface RequestQuirks {
   readonly strict?: boolean;
   /** Where `user` goes if it fits the pattern; it is left out where none is given. */
   readonly userId?: RegExp;
+  /** Pictures must come along: it fetches none from an address. */
+  readonly pictures?: 'inline';
   /** Fields that are never sent. */
   readonly strip?: readonly string[];
   /** `reasoning_content` of earlier answers is demanded back, also when another model wrote it. */
@@ -151,6 +153,7 @@ export const QUIRKS = {
       thinkingSwitch: 'thinking',
       responseFormat: 'by-capability',
       strict: true,
+      pictures: 'inline',
       strip: [...HOUSEKEEPING, ...SAMPLING],
       wantsReasoning: true,
     },
@@ -172,6 +175,11 @@ export const QUIRKS = {
 } as const satisfies Record<string, Quirks>;
 
 const ROWS: Readonly<Record<string, Quirks>> = QUIRKS;
+
+/** Whether a provider of this dialect fetches a picture that is named by its address. */
+export function fetchesPictures(dialect: string): boolean {
+  return quirksOf(dialect).request.pictures !== 'inline';
+}
 
 /** The row of a dialect; one that is not there speaks plain OpenAI. */
 export function quirksOf(dialect: string): Quirks {

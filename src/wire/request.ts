@@ -66,7 +66,7 @@ export function readChatRequest(raw: unknown, options: RequestOptions): ChatRequ
     choices: readChoices(raw['n']),
     promptBound: weight.bound + (json === 'json_schema' ? SCHEMA_MESSAGE_TOKENS : 0),
     promptEstimate: weight.estimate,
-    needs: { tools: hasEntries(raw['tools']) || hasEntries(raw['functions']), vision: prompt.vision, json },
+    needs: { tools: hasEntries(raw['tools']) || hasEntries(raw['functions']), vision: prompt.vision, linked: prompt.linked, json },
   };
 }
 

@@ -11,6 +11,8 @@ export type Routing = 'auto' | 'cheapest' | 'fallback';
 export interface Needs {
   readonly tools: boolean;
   readonly vision: boolean;
+  /** A picture or a video is named by its address on the web. */
+  readonly linked: boolean;
   readonly json: 'none' | 'json_object' | 'json_schema';
 }
 
