@@ -200,6 +200,7 @@ t.test('a target gets its own names, limits and forms', async (t) => {
     ['zhipu',    { temperature: 0 },                          { do_sample: false },                            '0 is said otherwise'],
     ['zhipu',    { temperature: 0.001 },                      { do_sample: false },                            'also what rounds to it'],
     ['zhipu',    { top_p: 0, presence_penalty: 1, frequency_penalty: 1 }, { top_p: 0.01 },                     'penalties are unknown there'],
+    ['zhipu',    { top_p: 0.987_6 },                          { top_p: 0.99 },                                 'two decimals'],
     ['minimax',  { temperature: 0 },                          { temperature: 0.01 },                           '0 is refused'],
     ['qwen',     { temperature: 2, top_p: 0 },                { temperature: 1.99, top_p: 0.01 },              '2 and 0 are refused'],
     ['kimi',     { temperature: 0.7, top_p: 1, presence_penalty: 0, frequency_penalty: 0 }, {},                'no sampling at all'],
@@ -331,6 +332,31 @@ t.test('a response format is sent where it is known', async (t) => {
   const none = sent('minimax', { response_format: { type: 'json_object' } }, { model: { capabilities: [] } });
   t.strictSame(none, { model: 'upstream-model', messages: HELLO });
   t.strictSame(sent('zhipu', { response_format: { type: 'text' } })['response_format'], undefined, 'text is the default');
+});
+
+t.test('where JSON must be named, it is', async (t) => {
+  const format = { response_format: { type: 'json_object' } };
+  const asked = { role: 'system', content: 'Answer with one JSON object' };
+  const said = (role: string, content: unknown) => [{ role, content }];
+  const cases = [
+    // dialect    messages                                                              put ahead  why
+    ['qwen',      HELLO,                                                                true,      'nobody says it'],
+    ['deepseek',  HELLO,                                                                true,      'nobody says it'],
+    ['qwen',      said('user', 'Say it in Json.'),                                      false,     'the user says it'],
+    ['qwen',      said('user', [{ type: 'text', text: 'as json' }]),                    false,     'in a part'],
+    ['qwen',      [...said('developer', 'JSON, please'), ...HELLO],                     false,     'the system says it'],
+    ['qwen',      [...HELLO, ...said('assistant', '{"json":1}'), ...HELLO],             true,      'what the model said does not count'],
+    ['qwen',      said('user', null),                                                   true,      'nothing is said'],
+    ['kimi',      HELLO,                                                                false,     'not demanded there'],
+    ['openai',    HELLO,                                                                false,     'as sent'],
+  ] as const;
+  for (const [dialect, messages, isAhead, why] of cases) {
+    const got = sent(dialect, { ...format, messages });
+    const [first] = got['messages'] as readonly unknown[];
+    t.equal(JSON.stringify(first) === JSON.stringify(asked), isAhead, `${dialect}: ${why}`);
+    t.strictSame(got['response_format'], format.response_format);
+  }
+  t.equal(request({ ...format }).promptBound, 5 + 16 + 22 + 128, 'the message is in the bound, as the wish itself is');
 });
 
 t.test('JSON and thinking are not asked for together where only one can be had', async (t) => {

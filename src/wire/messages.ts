@@ -1,7 +1,9 @@
-import { fieldsOf, isFields } from './json.ts';
+import { fieldsOf, isFields, textOf } from './json.ts';
 import type { Fields } from './json.ts';
 
 type Draft = Record<string, unknown>;
+
+const JSON_WORD = /json/i;
 
 /** Renames the role `developer` and leaves out the reasoning of another vendor's model. Untouched where nothing is to change. */
 export function adaptMessages(draft: Draft, rules: { readonly strict: boolean; readonly keepsReasoning: boolean }): void {
@@ -22,16 +24,32 @@ export function adaptMessages(draft: Draft, rules: { readonly strict: boolean; r
 /**
  * Sends only the response format that the model is known to take. A schema it does not take becomes `json_object`, and goes
  * ahead as a system message, for these providers also demand that the prompt speaks of JSON.
+ * @param isNamed also where the client asks for JSON itself: the message goes ahead if no other names it
  */
-export function adaptResponseFormat(draft: Draft, capabilities: readonly string[]): void {
+export function adaptResponseFormat(draft: Draft, capabilities: readonly string[], isNamed: boolean): void {
   const format = fieldsOf(draft['response_format']);
   const type = format['type'];
-  if (type === undefined || (typeof type === 'string' && capabilities.includes(type))) return;
+  if (type === undefined) return;
+  const messages: readonly unknown[] = Array.isArray(draft['messages']) ? draft['messages'] : [];
+  if (typeof type === 'string' && capabilities.includes(type)) {
+    if (isNamed && type === 'json_object' && !messages.some(namesJson)) draft['messages'] = [asking(''), ...messages];
+    return;
+  }
   delete draft['response_format'];
   if (type !== 'json_schema') return;
   if (capabilities.includes('json_object')) draft['response_format'] = { type: 'json_object' };
   const schema = fieldsOf(format['json_schema'])['schema'];
-  const wish = isFields(schema) ? ` that follows this JSON schema: ${JSON.stringify(schema)}` : '';
-  const messages: readonly unknown[] = Array.isArray(draft['messages']) ? draft['messages'] : [];
-  draft['messages'] = [{ role: 'system', content: `Answer with one JSON object${wish}` }, ...messages];
+  draft['messages'] = [asking(isFields(schema) ? ` that follows this JSON schema: ${JSON.stringify(schema)}` : ''), ...messages];
+}
+
+function asking(how: string): Fields {
+  return { role: 'system', content: `Answer with one JSON object${how}` };
+}
+
+/** Only what the system and the user say counts. */
+function namesJson(message: unknown): boolean {
+  const { role, content } = fieldsOf(message);
+  if (role !== 'system' && role !== 'developer' && role !== 'user') return false;
+  const parts: readonly unknown[] = Array.isArray(content) ? content : [content];
+  return parts.some((part) => JSON_WORD.test(textOf(part) ?? textOf(fieldsOf(part)['text']) ?? ''));
 }

@@ -30,7 +30,7 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   const draft: Draft = { ...request.body };
   const strict = quirks.strict === true;
   if (strict) dropNulls(draft);
-  if (quirks.responseFormat === 'by-capability') adaptResponseFormat(draft, model.capabilities);
+  if (quirks.responseFormat === 'by-capability') adaptResponseFormat(draft, model.capabilities, quirks.jsonNamed === true);
   setThinking(draft, model, quirks);
   const thinks = isLeftThinking(draft, model, quirks);
   for (const name of quirks.strip ?? []) leaveOut(draft, name);
@@ -120,19 +120,18 @@ function setSampling(draft: Draft, quirks: RequestQuirks): void {
   clamp(draft, 'top_p', quirks.topP);
   clamp(draft, 'frequency_penalty', quirks.frequencyPenalty);
   clamp(draft, 'temperature', quirks.temperature);
-  const temperature = draft['temperature'];
-  const { decimals, zero } = quirks.temperature ?? {};
-  if (typeof temperature !== 'number') return;
-  const rounded = decimals === undefined ? temperature : Math.round(temperature * 10 ** decimals) / 10 ** decimals;
-  draft['temperature'] = rounded;
-  if (zero === undefined || rounded !== 0) return;
+  const { zero } = quirks.temperature ?? {};
+  if (zero === undefined || draft['temperature'] !== 0) return;
   draft['temperature'] = undefined;
   draft[zero] = false;
 }
 
-function clamp(draft: Draft, name: string, range: Range | undefined): void {
+function clamp(draft: Draft, name: string, range: (Range & { readonly decimals?: number }) | undefined): void {
   const value = draft[name];
-  if (range !== undefined && typeof value === 'number') draft[name] = Math.min(range.max, Math.max(range.min, value));
+  if (range === undefined || typeof value !== 'number') return;
+  const scale = range.decimals === undefined ? undefined : 10 ** range.decimals;
+  const rounded = scale === undefined ? value : Math.round(value * scale) / scale;
+  draft[name] = Math.min(range.max, Math.max(range.min, rounded));
 }
 
 function setChoices(draft: Draft, quirks: RequestQuirks, request: ChatRequest): void {

@@ -19,7 +19,7 @@ export interface RequestQuirks {
   readonly tokenLimit?: 'max_tokens' | 'max_completion_tokens';
   /** `decimals` are kept; `zero`: 0 is said as `do_sample: false`. */
   readonly temperature?: Range & { readonly decimals?: number; readonly zero?: 'do_sample' };
-  readonly topP?: Range;
+  readonly topP?: Range & { readonly decimals?: number };
   readonly frequencyPenalty?: Range;
   /** Most answers of one request; `withTools` where tools lower it. */
   readonly choices?: { readonly max: number; readonly withTools?: number };
@@ -34,6 +34,8 @@ export interface RequestQuirks {
   readonly responseFormat?: 'by-capability';
   /** `json_object` is refused while the model thinks: thinking is switched off for it where nobody said anything about it. */
   readonly jsonObject?: 'thinking-off';
+  /** `json_object` is refused, or never ends, where the prompt does not speak of JSON: a message says it then. */
+  readonly jsonNamed?: boolean;
   /**
    * Knows its own fields only: role `developer` is said as `system`, fields with null and unknown stream options are left out,
    * `user` goes by `userId`, and reasoning that another model wrote stays here.
@@ -81,6 +83,7 @@ export const QUIRKS = {
       toolChoice: { none: true, required: 'thinking-off', named: 'thinking-off' },
       thinkingSwitch: 'thinking',
       responseFormat: 'by-capability',
+      jsonNamed: true,
       strict: true,
       userId: /^[A-Za-z0-9_-]{1,512}$/,
       strip: HOUSEKEEPING,
@@ -93,7 +96,7 @@ export const QUIRKS = {
       streamOptions: true,
       tokenLimit: 'max_tokens',
       temperature: { min: 0, max: 1, decimals: 2, zero: 'do_sample' },
-      topP: { min: 0.01, max: 1 },
+      topP: { min: 0.01, max: 1, decimals: 2 },
       choices: { max: 1 },
       stop: { max: 4, listOnly: true },
       toolChoice: { none: false, required: 'no', named: 'no' },
@@ -138,6 +141,7 @@ export const QUIRKS = {
       thinkingSwitch: 'enable_thinking',
       responseFormat: 'by-capability',
       jsonObject: 'thinking-off',
+      jsonNamed: true,
       strict: true,
       strip: HOUSEKEEPING,
     },

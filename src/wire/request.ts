@@ -23,8 +23,8 @@ const NOT_PROMPT: ReadonlySet<string> = new Set([
   'prompt_cache_retention', 'safety_identifier', 'tool_choice', 'function_call', 'reasoning_effort', 'verbosity', 'modalities', 'thinking',
 ]);
 const NOT_WRITTEN: ReadonlyMap<string, WrittenField> = new Map();
-/** What the message weighs that takes a schema's place where a provider knows no schemas; see `toUpstream`. */
-const SCHEMA_MESSAGE_TOKENS = 128;
+/** What the message weighs, its schema aside, that asks for JSON where a provider knows no schemas or wants it said; see `toUpstream`. */
+const JSON_MESSAGE_TOKENS = 128;
 
 export interface RequestOptions extends PartTokens {
   /** Value of `X-FindToken-Routing`. */
@@ -64,7 +64,7 @@ export function readChatRequest(raw: unknown, options: RequestOptions): ChatRequ
     verbatim,
     maxTokens: positiveWhole(raw['max_completion_tokens']) ?? positiveWhole(raw['max_tokens']),
     choices: readChoices(raw['n']),
-    promptBound: weight.bound + (json === 'json_schema' ? SCHEMA_MESSAGE_TOKENS : 0),
+    promptBound: weight.bound + (json === 'none' ? 0 : JSON_MESSAGE_TOKENS),
     promptEstimate: weight.estimate,
     needs: { tools: hasEntries(raw['tools']) || hasEntries(raw['functions']), vision: prompt.vision, linked: prompt.linked, json },
   };
