@@ -257,6 +257,27 @@ t.test("the gateway's limit replaces the client's in the field that the target w
   }
 });
 
+t.test('what a model thinks is within its limit', async (t) => {
+  const thinking: Partial<typeof MODEL> = { capabilities: ['tools', 'json_object', 'reasoning'], maxOutput: 65_536 };
+  const cases = [
+    // dialect   sent by the client                             model                                                   what is sent                        why
+    ['qwen',     { max_tokens: 40_000 },                        thinking,                                               { max_completion_tokens: 40_000 },  'max_tokens would limit the answer alone, and be refused over 32,768'],
+    ['qwen',     { max_completion_tokens: 9 },                  thinking,                                               { max_completion_tokens: 9 },       'the same'],
+    ['qwen',     { max_tokens: 9, enable_thinking: false },     thinking,                                               { max_tokens: 9 },                  'it does not think'],
+    ['qwen',     { max_tokens: 9, response_format: { type: 'json_object' } }, thinking,                                 { max_tokens: 9 },                  'nor for JSON'],
+    ['qwen',     { max_tokens: 9 },                             { ...thinking, force: { enable_thinking: false } },     { max_tokens: 9 },                  'nor where the catalogue has it so'],
+    ['qwen',     { max_tokens: 9 },                             {},                                                     { max_tokens: 9 },                  'it cannot'],
+    ['qwen',     { max_tokens: 9, enable_thinking: true },      {},                                                     { max_completion_tokens: 9 },       'it is told to'],
+    ['deepseek', { max_tokens: 9 },                             thinking,                                               { max_tokens: 9 },                  'one field for both'],
+    ['kimi',     { max_tokens: 9 },                             thinking,                                               { max_completion_tokens: 9 },       'one field for both'],
+  ] as const;
+  for (const [dialect, fields, model, expected, why] of cases) {
+    const { max_tokens, max_completion_tokens } = sent(dialect, fields, { model: model as Partial<typeof MODEL> });
+    t.strictSame(JSON.parse(JSON.stringify({ max_tokens, max_completion_tokens })), expected, `${dialect}: ${why}`);
+  }
+  t.equal(sent('qwen', {}, { model: thinking, maxTokens: 16_384 })['max_completion_tokens'], 16_384, 'the limit that was held too');
+});
+
 t.test('a limit of our own leaves room for the prompt in the window', async (t) => {
   const model = { contextWindow: 16_384, maxOutput: 16_384 };
   const said = (characters: number) => [{ role: 'user', content: 'x'.repeat(characters) }];
@@ -271,6 +292,10 @@ t.test('a limit of our own leaves room for the prompt in the window', async (t) 
     [{ messages: said(40_000), max_tokens: 9_000 }, 9_000,   9_000,         "the client's own limit is for the provider to judge"],
     [{ messages: said(40_000), max_tokens: 9_000 }, 300,     300,           'also where less was held'],
     [{ messages: said(40_000) },                    undefined, undefined,   'no limit of ours, none at all'],
+    [{ messages: said(40_000), max_tokens: 16_384 }, 16_384, 2_868,         'a limit as large as the window is none that any prompt leaves room for'],
+    [{ messages: said(40_000), max_tokens: 99_999 }, undefined, 2_868,      'nor is a larger one, with a key of its own too'],
+    [{ model: 'another', messages: said(40_000), max_tokens: 9_000 }, 9_000, 2_868, 'one that was set for another model'],
+    [{ model: 'another', messages: said(40_000), max_tokens: 1_000 }, 1_000, 1_000, 'which fits'],
   ] as const;
   for (const [fields, held, expected, why] of cases) {
     t.equal(sent('stepfun', fields, { model, ...(held === undefined ? {} : { maxTokens: held }) })['max_tokens'], expected, why);

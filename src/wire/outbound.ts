@@ -1,10 +1,10 @@
-import type { Model } from '../catalog/index.ts';
 import { adaptMessages, adaptResponseFormat } from './messages.ts';
 import { quirksOf } from './quirks.ts';
 import type { Range, RequestQuirks, ToolChoiceRule } from './quirks.ts';
 import { addText, emptyMeasure } from './measure.ts';
 import { fieldsOf } from './json.ts';
 import { TOKENS_A_MESSAGE } from './prompt.ts';
+import { isLeftThinking, preferJson } from './thinking.ts';
 import type { ChatRequest, UpstreamTarget } from './types.ts';
 
 /** Fields on their way to a provider. A field is left out by making it undefined: an object that lost a field is slow ever after. */
@@ -31,10 +31,10 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   const strict = quirks.strict === true;
   if (strict) dropNulls(draft);
   if (quirks.responseFormat === 'by-capability') adaptResponseFormat(draft, model.capabilities, quirks.jsonNamed === true);
-  setThinking(draft, model, quirks);
+  preferJson(draft, model, quirks);
   const thinks = isLeftThinking(draft, model, quirks);
   for (const name of quirks.strip ?? []) leaveOut(draft, name);
-  setTokenLimit(draft, quirks, { wanted: request.maxTokens === undefined ? ownLimit(request, target) : target.maxTokens, own: request.maxTokens, max: model.maxOutput });
+  setTokenLimit(draft, thinks ? (quirks.tokenLimitThinking ?? quirks.tokenLimit) : quirks.tokenLimit, limitFor(request, target));
   setSampling(draft, quirks);
   setChoices(draft, quirks, request);
   setStop(draft, quirks);
@@ -71,20 +71,6 @@ function choicesIn({ n }: Draft): number {
   return typeof n === 'number' && Number.isInteger(n) && n > 0 ? n : 1;
 }
 
-/** The client wants JSON and says nothing about thinking: where only one of them can be had, JSON is what it asked for. */
-function setThinking(draft: Draft, model: Model, { thinkingSwitch: name, jsonObject }: RequestQuirks): void {
-  if (name === undefined || jsonObject !== 'thinking-off' || draft[name] !== undefined || !model.capabilities.includes('reasoning')) return;
-  if (fieldsOf(draft['response_format'])['type'] === 'json_object') draft[name] = name === 'thinking' ? { type: 'disabled' } : false;
-}
-
-/** Models that can think do, unless the catalogue or the client tells them not to, in the words of their own dialect: others it does not read. */
-function isLeftThinking(draft: Draft, model: Model, { thinkingSwitch: name }: RequestQuirks): boolean {
-  if (!model.capabilities.includes('reasoning')) return false;
-  if (name === undefined) return true;
-  const sent = Object.hasOwn(model.force, name) ? model.force[name] : model.drop.includes(name) ? undefined : draft[name];
-  return name === 'thinking' ? fieldsOf(sent)['type'] !== 'disabled' : sent !== false;
-}
-
 function leaveOut(draft: Draft, name: string): void {
   if (draft[name] !== undefined) draft[name] = undefined;
 }
@@ -94,26 +80,29 @@ function dropNulls(draft: Draft): void {
 }
 
 /**
- * The limit that we set where the client set none: what the prompt probably leaves of the window, for some providers refuse a request whose
- * prompt and limit together pass it. Only ever lower than the limit that was held. 16,384 held, a window of 16,384 and an estimate of 12,000
- * in one message is 2,868.
+ * The gateway's limit goes before the client's; none is over what the model can write.
+ *
+ * A limit that the client did not set for this model is at most what the prompt probably leaves of the window, for some providers refuse a
+ * request whose prompt and limit together pass it; so is one that no prompt leaves room for. What else the client set its provider judges.
+ * 16,384 held, a window of 16,384 and an estimate of 12,000 in one message is 2,868.
  */
-function ownLimit({ promptEstimate, body }: ChatRequest, { model, maxTokens }: UpstreamTarget): number | undefined {
-  if (maxTokens === undefined) return undefined;
+function limitFor({ promptEstimate, body, maxTokens: own, model: requested }: ChatRequest, { model, maxTokens }: UpstreamTarget): number | undefined {
+  const wanted = maxTokens ?? own;
+  if (wanted === undefined) return undefined;
+  const limit = Math.min(wanted, model.maxOutput);
+  if (own !== undefined && requested === model.id && limit < model.contextWindow) return limit;
   const { messages } = body;
   const around = Array.isArray(messages) ? messages.length * TOKENS_A_MESSAGE : 0;
   const room = model.contextWindow - Math.ceil((promptEstimate * 9) / 8) - around;
-  return Math.min(maxTokens, Math.max(LEAST_TOKENS, room));
+  return Math.min(limit, Math.max(LEAST_TOKENS, room));
 }
 
-/** The gateway's limit goes before the client's; none is over what the model can write. */
-function setTokenLimit(draft: Draft, quirks: RequestQuirks, limits: { readonly wanted: number | undefined; readonly own: number | undefined; readonly max: number }): void {
-  const limit = limits.wanted ?? limits.own;
+function setTokenLimit(draft: Draft, field: RequestQuirks['tokenLimit'], limit: number | undefined): void {
   const sent = TOKEN_LIMITS.filter((name) => draft[name] !== undefined);
   for (const name of sent) draft[name] = undefined;
   if (limit === undefined) return;
-  const wantedFields = quirks.tokenLimit === undefined ? sent : [quirks.tokenLimit];
-  for (const name of wantedFields.length === 0 ? ['max_tokens'] : wantedFields) draft[name] = Math.min(limit, limits.max);
+  const wantedFields = field === undefined ? sent : [field];
+  for (const name of wantedFields.length === 0 ? ['max_tokens'] : wantedFields) draft[name] = limit;
 }
 
 function setSampling(draft: Draft, quirks: RequestQuirks): void {

@@ -15,8 +15,9 @@ export interface Range {
 export interface RequestQuirks {
   /** Gets `stream_options: { include_usage: true }` on streams. */
   readonly streamOptions: boolean;
-  /** The one field that limits the output. */
+  /** The one field that limits the output; another one while the model thinks, where the first does not limit what it thinks. */
   readonly tokenLimit?: 'max_tokens' | 'max_completion_tokens';
+  readonly tokenLimitThinking?: 'max_completion_tokens';
   /** `decimals` are kept; `zero`: 0 is said as `do_sample: false`. */
   readonly temperature?: Range & { readonly decimals?: number; readonly zero?: 'do_sample' };
   readonly topP?: Range & { readonly decimals?: number };
@@ -132,7 +133,9 @@ export const QUIRKS = {
   qwen: {
     request: {
       streamOptions: true,
+      // Of a model that thinks, max_tokens limits the answer alone, and may be 32,768 at most.
       tokenLimit: 'max_tokens',
+      tokenLimitThinking: 'max_completion_tokens',
       temperature: { min: 0, max: 1.99 },
       topP: { min: 0.01, max: 1 },
       choices: { max: 4, withTools: 1 },
