@@ -227,6 +227,19 @@ t.test('pages of proxies mark no model as gone', async (t) => {
   t.equal((await ask()).headers.get('x-findtoken-model'), 'deepseek-chat', 'six in a row, and it is asked again');
 });
 
+t.test('a stand-in of another provider is spoken to in its own words', async (t) => {
+  begin(['kimi']);
+  const wish = { model: 'qwen3.7-plus', enable_thinking: false, thinking_budget: 100, seed: 7, max_tokens: 50, temperature: 0.2 };
+  const response = await ask(wish);
+  t.equal(response.headers.get('x-findtoken-model'), 'kimi-k2.6');
+  t.strictSame(of.kimi.requests[0]?.body, { model: 'kimi-k2.6', messages: HELLO.messages, max_completion_tokens: 50, thinking: { type: 'disabled' } });
+  asked();
+  begin(['qwen']);
+  await (await ask(wish)).text();
+  t.match(of.qwen.requests[0]?.body, { model: 'qwen3.7-plus', enable_thinking: false, thinking_budget: 100, seed: 7, max_tokens: 50, temperature: 0.2 }, 'the model itself gets what was sent');
+  asked();
+});
+
 t.test('a picture that is named by its address goes to no stand-in that fetches none', async (t) => {
   const picture = (url: string) => [{ role: 'user', content: [{ type: 'image_url', image_url: { url } }] }];
   begin(['kimi']);

@@ -100,8 +100,9 @@ async function attempt(asking: Asking, candidate: Candidate, leftMs: number): Pr
   if (credential === undefined) return { kind: 'failed', failure: NO_KEY };
   asking.used.secret = credential.apiKey;
   const dialect = catalog.providers.get(candidate.provider)?.dialect ?? 'openai';
+  const writtenFor = catalog.providers.get(catalog.models.get(request.model)?.provider ?? '')?.dialect;
   const maxTokens = hold.maxTokens === undefined ? undefined : Math.min(hold.maxTokens, candidate.model.maxOutput);
-  const { body, choices } = toUpstream(request, { model: candidate.model, dialect, maxTokens });
+  const { body, choices } = toUpstream(request, { model: candidate.model, dialect, writtenFor, maxTokens });
   const sender = candidate.provider === 'sandbox' ? running.sandbox : running.upstream;
   if (sender === undefined) return { kind: 'failed', failure: NO_KEY };
   const sentMs = running.clock.monotonicMs();

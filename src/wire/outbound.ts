@@ -4,7 +4,7 @@ import type { Range, RequestQuirks, ToolChoiceRule } from './quirks.ts';
 import { addText, emptyMeasure } from './measure.ts';
 import { fieldsOf } from './json.ts';
 import { TOKENS_A_MESSAGE } from './prompt.ts';
-import { isLeftThinking, preferJson } from './thinking.ts';
+import { carryThinking, isLeftThinking, preferJson } from './thinking.ts';
 import type { ChatRequest, UpstreamTarget } from './types.ts';
 
 /** Fields on their way to a provider. A field is left out by making it undefined: an object that lost a field is slow ever after. */
@@ -17,7 +17,8 @@ const COMMA = Uint8Array.of(0x2c);
 const TOKEN_LIMITS = ['max_tokens', 'max_completion_tokens'] as const;
 
 /**
- * Writes a request down for one target: its name for the model, its forced and dropped fields, its dialect. Unknown fields pass.
+ * Writes a request down for one target: its name for the model, its forced and dropped fields, its dialect. Unknown fields pass; only
+ * those of a request that was written for another dialect are said in the target's words, or left out where it may refuse them.
  *
  * The client's request is never changed, so that the next target starts from it. Fields that the model drops go after the
  * dialect's adaptation, forced ones come last. A dialect without a row gets OpenAI's form. `choices` is what the target is asked
@@ -29,8 +30,10 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   const quirks = quirksOf(target.dialect).request;
   const draft: Draft = { ...request.body };
   const strict = quirks.strict === true;
+  const isForeign = target.writtenFor !== undefined && target.writtenFor !== target.dialect;
   if (strict) dropNulls(draft);
   if (quirks.responseFormat === 'by-capability') adaptResponseFormat(draft, model.capabilities, quirks.jsonNamed === true);
+  if (strict && isForeign) carryThinking(draft, model, quirks);
   preferJson(draft, model, quirks);
   const thinks = isLeftThinking(draft, model, quirks);
   for (const name of quirks.strip ?? []) leaveOut(draft, name);
@@ -42,6 +45,7 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   setUser(draft, quirks);
   adaptMessages(draft, { strict, keepsReasoning: !strict || quirks.wantsReasoning === true || request.model === model.id });
   setStream(draft, quirks, request.stream);
+  if (quirks.knows !== undefined && isForeign) keepOnly(draft, quirks.knows);
   for (const name of model.drop) leaveOut(draft, name);
   Object.assign(draft, model.force);
   draft['model'] = model.upstream;
@@ -73,6 +77,10 @@ function choicesIn({ n }: Draft): number {
 
 function leaveOut(draft: Draft, name: string): void {
   if (draft[name] !== undefined) draft[name] = undefined;
+}
+
+function keepOnly(draft: Draft, names: readonly string[]): void {
+  for (const name of Object.keys(draft)) if (!names.includes(name)) leaveOut(draft, name);
 }
 
 function dropNulls(draft: Draft): void {

@@ -3,8 +3,8 @@
 /** `thinking-off`: taken only while the model does not think. */
 export type ToolChoiceRule = 'yes' | 'no' | 'thinking-off';
 
-/** How a model is told not to think: `thinking: { type: 'disabled' }`, or `enable_thinking: false`. */
-export type ThinkingSwitch = 'thinking' | 'enable_thinking';
+/** How a model is told not to think: `thinking: { type: 'disabled' }`, `enable_thinking: false`, or no more than it must: `reasoning_effort: 'low'`. */
+export type ThinkingSwitch = 'thinking' | 'enable_thinking' | 'reasoning_effort';
 
 export interface Range {
   readonly min: number;
@@ -29,6 +29,8 @@ export interface RequestQuirks {
   readonly toolChoice?: { readonly none: boolean; readonly required: ToolChoiceRule; readonly named: ToolChoiceRule };
   /** The one switch of thinking that it reads; without one nothing keeps a model that can think from it. */
   readonly thinkingSwitch?: ThinkingSwitch;
+  /** The field that tells it how much to think. */
+  readonly thinkingAmount?: 'thinking_budget' | 'reasoning_effort';
   /** Set where tools are given and the client did not set it: this provider's default is the opposite of OpenAI's. */
   readonly parallelToolCalls?: boolean;
   /** Only what the model lists among its capabilities is sent; a schema becomes `json_object` and a message. */
@@ -46,6 +48,8 @@ export interface RequestQuirks {
   readonly userId?: RegExp;
   /** Pictures must come along: it fetches none from an address. */
   readonly pictures?: 'inline';
+  /** All fields that it knows, where it may refuse others: a request that was written for another dialect is cut down to these. */
+  readonly knows?: readonly string[];
   /** Fields that are never sent. */
   readonly strip?: readonly string[];
   /** `reasoning_content` of earlier answers is demanded back, also when another model wrote it. */
@@ -67,6 +71,8 @@ export interface Quirks {
 
 /** OpenAI's own housekeeping, which the others do not know and some refuse. */
 const HOUSEKEEPING = ['store', 'metadata', 'service_tier', 'prompt_cache_key', 'prompt_cache_retention', 'safety_identifier', 'verbosity'] as const;
+/** What all that cut a request down take; the old form of tools too, for without it the answer would be another one. */
+const EVERYBODYS = ['model', 'messages', 'stream', 'stream_options', 'stop', 'tools', 'tool_choice', 'functions', 'function_call', 'response_format', 'thinking'] as const;
 const SAMPLING = ['temperature', 'top_p', 'presence_penalty', 'frequency_penalty'] as const;
 
 /**
@@ -83,6 +89,7 @@ export const QUIRKS = {
       stop: { max: 16 },
       toolChoice: { none: true, required: 'thinking-off', named: 'thinking-off' },
       thinkingSwitch: 'thinking',
+      thinkingAmount: 'reasoning_effort',
       responseFormat: 'by-capability',
       jsonNamed: true,
       strict: true,
@@ -105,6 +112,7 @@ export const QUIRKS = {
       responseFormat: 'by-capability',
       strict: true,
       userId: /^[^]{6,128}$/,
+      knows: [...EVERYBODYS, 'max_tokens', 'temperature', 'top_p', 'do_sample', 'user_id', 'request_id', 'tool_stream'],
       strip: [...HOUSEKEEPING, 'presence_penalty', 'frequency_penalty'],
     },
     answer: { extras: { body: ['request_id', 'content_filter'], message: [] } },
@@ -118,6 +126,8 @@ export const QUIRKS = {
       topP: { min: 0.01, max: 1 },
       choices: { max: 1 },
       toolChoice: { none: true, required: 'no', named: 'no' },
+      // M3 reads it, the others take it and think.
+      thinkingSwitch: 'thinking',
       responseFormat: 'by-capability',
       strict: true,
       strip: HOUSEKEEPING,
@@ -142,6 +152,7 @@ export const QUIRKS = {
       toolChoice: { none: true, required: 'no', named: 'thinking-off' },
       parallelToolCalls: true,
       thinkingSwitch: 'enable_thinking',
+      thinkingAmount: 'thinking_budget',
       responseFormat: 'by-capability',
       jsonObject: 'thinking-off',
       jsonNamed: true,
@@ -161,6 +172,7 @@ export const QUIRKS = {
       responseFormat: 'by-capability',
       strict: true,
       pictures: 'inline',
+      knows: [...EVERYBODYS, 'max_completion_tokens', 'parallel_tool_calls', 'logprobs', 'top_logprobs', 'prediction'],
       strip: [...HOUSEKEEPING, ...SAMPLING],
       wantsReasoning: true,
     },
@@ -173,6 +185,8 @@ export const QUIRKS = {
       tokenLimit: 'max_tokens',
       temperature: { min: 0, max: 2 },
       frequencyPenalty: { min: 0, max: 1 },
+      thinkingSwitch: 'reasoning_effort',
+      thinkingAmount: 'reasoning_effort',
       responseFormat: 'by-capability',
       strict: true,
       strip: [...HOUSEKEEPING, 'presence_penalty'],

@@ -1,13 +1,43 @@
 import type { Model } from '../catalog/index.ts';
 import { fieldsOf } from './json.ts';
-import type { RequestQuirks } from './quirks.ts';
+import type { RequestQuirks, ThinkingSwitch } from './quirks.ts';
 
 type Draft = Record<string, unknown>;
+
+/** How the dialects say whether a model shall think, and how much. */
+const FIELDS = ['thinking', 'enable_thinking', 'thinking_budget', 'reasoning_effort'] as const;
+/** The three that everybody reads who reads any, for all words that there are. */
+const EFFORTS: ReadonlyMap<unknown, string> = new Map([['minimal', 'low'], ['low', 'low'], ['medium', 'medium'], ['high', 'high'], ['xhigh', 'high'], ['max', 'high']]);
+
+/**
+ * Says a client's wish about thinking in the target's words, where the request was written for a model of another dialect. Not to think is
+ * said by the target's own switch; a budget or an effort goes where the target has the same measure. To think need not be said: models that
+ * can do. What is left of the other dialect's words stays here, for some refuse what they do not know.
+ * Source: facts of the providers, section 6. `enable_thinking: false` on its way from Qwen to Kimi is `thinking: { type: 'disabled' }`.
+ */
+export function carryThinking(draft: Draft, model: Model, { thinkingSwitch, thinkingAmount }: RequestQuirks): void {
+  const { thinking, enable_thinking: enabled, thinking_budget: budget, reasoning_effort: effort } = draft;
+  for (const name of FIELDS) if (draft[name] !== undefined) draft[name] = undefined;
+  if (!model.capabilities.includes('reasoning')) return;
+  const type = fieldsOf(thinking)['type'];
+  if (type === 'disabled' || enabled === false || effort === 'none') {
+    if (thinkingSwitch !== undefined) draft[thinkingSwitch] = OFF[thinkingSwitch];
+    return;
+  }
+  if (thinkingAmount === 'reasoning_effort') draft[thinkingAmount] = EFFORTS.get(effort);
+  else if (thinkingAmount !== undefined) draft[thinkingAmount] = wholeOf(budget) ?? wholeOf(fieldsOf(thinking)['budget_tokens']);
+}
+
+function wholeOf(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isInteger(value) && value > 0 ? value : undefined;
+}
+
+const OFF: Readonly<Record<ThinkingSwitch, unknown>> = { thinking: { type: 'disabled' }, enable_thinking: false, reasoning_effort: 'low' };
 
 /** The client wants JSON and says nothing about thinking: where only one of them can be had, JSON is what it asked for. */
 export function preferJson(draft: Draft, model: Model, { thinkingSwitch: name, jsonObject }: RequestQuirks): void {
   if (name === undefined || jsonObject !== 'thinking-off' || draft[name] !== undefined || !model.capabilities.includes('reasoning')) return;
-  if (fieldsOf(draft['response_format'])['type'] === 'json_object') draft[name] = name === 'thinking' ? { type: 'disabled' } : false;
+  if (fieldsOf(draft['response_format'])['type'] === 'json_object') draft[name] = OFF[name];
 }
 
 /**
