@@ -120,6 +120,19 @@ for (const name of SIMULATED) {
       await isCharged(t, house, costE8);
     });
 
+    await t.test('with tools, thinking, though the client keeps nothing of what was thought', async (t) => {
+      const { model: thinker, costE8: cost } = THINKING[name];
+      Object.assign(provider.says, { reasoning: 'Look at the sky.' });
+      const { choices } = await house.sdk().chat.completions.create({ model: thinker, messages: ASKED, tools: TOOLS });
+      const { tool_calls: calls = [] } = choices[0]?.message ?? {};
+      const history = [...ASKED, { role: 'assistant' as const, content: null, tool_calls: calls }, ...calls.map(({ id }) => ({ role: 'tool' as const, tool_call_id: id, content: 'sunny' }))];
+      await isCharged(t, house, cost);
+      const answered = await house.sdk().chat.completions.create({ model: thinker, messages: history, tools: TOOLS });
+      t.equal(answered.choices[0]?.finish_reason, 'stop', 'the second turn is answered');
+      await isCharged(t, house, cost);
+      Object.assign(provider.says, { reasoning: '' });
+    });
+
     await t.test('with its thinking apart from its answer', async (t) => {
       const { model: thinker, costE8: cost, told } = THINKING[name];
       Object.assign(provider.says, { reasoning: 'Look at the sky.', reasoningTokens: 90 });

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { QUIRKS, toUpstream } from '../src/wire/index.ts';
-import { MODEL, request } from './support/wire.ts';
+import { fieldsSent, MODEL, request } from './support/wire.ts';
 
 /** Requests that were written for a model of one dialect and reach one of another: what is said anew, what stays behind, what is as it was. */
 
@@ -10,8 +10,7 @@ const THINKER: Partial<typeof MODEL> = { capabilities: ['tools', 'json_object', 
 /** JSON text of what a target gets, parsed again. */
 function sent(dialect: string, fields: Readonly<Record<string, unknown>>, { writtenFor, model = THINKER }: { readonly writtenFor?: string; readonly model?: Partial<typeof MODEL> } = {}): Record<string, unknown> {
   const { body } = toUpstream(request(fields), { model: { ...MODEL, ...model }, dialect, writtenFor, maxTokens: undefined });
-  const parsed: Record<string, unknown> = JSON.parse(body);
-  return parsed;
+  return fieldsSent(body);
 }
 
 const WORDS = ['thinking', 'enable_thinking', 'thinking_budget', 'reasoning_effort'];

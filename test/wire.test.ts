@@ -2,7 +2,7 @@ import t from 'tap';
 import { charge } from '../src/money/index.ts';
 import { estimateTokens, QUIRKS, readChatRequest, readUsage, toUpstream, writeUsage } from '../src/wire/index.ts';
 import type { ChatRequest } from '../src/wire/index.ts';
-import { MODEL, request } from './support/wire.ts';
+import { fieldsSent, MODEL, request } from './support/wire.ts';
 
 const HELLO = [{ role: 'user', content: 'hello' }];
 const PICTURE = { type: 'image_url', image_url: { url: `data:image/png;base64,${'A'.repeat(100_000)}` } };
@@ -16,8 +16,7 @@ const read = (raw: unknown, routingHeader?: string): ChatRequest => readChatRequ
 /** JSON text of what a target gets, parsed again. */
 function sent(dialect: string, fields: Readonly<Record<string, unknown>>, target: { readonly maxTokens?: number; readonly model?: Partial<typeof MODEL> } = {}): Record<string, unknown> {
   const { body } = toUpstream(request(fields), { model: { ...MODEL, ...target.model }, dialect, maxTokens: target.maxTokens });
-  const parsed: Record<string, unknown> = JSON.parse(Buffer.concat(body.map((piece) => Buffer.from(piece))).toString());
-  return parsed;
+  return fieldsSent(body);
 }
 
 t.test('a request that cannot be understood is refused with the field at fault', async (t) => {
@@ -418,6 +417,29 @@ t.test('history is said in roles and fields that the target knows', async (t) =>
   const once = request({ messages });
   toUpstream(once, { model: MODEL, dialect: 'kimi', maxTokens: 1 });
   t.strictSame(JSON.parse(JSON.stringify(once.body)), { model: MODEL.id, messages }, 'the request itself is not changed');
+});
+
+t.test('what a model thought and nobody kept is a dot where it is demanded', async (t) => {
+  const thinking: Partial<typeof MODEL> = { capabilities: ['tools', 'reasoning'] };
+  const call = { role: 'assistant', content: null, tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }] };
+  const said = { role: 'assistant', content: 'b' };
+  const kept = { role: 'assistant', content: 'b', reasoning_content: 'r' };
+  const tools = { tools: [{ type: 'function', function: { name: 'f' } }] };
+  const cases = [
+    // dialect    sent by the client                                            model      reasoning of the answers  why
+    ['deepseek',  { ...tools, messages: [...HELLO, call, said, kept] },         thinking,  ['.', '.', 'r'],          'every answer of a conversation with tools'],
+    ['kimi',      { messages: [...HELLO, call, { ...call, reasoning_content: '' }] }, thinking, ['.', '.'],           'an empty one is none; tools that are no longer offered'],
+    ['deepseek',  { messages: [...HELLO, said] },                               thinking,  [undefined],              'no tools'],
+    ['deepseek',  { ...tools, messages: [...HELLO, call], thinking: { type: 'disabled' } }, thinking, [undefined],   'it does not think'],
+    ['deepseek',  { ...tools, messages: [...HELLO, call] },                     {},        [undefined],              'it cannot'],
+    ['minimax',   { ...tools, messages: [...HELLO, call] },                     thinking,  [undefined],              'wished, not demanded'],
+    ['zhipu',     { ...tools, messages: [...HELLO, call] },                     thinking,  [undefined],              'not demanded'],
+    ['openai',    { ...tools, messages: [...HELLO, call] },                     thinking,  [undefined],              'as sent'],
+  ] as const;
+  for (const [dialect, fields, model, expected, why] of cases) {
+    const messages = sent(dialect, fields, { model: model as Partial<typeof MODEL> })['messages'] as readonly { readonly role: string; readonly reasoning_content?: string }[];
+    t.strictSame(messages.filter(({ role }) => role === 'assistant').map(({ reasoning_content: reasoning }) => reasoning), expected, `${dialect}: ${why}`);
+  }
 });
 
 t.test('usage is read from every known place, in range or not at all', async (t) => {

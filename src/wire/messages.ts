@@ -5,20 +5,28 @@ type Draft = Record<string, unknown>;
 
 const JSON_WORD = /json/i;
 
-/** Renames the role `developer` and leaves out the reasoning of another vendor's model. Untouched where nothing is to change. */
-export function adaptMessages(draft: Draft, rules: { readonly strict: boolean; readonly keepsReasoning: boolean }): void {
+/** What stands for reasoning that nobody kept: an empty text is refused as well. */
+const LOST_REASONING = '.';
+
+/**
+ * Renames the role `developer`, leaves out the reasoning of another vendor's model, or puts a dot where there is none and it is demanded.
+ * Untouched where nothing is to change.
+ */
+export function adaptMessages(draft: Draft, rules: { readonly strict: boolean; readonly keepsReasoning: boolean; readonly fillsReasoning: boolean }): void {
   const { messages } = draft;
   if (!Array.isArray(messages) || (!rules.strict && rules.keepsReasoning)) return;
   const list: readonly unknown[] = messages;
-  const isRenamed = (message: Fields) => rules.strict && message['role'] === 'developer';
-  const isStripped = (message: Fields) => !rules.keepsReasoning && 'reasoning_content' in message;
-  const stays = (message: unknown) => !isFields(message) || !(isRenamed(message) || isStripped(message));
-  if (list.every(stays)) return;
-  draft['messages'] = list.map((message) => {
-    if (!isFields(message) || stays(message)) return message;
+  const adapted = list.map((message) => {
+    if (!isFields(message)) return message;
+    const renamed = rules.strict && message['role'] === 'developer';
+    if (rules.fillsReasoning && message['role'] === 'assistant' && textOf(message['reasoning_content']) === undefined) return { ...message, reasoning_content: LOST_REASONING };
+    const stripped = !rules.keepsReasoning && 'reasoning_content' in message;
+    if (!renamed && !stripped) return message;
     const { reasoning_content: reasoning, ...rest } = message;
-    return { ...rest, ...(isStripped(message) || reasoning === undefined ? {} : { reasoning_content: reasoning }), ...(isRenamed(message) ? { role: 'system' } : {}) };
+    return { ...rest, ...(stripped || reasoning === undefined ? {} : { reasoning_content: reasoning }), ...(renamed ? { role: 'system' } : {}) };
   });
+  // The same list as came goes out as it came.
+  if (adapted.some((message, at) => message !== list[at])) draft['messages'] = adapted;
 }
 
 /**

@@ -43,7 +43,12 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   setStop(draft, quirks);
   setTools(draft, quirks, { thinks, hasTools: request.needs.tools });
   setUser(draft, quirks);
-  adaptMessages(draft, { strict, keepsReasoning: !strict || quirks.wantsReasoning === true || request.model === model.id });
+  const { wantsReasoning } = quirks;
+  adaptMessages(draft, {
+    strict,
+    keepsReasoning: !strict || wantsReasoning !== undefined || request.model === model.id,
+    fillsReasoning: thinks && wantsReasoning === 'or-refuses' && speaksOfTools(request),
+  });
   setStream(draft, quirks, request.stream);
   if (quirks.knows !== undefined && isForeign) keepOnly(draft, quirks.knows);
   for (const name of model.drop) leaveOut(draft, name);
@@ -69,6 +74,11 @@ function piecesOf(draft: Draft, { body, verbatim }: ChatRequest): readonly Piece
   }
   const written = JSON.stringify(draft);
   return asTheyCame.length === 0 ? [written] : [written.slice(0, -1), ...asTheyCame, '}'];
+}
+
+/** Tools may have been about in a conversation that offers none any more. */
+function speaksOfTools({ needs, body: { messages } }: ChatRequest): boolean {
+  return needs.tools || (Array.isArray(messages) && messages.some((message) => fieldsOf(message)['tool_calls'] !== undefined));
 }
 
 function choicesIn({ n }: Draft): number {

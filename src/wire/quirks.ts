@@ -52,8 +52,11 @@ export interface RequestQuirks {
   readonly knows?: readonly string[];
   /** Fields that are never sent. */
   readonly strip?: readonly string[];
-  /** `reasoning_content` of earlier answers is demanded back, also when another model wrote it. */
-  readonly wantsReasoning?: boolean;
+  /**
+   * `reasoning_content` of earlier answers is demanded back, also when another model wrote it. `or-refuses`: while the model thinks, a
+   * conversation with tools is refused over an answer that has none, and few clients keep it: such an answer gets a dot.
+   */
+  readonly wantsReasoning?: 'yes' | 'or-refuses';
 }
 
 /** What an answer needs before a client sees it. */
@@ -95,7 +98,7 @@ export const QUIRKS = {
       strict: true,
       userId: /^[A-Za-z0-9_-]{1,512}$/,
       strip: HOUSEKEEPING,
-      wantsReasoning: true,
+      wantsReasoning: 'or-refuses',
     },
     answer: {},
   },
@@ -131,7 +134,7 @@ export const QUIRKS = {
       responseFormat: 'by-capability',
       strict: true,
       strip: HOUSEKEEPING,
-      wantsReasoning: true,
+      wantsReasoning: 'yes',
     },
     answer: {
       extras: {
@@ -174,7 +177,7 @@ export const QUIRKS = {
       pictures: 'inline',
       knows: [...EVERYBODYS, 'max_completion_tokens', 'parallel_tool_calls', 'logprobs', 'top_logprobs', 'prediction'],
       strip: [...HOUSEKEEPING, ...SAMPLING],
-      wantsReasoning: true,
+      wantsReasoning: 'or-refuses',
     },
     answer: {},
   },

@@ -149,6 +149,12 @@ function isForced(choice: unknown): boolean {
   return choice === 'required' || isRecord(choice);
 }
 
+/** One of its own answers in the conversation, among those that matter, comes without what it thought. */
+function lacksReasoning(body: Fields, matters: (message: Fields) => boolean): boolean {
+  const messages: readonly unknown[] = Array.isArray(body['messages']) ? body['messages'] : [];
+  return messages.some((message) => isRecord(message) && message['role'] === 'assistant' && matters(message) && (message['reasoning_content'] ?? '') === '');
+}
+
 /** Kimi refuses what it does not know. */
 const KIMI_FIELDS = [
   'model', 'messages', 'stream', 'stream_options', 'max_tokens', 'max_completion_tokens', 'n', 'stop', 'tools', 'tool_choice', 'parallel_tool_calls',
@@ -161,6 +167,7 @@ const MANNERS: Readonly<Record<SimulatedProvider, Manner>> = {
       if (body['stream_options'] !== undefined && body['stream'] !== true) return 'stream_options';
       const thinks = !(isRecord(body['thinking']) && body['thinking']['type'] === 'disabled');
       if (thinks && isForced(body['tool_choice'])) return 'tool_choice';
+      if (thinks && body['tools'] !== undefined && lacksReasoning(body, () => true)) return 'invalid';
       return formatOf(body) === 'json_schema' ? 'invalid' : undefined;
     },
     usage: (says) => ({ ...detailed(says), prompt_cache_hit_tokens: says.cached, prompt_cache_miss_tokens: says.prompt - says.cached }),
@@ -222,6 +229,7 @@ const MANNERS: Readonly<Record<SimulatedProvider, Manner>> = {
       if (isOver(body['n'], 1)) return 'n';
       const thinks = !(isRecord(body['thinking']) && body['thinking']['type'] === 'disabled');
       if (body['tool_choice'] === 'required' || (thinks && isForced(body['tool_choice']))) return 'invalid';
+      if (thinks && lacksReasoning(body, (message) => message['tool_calls'] !== undefined)) return 'invalid';
       return Object.keys(body).every((field) => KIMI_FIELDS.includes(field)) ? undefined : 'invalid';
     },
     usage: (says) => ({ ...counts(says), cached_tokens: says.cached }),

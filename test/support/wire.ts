@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Model } from '../../src/catalog/index.ts';
 import { EventScanner, openAnswer, readChatRequest } from '../../src/wire/index.ts';
-import type { AnswerStream, AnswerTarget, ChatRequest, EventBlock, SseEvent, Usage } from '../../src/wire/index.ts';
+import type { AnswerStream, AnswerTarget, ChatRequest, EventBlock, Piece, SseEvent, Usage } from '../../src/wire/index.ts';
 
 export const MODEL: Model = {
   id: 'public-model',
@@ -23,6 +23,12 @@ export const MODEL: Model = {
 /** A request with one message, and whatever else. */
 export function request(fields: Readonly<Record<string, unknown>> = {}): ChatRequest {
   return readChatRequest({ model: MODEL.id, messages: [{ role: 'user', content: 'hello' }], ...fields }, { pictureTokens: 4_096, mediaTokens: 131_072, routingHeader: undefined });
+}
+
+/** What a target is sent, as its fields. */
+export function fieldsSent(body: readonly Piece[]): Record<string, unknown> {
+  const fields: Record<string, unknown> = JSON.parse(Buffer.concat(body.map((piece) => Buffer.from(piece))).toString());
+  return fields;
 }
 
 export function fixture(path: string): string {
