@@ -249,7 +249,9 @@ t.test('a failure bears a status that says what it is', async (t) => {
     ['nobody', 200, { object: 'error', code: 400, message: 'x' }, 400, 'at the top'],
     ['nobody', 200, { choices: null, error_type: 'x', error_code: 422, error_message: 'x' }, 422, 'in the newer form'],
     ['zhipu', 200, zhipu('1211'), 404, 'a code of its own is no status'],
-    ['qwen', 503, qwen('limit_requests'), 503, 'a status that is none of 200 stands'],
+    ['qwen', 503, qwen('limit_requests'), 503, 'one of the 5xx stands'],
+    ['qwen', 400, qwen('Throttling.AllocationQuota'), 429, 'a limit said with 400'],
+    ['qwen', 403, qwen('AllocationQuota.FreeTierOnly'), 403, 'the end of money is no limit'],
     ['minimax', 200, minimax('unprocessable_entity_error', '422', 1026), 422, 'the body names it'],
     ['nobody', 200, '', 502, 'nothing'],
   ] as const;

@@ -63,7 +63,8 @@ export function refusalOf(
   return {
     kind: 'failed',
     class: row.class,
-    status: status === 200 ? (row.limit === true ? 429 : STATUS_OF[row.class]) : status,
+    // Some say a limit with a 400: whatever the number, it is no outage.
+    status: row.limit === true && status < 500 ? 429 : status === 200 ? STATUS_OF[row.class] : status,
     providerCode: (error?.codes[0] ?? '').replace(/[^\w.:-]/g, '').slice(0, CODE_CHARS_MAX),
     message: error?.message ?? '',
     retryAfterMs: readRetryAfter(reply.headers['retry-after']),

@@ -14,7 +14,7 @@ export interface FailureRow {
   /** Whether the body said an error in a shape that is known; pages of proxies do not. */
   readonly said?: boolean;
   readonly class: FailureClass;
-  /** The account asks too often, or for too much at once: inside a 200 it counts as the 429 that it is elsewhere. */
+  /** The account asks too often, or for too much at once: inside a 200, or with another 4xx, it counts as the 429 that it is elsewhere. */
   readonly limit?: true;
   /** The request itself may be at fault, whatever the status says: nothing is held against the provider. */
   readonly doubtful?: true;
