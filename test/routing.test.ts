@@ -247,7 +247,8 @@ t.test('the expected cost is the estimated prompt and output at list price', asy
     [1_000, undefined, 1, 42_000n, '1,000 tokens of output without a limit'],
     [1_000, 100, 1, 16_800n, 'the limit'],
     [1_000, 100, 3, 22_400n, 'three choices'],
-    [0, 1_000_000, 1, 224_000n, 'no more than the model can write'],
+    [0, 1_000_000, 1, 28_000_000n, 'the same answer for all, also where the model would cut it short'],
+    [0, 100_000_000, 128, 2_800_000_000n, 'nor is an absurd one'],
     [0.3, 1, 1, 42n, 'an estimate of 0.3 tokens is one token'],
     [Number.MAX_SAFE_INTEGER, 1, 1, 1_400_000_028n, 'an absurd prompt is counted as a hundred million, never a crash'],
   ] as const;

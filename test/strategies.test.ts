@@ -87,6 +87,7 @@ t.test('who serves, by strategy, keys and what fails', async (t) => {
     [['qwen', 'kimi', 'minimax'], { model: 'qwen-max', routing: 'cheapest' }, [], 'minimax×1', 'the lowest expected cost: 1.2 a million of output against 6.4 and 4'],
     [ALL, { model: 'qwen-max', routing: 'cheapest' }, ['deepseek'], 'deepseek×4 zhipu×1', 'then the second lowest'],
     [['zhipu', 'minimax'], { model: 'minimax-m2.5', routing: 'cheapest', max_tokens: 1_000 }, [], 'zhipu×1', 'a short prompt: 0.5 a million of answer is cheaper than 1.2'],
+    [['deepseek', 'zhipu'], { routing: 'cheapest', max_tokens: 16_000 }, [], 'deepseek×1', 'who would cut the answer short, at 4,095 tokens, is not cheaper for it'],
     [['zhipu', 'minimax'], { model: 'glm-4-plus', routing: 'cheapest', max_tokens: 10, ...long }, [], 'minimax×1', 'a long prompt: 0.3 a million is cheaper than 0.5'],
     [['qwen', 'zhipu'], { ...long }, [], 'zhipu×1', 'a window too small for the prompt'],
     [['qwen', 'zhipu', 'kimi'], { ...longer }, [], 'kimi×1', 'two windows too small'],

@@ -61,12 +61,12 @@ export function planCandidates(input: PlanInput): Plan {
 
 /**
  * What the provider would probably bill for this request, in 1e-8 dollars, at the customers' price before any fee: the
- * estimated prompt, nothing cached, and the expected output (`maxTokens`, else 1,000 tokens, at most what the model can
- * generate) times the choices. Rounded half up.
+ * estimated prompt, nothing cached, and the expected output (`maxTokens`, else 1,000 tokens) times the choices, also where the
+ * model can write less: an answer that it cuts short is not a cheaper one. Rounded half up.
  * 1,000 prompt tokens of deepseek-chat and no limit are 14_000n + 28_000n = 42_000n.
  */
 export function expectedCost(model: Model, request: Pick<ChatRequest, 'promptEstimate' | 'maxTokens' | 'choices'>, defaultMaxTokens: number = EXPECTED_OUTPUT): UsdE8 {
-  const output = Math.min(request.maxTokens ?? Math.min(EXPECTED_OUTPUT, defaultMaxTokens), model.maxOutput) * request.choices;
+  const output = (request.maxTokens ?? Math.min(EXPECTED_OUTPUT, defaultMaxTokens)) * request.choices;
   return charge({ prompt: asTokens(request.promptEstimate), cached: 0, completion: asTokens(output) }, model.price, 0n).total;
 }
 
