@@ -2,7 +2,7 @@ import OpenAI from 'openai';
 import t from 'tap';
 import { formatUsd } from '../src/money/index.ts';
 import { openHouse } from './support/house.ts';
-import { json, startProvider } from './support/provider.ts';
+import { json, sse, startProvider } from './support/provider.ts';
 
 /** What the guide shows, through the real SDK, with nothing but base URL and key changed. */
 const MESSAGES = [
@@ -60,6 +60,32 @@ t.test('tools: a call comes back whole and streamed, and its result is understoo
     messages: [{ role: 'user', content: 'Weather in Paris?' }, { role: 'assistant', tool_calls: [call] }, { role: 'tool', tool_call_id: call.id, content: 'Sunny' }],
   });
   t.equal(answered.choices[0]?.finish_reason, 'stop');
+});
+
+t.test('tools: pieces of calls that say too little or too much about themselves add up to the calls', async (t) => {
+  const provider = await startProvider();
+  t.teardown(() => provider.close());
+  const house = await openHouse(t, { providers: { stepfun: provider.url } });
+  const piece = (call: object, finish: string | null = null) => ({ id: 'x', created: 1, choices: [{ index: 0, delta: { tool_calls: [call] }, finish_reason: finish }] });
+  provider.next(sse([
+    piece({ index: 0, id: 'c1', function: { name: 'get_time', arguments: '' } }),
+    piece({ index: 0, id: '', type: '', function: { name: '', arguments: '{"city":' } }),
+    piece({ index: 0, id: null, type: null, function: { name: null, arguments: '"Paris"}' } }),
+    piece({ index: 1, id: 'c2', type: 'function', function: { name: 'get_weather', arguments: '{' } }),
+    piece({ index: 1, id: 'c2', type: 'function', function: { name: 'get_weather', arguments: '}' } }, 'tool_calls'),
+  ]));
+  const tools = ['get_time', 'get_weather'].map((name) => ({ type: 'function' as const, function: { name, parameters: {} } }));
+  const runner = house.sdk().chat.completions.stream({ model: 'step-3.5-flash', messages: MESSAGES, tools });
+  const names: string[] = [];
+  runner.on('chunk', (chunk) => {
+    for (const call of chunk.choices[0]?.delta.tool_calls ?? []) names.push(`${call.id ?? ''} ${call.function?.name ?? ''}`.trim());
+  });
+  const final = await runner.finalChatCompletion();
+  t.match(final.choices[0]?.message.tool_calls, [
+    { id: 'c1', type: 'function', function: { name: 'get_time', arguments: '{"city":"Paris"}' } },
+    { id: 'c2', type: 'function', function: { name: 'get_weather', arguments: '{}' } },
+  ]);
+  t.strictSame(names.filter((name) => name !== ''), ['c1 get_time', 'c2 get_weather'], 'each is named once, for clients that add up what they are told');
 });
 
 t.test('an abort stops the stream and is billed for what was sent', async (t) => {

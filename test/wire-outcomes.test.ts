@@ -377,6 +377,16 @@ t.test('what is missing in an answer is filled in, what is unknown stays', async
   const calling = answered('zhipu', { choices: [{ message: { role: 'assistant', tool_calls: [call] }, finish_reason: '' }] });
   t.match(calling?.body['choices'], [{ message: { content: null, tool_calls: [call] }, finish_reason: 'tool_calls' }]);
   t.equal(calling?.completionEstimate, 3, 'nine letters of a call');
+  const bareCalls = [{ function: { name: 'ab', arguments: { x: 1 } } }, { id: '', type: '', function: { name: 'cd' } }, { id: 'c3', type: 'custom', custom: { name: 'ef', input: 'x' } }];
+  t.match(answered('openai', { choices: [{ message: { tool_calls: bareCalls } }] })?.body['choices'], [{
+    message: {
+      tool_calls: [
+        { id: 'call_req_1_0_0', type: 'function', function: { name: 'ab', arguments: '{"x":1}' } },
+        { id: 'call_req_1_0_1', type: 'function', function: { name: 'cd', arguments: '{}' } },
+        bareCalls[2],
+      ],
+    },
+  }], 'calls without an id, a type or arguments in text');
   const cases = [['sensitive', 'content_filter'], ['model_context_window_exceeded', 'length'], ['length', 'length'], ['', 'stop'], [null, 'stop']] as const;
   for (const [given, expected] of cases) {
     t.match(answered('zhipu', { choices: [{ message: { content: '' }, finish_reason: given }] })?.body['choices'], [{ finish_reason: expected }], `${given} is ${expected}`);

@@ -214,6 +214,33 @@ t.test('tool calls without a number get one', async (t) => {
   }
 });
 
+t.test('the pieces of a tool call say once whose they are', async (t) => {
+  const named = (name: string, text: string | null = null) => ({ name, arguments: text });
+  const cases = [
+    // pieces of calls, one a frame                                                                          what they add up to                                  why
+    [[{ index: 0, id: 'a', type: 'function', function: named('f', '') }, { index: 0, id: '', type: 'function', function: { name: '', arguments: '{}' } }], [['a', 'function', 'f', '{}']], 'empty again'],
+    [[{ index: 0, id: 'a', type: 'function', function: named('f') }, { index: 0, id: null, type: null, function: { name: null, arguments: '{}' } }], [['a', 'function', 'f', '{}']], 'null again'],
+    [[{ index: 0, id: 'a', type: 'function', function: named('f', '{') }, { index: 0, id: 'a', type: 'function', function: named('f', '}') }], [['a', 'function', 'f', '{}']], 'all of it again'],
+    [[{ index: 0, id: 'a', function: named('f', '{}') }],                                                     [['a', 'function', 'f', '{}']],                      'no type'],
+    [[{ index: 0, id: 'a', type: '', function: named('f', '{}') }],                                           [['a', 'function', 'f', '{}']],                      'an empty type'],
+    [[{ index: 0, type: 'function', function: named('f', '{') }, { index: 0, id: 'late', function: { arguments: '}' } }], [['call_req_1_0_0', 'function', 'f', '{}']], 'no id, then one too late'],
+    [[{ index: 0, id: 'a', function: named('get_') }, { index: 0, function: named('time', '{}') }],           [['a', 'function', 'get_time', '{}']],               'a name in two pieces'],
+    [[{ index: 0, id: 'a', function: { name: 'f', arguments: { x: 1 } } }],                                   [['a', 'function', 'f', '{"x":1}']],                 'arguments as an object'],
+    [[{ index: 0, id: 'a', function: named('f', '{}') }, { index: 0, id: 'b', function: named('f', '{') }, { index: 0, function: { arguments: '}' } }, { index: 1, id: 'c', function: named('g', '{}') }],
+      [['a', 'function', 'f', '{}'], ['b', 'function', 'f', '{}'], ['c', 'function', 'g', '{}']], 'one number for several'],
+    [[{ index: 0, id: 'a', type: 'custom', custom: { name: 'f', input: 'x' } }],                              [['a', 'custom', '', '']],                           'a call of another kind'],
+  ] as const;
+  for (const [pieces, expected, why] of cases) {
+    const { live } = play(open('openai'), pieces.map((piece) => frame({ tool_calls: [piece] })));
+    const sums: string[][] = [];
+    for (const call of live.flatMap((chunk) => chunk.choices.flatMap(({ delta }) => delta.tool_calls ?? []))) {
+      const sum = (sums[call.index] ??= ['', '', '', '']);
+      for (const [at, text] of [call.id, call.type, call.function?.name, call.function?.arguments].entries()) sum[at] = `${sum[at] ?? ''}${text ?? ''}`;
+    }
+    t.strictSame(sums, expected, why);
+  }
+});
+
 t.test('the estimate counts all that the model wrote, once', async (t) => {
   const cases = [
     [{ content: 'x'.repeat(10) },                                                 3, 'text'],

@@ -5,11 +5,6 @@ import { hasSubstance, readFinish, shapeMessage, withoutExtras } from './shape.t
 import type { Finish } from './shape.ts';
 import type { Json, JsonObject } from './types.ts';
 
-/** A wild index must not make a list of millions: more calls than this in a choice are dropped. */
-const TOOL_CALLS_MAX = 1_024;
-/** Of a stream: ids are kept for as long as it lasts, and come from the provider. */
-const IDS_MAX = 1_024;
-const ID_CHARS_MAX = 256;
 const NOT_AROUND = ['usage', 'choices'] as const;
 
 /** What frames that name themselves badly are called. */
@@ -64,51 +59,4 @@ function readChoice(choice: JsonObject, at: number, quirks: AnswerQuirks): Frame
 /** A choice of a chunk as it goes to the client. */
 export function writeChoice(choice: FrameChoice, delta: JsonObject, reason: string | null): JsonObject {
   return { index: choice.index, delta, ...choice.rest, finish_reason: reason };
-}
-
-/**
- * Numbers the tool calls of a stream that come without an index: a call known by its id keeps its number, a new id is the
- * next one, a nameless piece belongs to the newest, and several in one delta count by position.
- * An id that is too long, or one too many, passes on and is not known again.
- */
-export class ToolNumbers {
-  /** By choice: the highest number so far and one more. */
-  readonly #counts = new Map<number, number>();
-  /** By choice and id. */
-  readonly #known = new Map<string, number>();
-
-  /** A call of this choice has come. */
-  has(choice: number): boolean {
-    return this.#counts.has(choice);
-  }
-
-  /** The delta of a choice with its tool calls numbered, those beyond the bound left out; the delta itself where it has none. */
-  number(delta: JsonObject, choice: number): JsonObject {
-    const calls = delta['tool_calls'];
-    if (!Array.isArray(calls) || calls.length === 0) return delta;
-    const list: readonly Json[] = calls.slice(0, TOOL_CALLS_MAX);
-    const numbered: Json[] = [];
-    for (const [at, call] of list.entries()) {
-      const index = isJsonObject(call) ? this.#numberOf(call, choice, list.length > 1 ? at : undefined) : undefined;
-      if (!isJsonObject(call)) numbered.push(call);
-      else if (index !== undefined) numbered.push({ ...call, index });
-    }
-    return { ...delta, tool_calls: numbered };
-  }
-
-  #numberOf(call: JsonObject, choice: number, position: number | undefined): number | undefined {
-    const count = this.#counts.get(choice) ?? 0;
-    const id = textOf(call['id']);
-    const key = id === undefined || id.length > ID_CHARS_MAX ? undefined : `${choice} ${id}`;
-    const known = key === undefined ? undefined : this.#known.get(key);
-    const index = numberSaid(call) ?? known ?? (id === undefined ? (position ?? Math.max(0, count - 1)) : count);
-    if (index >= TOOL_CALLS_MAX) return undefined;
-    if (index >= count) this.#counts.set(choice, index + 1);
-    if (key !== undefined && known === undefined && this.#known.size < IDS_MAX) this.#known.set(key, index);
-    return index;
-  }
-}
-
-function numberSaid({ index }: JsonObject): number | undefined {
-  return typeof index === 'number' && Number.isInteger(index) && index >= 0 && index < TOOL_CALLS_MAX ? index : undefined;
 }

@@ -1,3 +1,4 @@
+import { wholeCalls } from './calls.ts';
 import { brokenAnswer, readError, readFlags, refusalOf } from './envelope.ts';
 import { fieldsOf, isJsonObject, isTooDeep, parseJson, textOf } from './json.ts';
 import { emptyMeasure, tokensOf } from './measure.ts';
@@ -55,7 +56,7 @@ function readAnswer(body: JsonObject, target: WholeTarget): WholeOutcome {
   const choices: JsonObject[] = [];
   let written = false;
   for (const [at, choice] of (list as readonly Json[]).slice(0, CHOICES_MAX).entries()) {
-    const shaped = isJsonObject(choice) ? shapeChoice(choice, at, quirks) : undefined;
+    const shaped = isJsonObject(choice) ? shapeChoice(choice, at, { quirks, requestId: target.requestId }) : undefined;
     if (shaped === undefined) return flagged ?? brokenAnswer('no_message');
     if ('kind' in shaped) return shaped;
     addAnswer(measure, shaped.message);
@@ -74,7 +75,7 @@ function readAnswer(body: JsonObject, target: WholeTarget): WholeOutcome {
   return { kind: 'answered', answer: { body: answer, usage, completionEstimate: tokensOf(measure) } };
 }
 
-function shapeChoice(choice: JsonObject, at: number, quirks: AnswerQuirks): { readonly choice: JsonObject; readonly message: JsonObject } | Failure | undefined {
+function shapeChoice(choice: JsonObject, at: number, { quirks, requestId }: { readonly quirks: AnswerQuirks; readonly requestId: string }): { readonly choice: JsonObject; readonly message: JsonObject } | Failure | undefined {
   const { message } = choice;
   if (!isJsonObject(message)) return undefined;
   const finish = readFinish(choice['finish_reason']);
@@ -84,7 +85,8 @@ function shapeChoice(choice: JsonObject, at: number, quirks: AnswerQuirks): { re
   shaped['content'] = message['content'] ?? null;
   const kept: Record<string, Json> = { ...choice };
   if ('usage' in kept) delete kept['usage'];
-  const calls = message['tool_calls'];
+  const calls = wholeCalls(message['tool_calls'], requestId, at);
+  if (calls !== undefined) shaped['tool_calls'] = calls;
   const reason = finish.reason ?? (Array.isArray(calls) && calls.length > 0 ? 'tool_calls' : 'stop');
   // Set one by one: a literal that spreads an object and then names its fields anew takes V8's slow way for each of them.
   kept['index'] = typeof choice['index'] === 'number' ? choice['index'] : at;

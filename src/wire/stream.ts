@@ -1,5 +1,6 @@
+import { ToolCalls } from './calls.ts';
 import { brokenAnswer, readError, readFlags, refusalOf } from './envelope.ts';
-import { readChoices, shapeEnvelope, ToolNumbers, writeChoice } from './frame.ts';
+import { readChoices, shapeEnvelope, writeChoice } from './frame.ts';
 import type { FrameChoice, FrameNames } from './frame.ts';
 import { isJsonObject, isTooDeep, parseJson, textOf } from './json.ts';
 import { addText, addUtf8, emptyMeasure, tokensOf } from './measure.ts';
@@ -52,7 +53,7 @@ class OpenAnswer implements AnswerStream {
   readonly #written = emptyMeasure();
   readonly #choices = new Map<number, ChoiceState>();
   /** From the first tool call on. */
-  #toolNumbers: ToolNumbers | undefined;
+  #calls: ToolCalls | undefined;
   #names: FrameNames;
   /** Chunks without substance that came before any with. */
   #held: JsonObject[] = [];
@@ -209,11 +210,11 @@ class OpenAnswer implements AnswerStream {
     const state = this.#choices.get(choice.index) ?? { named: false, streamed: false, ended: false };
     this.#choices.set(choice.index, state);
     const source = choice.message !== undefined && !state.streamed ? choice.message : choice.delta;
-    const numbered = 'tool_calls' in source ? (this.#toolNumbers ??= new ToolNumbers()).number(source, choice.index) : source;
-    const substance = hasSubstance(numbered);
+    const ordered = 'tool_calls' in source ? (this.#calls ??= new ToolCalls(this.#target.requestId)).shape(source, choice.index) : source;
+    const substance = hasSubstance(ordered);
     const { reason } = choice.finish;
-    const isNameless = !state.named && !('role' in numbered) && (substance || reason !== null);
-    const delta: JsonObject = isNameless ? { role: 'assistant', ...numbered } : numbered;
+    const isNameless = !state.named && !('role' in ordered) && (substance || reason !== null);
+    const delta: JsonObject = isNameless ? { role: 'assistant', ...ordered } : ordered;
     state.named ||= 'role' in delta;
     const ends = reason !== null && !state.ended;
     if (substance) addAnswer(this.#written, delta);
@@ -276,7 +277,7 @@ class OpenAnswer implements AnswerStream {
     const missing = this.#choices.size === 0 ? [0] : open.map(([index]) => index);
     return missing.map((index) => ({
       ...this.#envelope(),
-      choices: [{ index, delta: {}, finish_reason: this.#toolNumbers?.has(index) === true ? 'tool_calls' : 'stop' }],
+      choices: [{ index, delta: {}, finish_reason: this.#calls?.has(index) === true ? 'tool_calls' : 'stop' }],
     }));
   }
 

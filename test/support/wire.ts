@@ -59,6 +59,14 @@ export const BILLED_BODY = {
   cost: 0.00042,
 };
 
+/** A piece of a tool call. */
+export interface CallPiece {
+  readonly index: number;
+  readonly id?: string;
+  readonly type?: string;
+  readonly function?: { readonly name?: string; readonly arguments?: string };
+}
+
 /** A chunk as far as tests look into it. */
 export interface Chunk {
   readonly id: string;
@@ -67,7 +75,7 @@ export interface Chunk {
   readonly model: string;
   readonly choices: readonly {
     readonly index: number;
-    readonly delta: { readonly role?: string; readonly content?: string | null; readonly reasoning_content?: string; readonly tool_calls?: readonly { readonly index: number }[] };
+    readonly delta: { readonly role?: string; readonly content?: string | null; readonly reasoning_content?: string; readonly tool_calls?: readonly CallPiece[] };
     readonly finish_reason: string | null;
   }[];
   readonly usage?: unknown;
