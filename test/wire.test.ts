@@ -352,7 +352,18 @@ t.test('a response format is sent where it is known', async (t) => {
   t.strictSame(sent('kimi', { response_format: wish }, { model: { capabilities: ['json_schema'] } })['response_format'], wish);
   const lowered = sent('deepseek', { response_format: wish });
   t.strictSame(lowered['response_format'], { type: 'json_object' });
-  t.match(lowered['messages'], [{ role: 'system', content: `Answer with one JSON object that follows this JSON schema: ${JSON.stringify(schema)}` }, ...HELLO], 'the schema goes ahead as a message');
+  const asked = `Answer with one JSON object that follows this JSON schema: ${JSON.stringify(schema)}`;
+  t.strictSame(lowered['messages'], [{ role: 'system', content: asked }, ...HELLO], 'the schema goes ahead as a message');
+  const cached = { type: 'text', text: 'Be brief.', cache_control: { type: 'ephemeral' } };
+  for (const [system, content] of [
+    [{ role: 'system', content: 'Be brief.' }, `Be brief.\n\n${asked}`],
+    [{ role: 'developer', content: 'Be brief.' }, `Be brief.\n\n${asked}`],
+    [{ role: 'system', content: [{ type: 'text', text: 'Be' }, { type: 'text', text: 'brief.' }] }, `Be\n\nbrief.\n\n${asked}`],
+    [{ role: 'system', content: [cached] }, [cached, { type: 'text', text: asked }]],
+    [{ role: 'system', content: null }, asked],
+  ] as const) {
+    t.strictSame(sent('deepseek', { response_format: wish, messages: [system, ...HELLO] })['messages'], [{ role: 'system', content }, ...HELLO], 'or behind the words of the system message that is there');
+  }
   const none = sent('minimax', { response_format: { type: 'json_object' } }, { model: { capabilities: [] } });
   t.strictSame(none, { model: 'upstream-model', messages: HELLO });
   t.strictSame(sent('zhipu', { response_format: { type: 'text' } })['response_format'], undefined, 'text is the default');
@@ -440,6 +451,26 @@ t.test('what a model thought and nobody kept is a dot where it is demanded', asy
     const messages = sent(dialect, fields, { model: model as Partial<typeof MODEL> })['messages'] as readonly { readonly role: string; readonly reasoning_content?: string }[];
     t.strictSame(messages.filter(({ role }) => role === 'assistant').map(({ reasoning_content: reasoning }) => reasoning), expected, `${dialect}: ${why}`);
   }
+});
+
+t.test('a target that takes one system message gets one', async (t) => {
+  const [a, b] = [{ role: 'system', content: 'a' }, { role: 'developer', content: [{ type: 'text', text: 'b' }] }];
+  const answer = { role: 'assistant', content: 'c' };
+  const picture = { type: 'image_url', image_url: { url: 'https://example.com/x.png' } };
+  const cases = [
+    [[a, ...HELLO],                       [a, ...HELLO],                                                        'one already'],
+    [HELLO,                               HELLO,                                                                'none'],
+    [[a, b, ...HELLO],                    [{ role: 'system', content: 'a\n\nb' }, ...HELLO],                  'two in a row'],
+    [[...HELLO, answer, a, ...HELLO],     [a, ...HELLO, answer, ...HELLO],                                      'one in the middle'],
+    [[a, ...HELLO, answer, b, ...HELLO],  [{ role: 'system', content: 'a\n\nb' }, ...HELLO, answer, ...HELLO], 'one before and one in the middle'],
+    [[a, { role: 'system', content: [picture] }], [{ role: 'system', content: [{ type: 'text', text: 'a' }, picture] }], 'more than text'],
+  ] as const;
+  for (const [messages, expected, why] of cases) {
+    t.strictSame(sent('minimax', { messages })['messages'], expected, why);
+  }
+  t.strictSame(sent('qwen', { messages: [a, a, ...HELLO] })['messages'], [a, a, ...HELLO], 'others take several');
+  const wish = { response_format: { type: 'json_schema', json_schema: { name: 'x', schema: { type: 'object' } } } };
+  t.match(sent('minimax', { ...wish, messages: [a, ...HELLO] }, { model: { capabilities: [] } })['messages'], [{ role: 'system', content: /^a\n\nAnswer with one JSON object/ }, ...HELLO], 'a schema is no second one');
 });
 
 t.test('usage is read from every known place, in range or not at all', async (t) => {

@@ -8,31 +8,61 @@ const JSON_WORD = /json/i;
 /** What stands for reasoning that nobody kept: an empty text is refused as well. */
 const LOST_REASONING = '.';
 
+export interface MessageRules {
+  readonly strict: boolean;
+  readonly keepsReasoning: boolean;
+  /** An answer without reasoning gets a dot. */
+  readonly fillsReasoning: boolean;
+  readonly oneSystem: boolean;
+}
+
 /**
- * Renames the role `developer`, leaves out the reasoning of another vendor's model, or puts a dot where there is none and it is demanded.
- * Untouched where nothing is to change.
+ * Renames the role `developer`, leaves out the reasoning of another vendor's model or puts a dot where there is none and it is demanded,
+ * joins system messages. The very list that came where nothing is to change: it goes out as it came.
  */
-export function adaptMessages(draft: Draft, rules: { readonly strict: boolean; readonly keepsReasoning: boolean; readonly fillsReasoning: boolean }): void {
+export function adaptMessages(draft: Draft, rules: MessageRules): void {
   const { messages } = draft;
-  if (!Array.isArray(messages) || (!rules.strict && rules.keepsReasoning)) return;
+  if (!Array.isArray(messages)) return;
   const list: readonly unknown[] = messages;
-  const adapted = list.map((message) => {
-    if (!isFields(message)) return message;
-    const renamed = rules.strict && message['role'] === 'developer';
-    if (rules.fillsReasoning && message['role'] === 'assistant' && textOf(message['reasoning_content']) === undefined) return { ...message, reasoning_content: LOST_REASONING };
-    const stripped = !rules.keepsReasoning && 'reasoning_content' in message;
-    if (!renamed && !stripped) return message;
-    const { reasoning_content: reasoning, ...rest } = message;
-    return { ...rest, ...(stripped || reasoning === undefined ? {} : { reasoning_content: reasoning }), ...(renamed ? { role: 'system' } : {}) };
+  const each = rules.strict || !rules.keepsReasoning ? list.map((message) => (isFields(message) ? adaptMessage(message, rules) : message)) : list;
+  const adapted = rules.oneSystem ? withOneSystem(each) : each;
+  if (adapted.length !== list.length || adapted.some((message, at) => message !== list[at])) draft['messages'] = adapted;
+}
+
+function adaptMessage(message: Fields, { strict, keepsReasoning, fillsReasoning }: MessageRules): Fields {
+  const renamed = strict && message['role'] === 'developer';
+  const stripped = !keepsReasoning && 'reasoning_content' in message;
+  const filled = fillsReasoning && message['role'] === 'assistant' && textOf(message['reasoning_content']) === undefined;
+  if (!renamed && !stripped && !filled) return message;
+  const { reasoning_content: said, ...rest } = message;
+  const reasoning = filled ? LOST_REASONING : said;
+  return { ...rest, ...(stripped || reasoning === undefined ? {} : { reasoning_content: reasoning }), ...(renamed ? { role: 'system' } : {}) };
+}
+
+/** All system messages as one, before the others; the list itself where it is so already. */
+function withOneSystem(messages: readonly unknown[]): readonly unknown[] {
+  const isSystem = (message: unknown): message is Fields => isFields(message) && message['role'] === 'system';
+  const systems = messages.filter(isSystem);
+  const [first] = systems;
+  if (first === undefined || (systems.length === 1 && messages[0] === first)) return messages;
+  return [{ ...first, content: joined(systems.map(({ content }) => content)) }, ...messages.filter((message) => !isSystem(message))];
+}
+
+/** Contents of messages as one: a text, or parts where there is more than text. */
+function joined(contents: readonly unknown[]): unknown {
+  const parts = contents.flatMap((content) => {
+    if (!Array.isArray(content)) return content === undefined || content === null ? [] : [{ type: 'text', text: content }];
+    const list: readonly unknown[] = content;
+    return list;
   });
-  // The same list as came goes out as it came.
-  if (adapted.some((message, at) => message !== list[at])) draft['messages'] = adapted;
+  const texts = parts.flatMap((part) => (isFields(part) && part['type'] === 'text' && typeof part['text'] === 'string' && Object.keys(part).length === 2 ? [part['text']] : []));
+  return texts.length === parts.length ? texts.join('\n\n') : parts;
 }
 
 /**
  * Sends only the response format that the model is known to take. A schema it does not take becomes `json_object`, and goes
- * ahead as a system message, for these providers also demand that the prompt speaks of JSON.
- * @param isNamed also where the client asks for JSON itself: the message goes ahead if no other names it
+ * along in the system message, for these providers also demand that the prompt speaks of JSON.
+ * @param isNamed also where the client asks for JSON itself: the words go along if no message names it
  */
 export function adaptResponseFormat(draft: Draft, capabilities: readonly string[], isNamed: boolean): void {
   const format = fieldsOf(draft['response_format']);
@@ -40,18 +70,22 @@ export function adaptResponseFormat(draft: Draft, capabilities: readonly string[
   if (type === undefined) return;
   const messages: readonly unknown[] = Array.isArray(draft['messages']) ? draft['messages'] : [];
   if (typeof type === 'string' && capabilities.includes(type)) {
-    if (isNamed && type === 'json_object' && !messages.some(namesJson)) draft['messages'] = [asking(''), ...messages];
+    if (isNamed && type === 'json_object' && !messages.some(namesJson)) draft['messages'] = askingJson(messages, '');
     return;
   }
   delete draft['response_format'];
   if (type !== 'json_schema') return;
   if (capabilities.includes('json_object')) draft['response_format'] = { type: 'json_object' };
   const schema = fieldsOf(format['json_schema'])['schema'];
-  draft['messages'] = [asking(isFields(schema) ? ` that follows this JSON schema: ${JSON.stringify(schema)}` : ''), ...messages];
+  draft['messages'] = askingJson(messages, isFields(schema) ? ` that follows this JSON schema: ${JSON.stringify(schema)}` : '');
 }
 
-function asking(how: string): Fields {
-  return { role: 'system', content: `Answer with one JSON object${how}` };
+function askingJson(messages: readonly unknown[], how: string): readonly unknown[] {
+  const wish = `Answer with one JSON object${how}`;
+  const [first, ...others] = messages;
+  // Not as a second system message: some refuse it, and behind the client's own words it leaves those where the provider has cached them.
+  const isSystem = isFields(first) && (first['role'] === 'system' || first['role'] === 'developer');
+  return isSystem ? [{ ...first, content: joined([first['content'], wish]) }, ...others] : [{ role: 'system', content: wish }, ...messages];
 }
 
 /** Only what the system and the user say counts. */

@@ -57,6 +57,8 @@ export interface RequestQuirks {
    * conversation with tools is refused over an answer that has none, and few clients keep it: such an answer gets a dot.
    */
   readonly wantsReasoning?: 'yes' | 'or-refuses';
+  /** Takes one system message, before all others: several are joined into it. */
+  readonly oneSystem?: true;
 }
 
 /** What an answer needs before a client sees it. */
@@ -135,6 +137,7 @@ export const QUIRKS = {
       strict: true,
       strip: HOUSEKEEPING,
       wantsReasoning: 'yes',
+      oneSystem: true,
     },
     answer: {
       extras: {
