@@ -342,6 +342,16 @@ t.test('tools are offered as the target can be told', async (t) => {
   t.equal(sent('qwen', { tools, parallel_tool_calls: false })['parallel_tool_calls'], false, "the client's word stands");
   t.notOk('parallel_tool_calls' in sent('qwen', {}), 'no tools, no word');
   t.equal(sent('qwen', { tools, n: 3 })['n'], undefined, 'one answer with tools');
+  const empty = { tools: [], tool_choice: 'auto', parallel_tool_calls: true };
+  t.strictSame(sent('qwen', empty), { model: 'upstream-model', messages: HELLO }, 'an empty list, which is refused there, is no list');
+  t.strictSame(sent('openai', empty), { model: 'upstream-model', messages: HELLO, ...empty }, 'as sent');
+  const two = [...tools, { type: 'function', function: { name: 'g' } }];
+  const allowed = (mode: string, names: readonly string[]) => ({ tools: two, tool_choice: { type: 'allowed_tools', allowed_tools: { mode, tools: names.map((name) => ({ type: 'function', function: { name } })) } } });
+  t.match(sent('deepseek', allowed('auto', ['f'])), { tools, tool_choice: 'auto' }, 'those that may be called are those that are given');
+  t.match(sent('deepseek', allowed('required', ['f', 'g'])), { tools: two, tool_choice: 'required' }, 'one must be called');
+  t.match(sent('zhipu', allowed('required', ['f'])), { tools, tool_choice: 'auto' }, 'as far as the target can be told');
+  t.strictSame(sent('zhipu', allowed('auto', [])), { model: 'upstream-model', messages: HELLO }, 'none may be called');
+  t.strictSame(sent('openai', allowed('auto', ['f'])), { model: 'upstream-model', messages: HELLO, ...allowed('auto', ['f']) }, 'as sent');
 });
 
 t.test('a response format is sent where it is known', async (t) => {

@@ -168,6 +168,7 @@ function bytesOf(value: unknown): number {
 }
 
 function setTools(draft: Draft, quirks: RequestQuirks, facts: { readonly thinks: boolean; readonly hasTools: boolean }): void {
+  if (quirks.strict === true) narrowTools(draft);
   if (quirks.parallelToolCalls !== undefined && facts.hasTools) draft['parallel_tool_calls'] ??= quirks.parallelToolCalls;
   const choice = draft['tool_choice'];
   const rule = quirks.toolChoice;
@@ -180,6 +181,26 @@ function setTools(draft: Draft, quirks: RequestQuirks, facts: { readonly thinks:
     return;
   }
   if (!allows(choice === 'required' ? rule.required : rule.named, facts.thinks)) draft['tool_choice'] = 'auto';
+}
+
+/**
+ * Says in `tools` and a plain choice what `allowed_tools` says, which only OpenAI knows. A list without a tool, which some clients always
+ * send, is left out with all that goes with it: two providers refuse it.
+ */
+function narrowTools(draft: Draft): void {
+  const choice = fieldsOf(draft['tool_choice']);
+  let tools: readonly unknown[] | undefined = Array.isArray(draft['tools']) ? draft['tools'] : undefined;
+  if (choice['type'] === 'allowed_tools') {
+    const { mode, tools: allowed } = fieldsOf(choice['allowed_tools']);
+    const names = new Set((Array.isArray(allowed) ? allowed : []).map(nameOf));
+    draft['tool_choice'] = mode === 'required' ? mode : 'auto';
+    draft['tools'] = tools = tools?.filter((tool) => names.has(nameOf(tool)));
+  }
+  if (tools?.length === 0) for (const name of ['tools', 'tool_choice', 'parallel_tool_calls']) leaveOut(draft, name);
+}
+
+function nameOf(tool: unknown): unknown {
+  return fieldsOf(fieldsOf(tool)['function'])['name'];
 }
 
 function allows(rule: ToolChoiceRule, thinks: boolean): boolean {
