@@ -241,6 +241,18 @@ t.test('the pieces of a tool call say once whose they are', async (t) => {
   }
 });
 
+t.test('a chunk bears one tool call, for some clients read no more', async (t) => {
+  const calls = [0, 1, 2].map((index) => ({ index, id: `c${index}`, type: 'function', function: { name: 'f', arguments: '{}' } }));
+  const both = event({ id: 'x1', created: 1, choices: [{ index: 0, delta: { role: 'assistant', content: 'a', tool_calls: calls }, finish_reason: 'tool_calls' }, { index: 1, delta: { content: 'b' }, finish_reason: 'stop' }] });
+  const { live, closing } = play(open('zhipu', { choices: 2 }), [both]);
+  t.strictSame(live.map((chunk) => chunk.choices), [
+    [{ index: 0, delta: { role: 'assistant', content: 'a', tool_calls: [calls[0]] }, finish_reason: null }, { index: 1, delta: { role: 'assistant', content: 'b' }, finish_reason: null }],
+    [{ index: 0, delta: { tool_calls: [calls[1]] }, finish_reason: null }],
+    [{ index: 0, delta: { tool_calls: [calls[2]] }, finish_reason: null }],
+  ]);
+  t.match(closing.map((chunk) => chunk.choices[0]?.finish_reason), ['tool_calls', 'stop']);
+});
+
 t.test('the estimate counts all that the model wrote, once', async (t) => {
   const cases = [
     [{ content: 'x'.repeat(10) },                                                 3, 'text'],
@@ -442,5 +454,9 @@ t.test('a whole answer in the clothes of a stream', async (t) => {
   const call = { id: 'c1', type: 'function', function: { name: 'f', arguments: '{}' } };
   const body = { id: 'x', choices: [{ index: 0, message: { role: 'assistant', content: null, tool_calls: [call, { ...call, id: 'c2' }] }, finish_reason: 'tool_calls' }] };
   const { chunks } = simulateAnswer({ body, usage: undefined, completionEstimate: 2 }, { model: MODEL, requestId: 'req_1', includeUsage: false, createdS: 1 });
-  t.match(chunks.map((text): unknown => JSON.parse(text)), [{ choices: [{ delta: { tool_calls: [{ index: 0, id: 'c1' }, { index: 1, id: 'c2' }] } }] }]);
+  t.match(chunks.map((text): unknown => JSON.parse(text)), [
+    { choices: [{ index: 0, delta: { role: 'assistant', content: null, tool_calls: [{ index: 0, id: 'c1' }] }, finish_reason: null }] },
+    { id: 'x', model: MODEL.id, choices: [{ index: 0, delta: { tool_calls: [{ index: 1, id: 'c2' }] }, finish_reason: null }] },
+  ]);
+  t.equal(chunks.length, 2, 'a chunk a call');
 });

@@ -95,6 +95,19 @@ export class ToolCalls {
   }
 }
 
+/**
+ * A choice of a chunk as choices that bear one tool call each, as OpenAI sends them: there are clients that read no more than the first
+ * of a chunk. All that is no call stands in the first choice.
+ */
+export function oneCallEach(choice: JsonObject): readonly [JsonObject, ...(readonly JsonObject[])] {
+  const { index, delta } = choice;
+  const calls = fieldsOf(delta)['tool_calls'];
+  if (!isJsonObject(delta) || !Array.isArray(calls) || calls.length < 2) return [choice];
+  const [first = null, ...others]: readonly Json[] = calls;
+  const later = others.map((call) => ({ index: index ?? 0, delta: { tool_calls: [call] }, finish_reason: null }));
+  return [{ ...choice, delta: { ...delta, tool_calls: [first] } }, ...later];
+}
+
 /** The tool calls of a whole message as clients know them; what is no list stays as it is. */
 export function wholeCalls(calls: Json | undefined, requestId: string, choice: number): Json | undefined {
   if (!Array.isArray(calls)) return calls;

@@ -1,4 +1,4 @@
-import { ToolCalls } from './calls.ts';
+import { oneCallEach, ToolCalls } from './calls.ts';
 import { brokenAnswer, readError, readFlags, refusalOf } from './envelope.ts';
 import { readChoices, shapeEnvelope, writeChoice } from './frame.ts';
 import type { FrameChoice, FrameNames } from './frame.ts';
@@ -171,7 +171,7 @@ class OpenAnswer implements AnswerStream {
       return [];
     }
     const flagged = readFlags(frame);
-    if (flagged !== undefined && !this.#hasWritten() && !choices.some(({ delta, message }) => hasSubstance(message ?? delta))) {
+    if (flagged !== undefined && ![...this.#choices.values()].some((choice) => choice.streamed) && !choices.some(({ delta, message }) => hasSubstance(message ?? delta))) {
       this.#failure = flagged;
       return [];
     }
@@ -179,12 +179,15 @@ class OpenAnswer implements AnswerStream {
     const envelope = shapeEnvelope(frame, this.#names, this.#quirks);
     this.#learnNames(envelope);
     const live: JsonObject[] = [];
+    const later: JsonObject[] = [];
     const ends: JsonObject[] = [];
     let substance = false;
     for (const choice of choices) {
       const read = this.#readChoice(choice);
       substance ||= read.substance;
-      if (read.live !== undefined) live.push(read.live);
+      const [piece, ...pieces] = read.live === undefined ? [] : oneCallEach(read.live);
+      if (piece !== undefined) live.push(piece);
+      for (const one of pieces) later.push({ ...envelope, choices: [one] });
       if (read.end !== undefined) ends.push(read.end);
     }
     for (const end of ends) this.#ends.push({ ...envelope, choices: [end] });
@@ -198,11 +201,7 @@ class OpenAnswer implements AnswerStream {
     const [only] = choices;
     // Frames that each bear their own usage are never alike.
     if (substance && ends.length === 0 && choices.length === 1 && only !== undefined && !isJsonObject(frame['usage'])) this.#learn(only, text);
-    return [...this.#release(), ...(chunk === undefined ? [] : [chunk])].map((ready) => JSON.stringify(ready));
-  }
-
-  #hasWritten(): boolean {
-    return [...this.#choices.values()].some((choice) => choice.streamed);
+    return [...this.#release(), ...(chunk === undefined ? [] : [chunk]), ...later].map((ready) => JSON.stringify(ready));
   }
 
   /** Splits a choice into what may go now and its end, which may not. */
