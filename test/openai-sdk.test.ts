@@ -134,4 +134,8 @@ t.test('models are listed as the SDK expects', async (t) => {
   for await (const model of house.sdk().models.list()) ids.push(model.id);
   t.ok(ids.includes('deepseek-chat') && ids.includes('sandbox-chat'));
   t.equal((await house.sdk().models.retrieve('deepseek-chat')).owned_by, 'deepseek');
+  const own = await openHouse(t, { sandbox: true, yaml: { models: { 'zai/glm-x:free': { provider: 'zhipu', upstream: 'glm-x', context_window: 1_000, max_output: 100, price: { input: 1, output: 1 } } } } });
+  for (const name of ['zai/glm-x:free', 'zai/glm-x:free:cheapest']) t.equal((await own.sdk().models.retrieve(name)).id, 'zai/glm-x:free', name);
+  t.match(await (await own.get('/v1/models/zai/glm-x:free')).json(), { id: 'zai/glm-x:free' }, 'a client that escapes nothing');
+  t.match(await (await own.get('/v1/models/deepseek-chta:cheapest')).json(), { error: { code: 'model_not_found', message: /Did you mean "deepseek-chat"/ } });
 });

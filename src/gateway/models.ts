@@ -2,7 +2,8 @@ import { listView, modelView } from '../accounts/index.ts';
 import { findModel, nearestModel, type Model } from '../catalog/index.ts';
 import { Fault } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
-import { lastPart, ok } from './user.ts';
+import { splitModel } from '../wire/index.ts';
+import { decoded, ok } from './user.ts';
 import type { Answer, Call, Running } from './types.ts';
 
 /** `GET /v1/models`: the whole catalogue, from memory. */
@@ -11,12 +12,15 @@ export async function showModels(running: Running, _call: Call, owner: KeyOwner)
   return ok(owner, listView([...running.settings.catalog.models.values()].map(shown), undefined));
 }
 
-/** `GET /v1/models/{id}`. */
+/** Where a model's own path begins. */
+export const MODELS_BASE = '/v1/models/';
+
+/** `GET /v1/models/{id}`, by each name that a chat call takes: a model with a routing behind it is that model. */
 export async function showModel(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
   const { catalog } = running.settings;
-  const id = lastPart(call);
-  const model = findModel(catalog, id);
-  const nearest = nearestModel(catalog, id);
+  const id = decoded(call.path.slice(MODELS_BASE.length));
+  const model = findModel(catalog, id) ?? findModel(catalog, splitModel(id).model);
+  const nearest = nearestModel(catalog, splitModel(id).model);
   const hint = nearest === undefined ? '' : ` Did you mean ${JSON.stringify(nearest)}?`;
   if (model === undefined) throw new Fault('model_not_found', { fill: { model: JSON.stringify(id.slice(0, 100)), hint }, param: 'model' });
   return ok(owner, (await viewer(running))(model));

@@ -3,7 +3,7 @@ import type { KeyOwner } from '../ledger/index.ts';
 import { dropByokKey, registerKey, showByokKeys } from './byok.ts';
 import { serveChatOnce } from './idempotency.ts';
 import { paySandboxCheckout, showPaid, showSandboxCheckout, showUnpaid } from './checkout-pages.ts';
-import { showModel, showModels } from './models.ts';
+import { MODELS_BASE, showModel, showModels } from './models.ts';
 import { receiveEvent, showRecharges, startCredits } from './recharges.ts';
 import { dropKey, makeKey, showBalance, showBillingLogs, showKeys } from './user.ts';
 import { showHealth, showMetrics, showReadiness, showWelcome } from './open.ts';
@@ -20,7 +20,7 @@ type Route =
   | { readonly method: Method; readonly path: string; readonly needsKey: true; /** For accounts that are frozen too: how they find out, and pay. */ readonly frozenToo?: true; readonly serve: Handler; readonly tells: Operation }
   | { readonly method: Method; readonly path: string; readonly needsKey: false; readonly serve: (running: Running, call: Call) => Promise<Answer>; readonly tells: Operation };
 
-/** Every path there is. `{id}` stands for one part of the path. HEAD is served wherever GET is. */
+/** Every path there is. `{id}` stands for one part of the path, a model's for all that follows: its name may hold slashes, which not all clients escape. HEAD is served wherever GET is. */
 export const ROUTES: readonly Route[] = [
   { method: 'POST', path: CHAT_PATH, needsKey: true, serve: serveChatOnce, tells: OPERATIONS.chat },
   { method: 'GET', path: '/v1/models', needsKey: true, serve: showModels, tells: OPERATIONS.models },
@@ -92,5 +92,5 @@ export function serveRoute(route: Route, running: Running, call: Call, owner: Ke
 function matches(pattern: string, path: string): boolean {
   if (!pattern.endsWith('{id}')) return pattern === path;
   const base = pattern.slice(0, -'{id}'.length);
-  return path.startsWith(base) && path.length > base.length && !path.slice(base.length).includes('/');
+  return path.startsWith(base) && path.length > base.length && (base === MODELS_BASE || !path.slice(base.length).includes('/'));
 }

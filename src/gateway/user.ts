@@ -48,9 +48,13 @@ export function ok(owner: KeyOwner, body: object): Answer {
   return { status: 200, body, billing: { mode: 'standard', cost: 0n, balance: owner.balance } };
 }
 
-/** The last part of the path, decoded: ids and model names may hold an escaped slash. */
+/** The last part of the path, decoded. */
 export function lastPart(call: Call): string {
-  const raw = call.path.slice(call.path.lastIndexOf('/') + 1);
+  return decoded(call.path.slice(call.path.lastIndexOf('/') + 1));
+}
+
+/** A piece of the path without its escapes: a model's name may hold an escaped slash. */
+export function decoded(raw: string): string {
   try {
     return decodeURIComponent(raw);
   } catch (error) {

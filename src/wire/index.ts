@@ -26,7 +26,7 @@ export type {
 export { EventScanner } from './events.ts';
 export { fetchesPictures, QUIRKS } from './quirks.ts';
 export type { Quirks } from './quirks.ts';
-export { readChatRequest } from './request.ts';
+export { readChatRequest, splitModel } from './request.ts';
 export { CHAT_SCHEMAS } from './schemas.ts';
 export { estimateTokens } from './measure.ts';
 export { toUpstream } from './outbound.ts';

@@ -45,8 +45,8 @@ export interface RequestOptions extends PartTokens {
 export function readChatRequest(raw: unknown, options: RequestOptions): ChatRequest {
   if (!isFields(raw)) throw refuse('The request body must be a JSON object with "model" and "messages".');
   const requestedModel = readModelName(raw['model']);
-  const suffix = SUFFIX.exec(requestedModel);
-  const routing = readRouting(raw['routing'], 'routing') ?? readRouting(options.routingHeader, 'X-FindToken-Routing') ?? readRouting(suffix?.[2], 'model') ?? 'auto';
+  const named = splitModel(requestedModel);
+  const routing = readRouting(raw['routing'], 'routing') ?? readRouting(options.routingHeader, 'X-FindToken-Routing') ?? named.routing ?? 'auto';
   const providerKey = readProviderKey(raw['provider_key']);
   const prompt = newPrompt(options);
   const { body, verbatim } = copyBody(raw, prompt, options.written ?? NOT_WRITTEN);
@@ -54,7 +54,7 @@ export function readChatRequest(raw: unknown, options: RequestOptions): ChatRequ
   const json = isFields(format) && (format['type'] === 'json_object' || format['type'] === 'json_schema') ? format['type'] : 'none';
   const weight = promptTokens(prompt);
   return {
-    model: suffix?.[1] ?? requestedModel,
+    model: named.model,
     requestedModel,
     routing,
     stream: raw['stream'] === true,
@@ -68,6 +68,12 @@ export function readChatRequest(raw: unknown, options: RequestOptions): ChatRequ
     promptEstimate: weight.estimate,
     needs: { tools: hasEntries(raw['tools']) || hasEntries(raw['functions']), vision: prompt.vision, linked: prompt.linked, json },
   };
+}
+
+/** A model's name apart from the routing behind it: `deepseek-chat:cheapest` is `deepseek-chat` and `cheapest`. */
+export function splitModel(name: string): { readonly model: string; readonly routing: Routing | undefined } {
+  const [, model = name, suffix] = SUFFIX.exec(name) ?? [];
+  return { model, routing: readRouting(suffix, 'model') };
 }
 
 /**
