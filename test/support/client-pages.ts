@@ -125,7 +125,8 @@ function index(): string {
   return `# Clients
 
 Whatever speaks the OpenAI chat API works with findtoken: give it the base URL, which ends in \`/v1\`, and a key. One page a tool; their settings are
-what \`findtoken connect TOOL\` prints, and were written from each tool's own documentation in autumn 2026. The tools themselves were not run here, but for the OpenAI SDK for JavaScript and curl, which the tests use.
+what \`findtoken connect TOOL\` prints, and were written from each tool's own documentation in autumn 2026. The tests use the OpenAI SDK for JavaScript and curl; LangChain for JavaScript,
+the AI SDK and Continue's adapters were run against providers that were played. The others were not run here.
 
 | client | works |
 | --- | --- |

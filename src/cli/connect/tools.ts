@@ -143,6 +143,7 @@ const findtoken = createOpenAICompatible({
   baseURL: "${base(target)}",
   apiKey: process.env.${KEY},
   includeUsage: true, // tokens of streams, too
+  supportsStructuredOutputs: true, // or the schema of generateObject stays at home
 });
 
 const { text } = await generateText({ model: findtoken.chatModel("${target.model}"), prompt: "Hello!", maxRetries: 0 });`,
