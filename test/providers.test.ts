@@ -50,7 +50,7 @@ const THINKING: Readonly<Record<SimulatedProvider, Charged & { readonly told: bo
 const BODY_FIELDS = ['id', 'object', 'created', 'model', 'choices', 'usage'];
 const CHOICE_FIELDS = ['index', 'message', 'delta', 'finish_reason', 'logprobs'];
 const MESSAGE_FIELDS = ['role', 'content', 'reasoning_content', 'tool_calls', 'refusal', 'function_call'];
-const USAGE_FIELDS = ['prompt_tokens', 'completion_tokens', 'total_tokens', 'prompt_tokens_details', 'completion_tokens_details', 'cost'];
+const USAGE_FIELDS = ['prompt_tokens', 'completion_tokens', 'total_tokens', 'prompt_tokens_details', 'completion_tokens_details', 'prompt_cache_hit_tokens', 'prompt_cache_miss_tokens', 'cost'];
 
 for (const name of SIMULATED) {
   t.test(`${name} answers as OpenAI does`, async (t) => {
@@ -229,7 +229,8 @@ async function isCharged(t: Test, house: House, costE8: bigint): Promise<void> {
 function usageBody(costE8: bigint, reasoning: number) {
   return {
     prompt_tokens: 1_900, completion_tokens: 130, total_tokens: 2_030,
-    prompt_tokens_details: { cached_tokens: 1_200 }, completion_tokens_details: { reasoning_tokens: reasoning }, cost: Number(formatUsd(costE8)),
+    prompt_tokens_details: { cached_tokens: 1_200 }, completion_tokens_details: { reasoning_tokens: reasoning },
+    prompt_cache_hit_tokens: 1_200, prompt_cache_miss_tokens: 700, cost: Number(formatUsd(costE8)),
   };
 }
 

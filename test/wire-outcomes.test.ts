@@ -335,6 +335,7 @@ t.test("a whole answer looks like OpenAI's, whoever gave it", async (t) => {
     t.strictSame(body['usage'], {
       prompt_tokens: 1_900, completion_tokens: 130, total_tokens: 2_030,
       prompt_tokens_details: { cached_tokens: 1_200 }, completion_tokens_details: { reasoning_tokens: reasoningTokens },
+      prompt_cache_hit_tokens: 1_200, prompt_cache_miss_tokens: 700,
     }, `${provider}: usage in OpenAI's form`);
     t.strictSame(answer?.usage, { origin: 'reported', prompt: 1_900, cached: 1_200, completion: 130, reasoning: reasoningTokens }, `${provider}: usage for the books`);
   }

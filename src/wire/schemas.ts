@@ -50,13 +50,15 @@ const MESSAGE = {
 
 const USAGE = {
   type: 'object',
-  required: ['prompt_tokens', 'completion_tokens', 'total_tokens', 'prompt_tokens_details', 'completion_tokens_details', 'cost'],
+  required: ['prompt_tokens', 'completion_tokens', 'total_tokens', 'prompt_tokens_details', 'completion_tokens_details', 'prompt_cache_hit_tokens', 'prompt_cache_miss_tokens', 'cost'],
   properties: {
     prompt_tokens: count,
     completion_tokens: count,
     total_tokens: count,
     prompt_tokens_details: { type: 'object', required: ['cached_tokens'], properties: { cached_tokens: count } },
     completion_tokens_details: { type: 'object', required: ['reasoning_tokens'], properties: { reasoning_tokens: count } },
+    prompt_cache_hit_tokens: { ...count, description: 'the cached tokens once more, as DeepSeek names them' },
+    prompt_cache_miss_tokens: { ...count, description: 'the rest of the prompt' },
     cost: { type: 'number', minimum: 0, description: 'what the request was charged, in US dollars with at most 6 decimals' },
   },
 };

@@ -4,13 +4,15 @@ import type { Usage } from './types.ts';
 /** A provider that counts more tokens than this in one answer is not counting tokens. */
 const TOKENS_MAX = 100_000_000;
 
-/** OpenAI's usage object, with our `cost` in US dollars where it is known. */
+/** OpenAI's usage object, with DeepSeek's names for what was cached, for its clients read no others, and our `cost` in US dollars where it is known. */
 export type UsageBody = {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;
   readonly prompt_tokens_details: { readonly cached_tokens: number };
   readonly completion_tokens_details: { readonly reasoning_tokens: number };
+  readonly prompt_cache_hit_tokens: number;
+  readonly prompt_cache_miss_tokens: number;
   readonly cost?: number;
 };
 
@@ -48,6 +50,8 @@ export function writeUsage(usage: Usage, cost?: number): UsageBody {
     total_tokens: usage.prompt + usage.completion,
     prompt_tokens_details: { cached_tokens: usage.cached },
     completion_tokens_details: { reasoning_tokens: usage.reasoning },
+    prompt_cache_hit_tokens: usage.cached,
+    prompt_cache_miss_tokens: usage.prompt - usage.cached,
     ...(cost === undefined ? {} : { cost }),
   };
 }

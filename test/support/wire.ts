@@ -56,6 +56,8 @@ export const BILLED_BODY = {
   total_tokens: 13,
   prompt_tokens_details: { cached_tokens: 4 },
   completion_tokens_details: { reasoning_tokens: 1 },
+  prompt_cache_hit_tokens: 4,
+  prompt_cache_miss_tokens: 6,
   cost: 0.00042,
 };
 
