@@ -4,6 +4,14 @@ import { openHouse } from './support/house.ts';
 const ORIGIN = 'https://app.example.com';
 const NAMES = 'authorization, content-type, idempotency-key, x-api-key, x-findtoken-mode, x-findtoken-routing';
 
+t.test('a program that is a web page has an origin too', async (t) => {
+  const house = await openHouse(t, { sandbox: true, books: 'cli', yaml: { server: { port: 0, cors_origins: ['app://obsidian.md'] } } });
+  const call = (origin: string) => house.post({ model: 'deepseek-chat', messages: [{ role: 'user', content: 'Hello!' }] }, { origin });
+  const answer = await call('app://obsidian.md');
+  t.match([answer.status, answer.headers.get('access-control-allow-origin')], [200, 'app://obsidian.md']);
+  for (const other of ['app://other.md', 'app://', 'null', 'http://obsidian.md']) t.equal((await call(other)).status, 403, other);
+});
+
 t.test('a page of a listed origin calls with the OpenAI SDK', async (t) => {
   const house = await openHouse(t, { sandbox: true, books: 'cli', yaml: { server: { port: 0, cors_origins: [ORIGIN] } } });
   const preflight = (asked?: string, origin = ORIGIN) =>

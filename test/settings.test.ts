@@ -114,6 +114,8 @@ t.test('what is wrong is refused with its place and the mend', async (t) => {
     ['server: { host: "http://a" }', 'findtoken.yaml:1:17: server.host: expected a host name or an IP address, without scheme and port, not "http://a". Write for example host: 127.0.0.1'],
     ['server: { hosts: a.test }', 'findtoken.yaml:1:18: server.hosts: expected a list, each a host name or an IP address, without scheme and port, not "a.test". Write for example hosts: [gateway.internal]'],
     ['server: { cors_origins: ["https://a.test/app"] }', 'findtoken.yaml:1:25: server.cors_origins: expected a list, each a web origin, scheme and host without a path, not ["https://a.test/app"]. Write for example cors_origins: [https://app.example.com]'],
+    ['server: { cors_origins: ["app://a.test/app"] }', 'findtoken.yaml:1:25: server.cors_origins: expected a list, each a web origin, scheme and host without a path, not ["app://a.test/app"]. Write for example cors_origins: [https://app.example.com]'],
+    ['server: { cors_origins: ["null"] }', 'findtoken.yaml:1:25: server.cors_origins: expected a list, each a web origin, scheme and host without a path, not ["null"]. Write for example cors_origins: [https://app.example.com]'],
     ['server: { workers: 0 }', 'findtoken.yaml:1:20: server.workers: expected a whole number from 1 to 64, not 0. Write for example workers: 1'],
     ['\n\nrouting:\n  timeout: 30', 'findtoken.yaml:4:12: routing.timeout: expected a time with its unit (ms, s, m or h) from 10ms to 1h, not 30. Write for example timeout: 30s'],
     ['routing: { timeout: 2h }', 'findtoken.yaml:1:21: routing.timeout: expected a time with its unit (ms, s, m or h) from 10ms to 1h, not "2h". Write for example timeout: 30s'],
@@ -217,7 +219,7 @@ t.test('the environment fills ${NAME} and ${NAME:-default}', async (t) => {
 
 t.test('values are put into their units', async (t) => {
   const settings = load(t, `
-server: { host: "::", port: 0, drain: 2m, hosts: [gw.internal, 10.0.0.1], cors_origins: ["https://App.example.com/"] }
+server: { host: "::", port: 0, drain: 2m, hosts: [gw.internal, 10.0.0.1], cors_origins: ["https://App.example.com/", "app://obsidian.md", "chrome-extension://abcdefghijklmnop", "tauri://localhost:1420"] }
 billing: { usage_fee: 0, recharge_fee: 2.75, byok_fee: "0.0001%", minimum_recharge: 0.5 }
 limits: { body_bytes: 1MiB }
 routing: { backoff: [0s, 250ms], timeout: 1h, stream_timeout: 10ms, retries: 0 }
@@ -225,7 +227,7 @@ stripe: { api_base: "http://127.0.0.1:9/", return_urls: ["https://a.test/back/"]
 email: { from: "Ann Bee <ann@a.test>", smtp: "smtp://me:pw@mail.test:587" }
 `);
   t.match(settings, {
-    server: { host: '::', port: 0, publicUrl: 'http://[::1]:0', drainMs: 120_000, hosts: ['gw.internal', '10.0.0.1'], corsOrigins: ['https://app.example.com'] },
+    server: { host: '::', port: 0, publicUrl: 'http://[::1]:0', drainMs: 120_000, hosts: ['gw.internal', '10.0.0.1'], corsOrigins: ['https://app.example.com', 'app://obsidian.md', 'chrome-extension://abcdefghijklmnop', 'tauri://localhost:1420'] },
     billing: { usageFee: 0n, rechargeFee: 27_500n, byokFee: 1n, minimumRecharge: 50_000_000n },
     limits: { bodyBytes: 1_048_576, requestsPerMinute: 600 },
     routing: { backoffMs: [0, 250], timeoutMs: 3_600_000, streamTimeoutMs: 10, retries: 0 },

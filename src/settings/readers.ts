@@ -133,10 +133,14 @@ export const webAddress: Reader<string> = {
   },
 };
 
-/** `https://app.example.com`: what a browser sends as Origin. */
+/** A scheme of a program's own, as desktop programs that are web pages and browser extensions have it; the rest as it comes, for browsers do not change it. */
+const OWN_ORIGIN = /^(?!https?:|file:)[a-z][a-z0-9+.-]*:\/\/[\w.-]+(?::\d{1,5})?$/;
+
+/** `https://app.example.com` or `app://obsidian.md`: what a browser sends as Origin. */
 export const webOrigin: Reader<string> = {
   expects: 'a web origin, scheme and host without a path',
   read: (written, around) => {
+    if (typeof written === 'string' && OWN_ORIGIN.test(written.trim())) return written.trim();
     const address = webAddress.read(written, around);
     return address !== undefined && new URL(address).origin === address ? address : undefined;
   },
