@@ -302,7 +302,8 @@ t.test('a limit of our own leaves room for the prompt in the window', async (t) 
 });
 
 t.test('tools are offered as the target can be told', async (t) => {
-  const tools = [{ type: 'function', function: { name: 'f' } }];
+  const parameters = { type: 'object', properties: {} };
+  const tools = [{ type: 'function', function: { name: 'f', parameters } }];
   const named = { type: 'function', function: { name: 'f' } };
   const plain: Partial<typeof MODEL> = {};
   const thinking: Partial<typeof MODEL> = { capabilities: ['tools', 'reasoning'] };
@@ -345,12 +346,18 @@ t.test('tools are offered as the target can be told', async (t) => {
   const empty = { tools: [], tool_choice: 'auto', parallel_tool_calls: true };
   t.strictSame(sent('qwen', empty), { model: 'upstream-model', messages: HELLO }, 'an empty list, which is refused there, is no list');
   t.strictSame(sent('openai', empty), { model: 'upstream-model', messages: HELLO, ...empty }, 'as sent');
-  const two = [...tools, { type: 'function', function: { name: 'g' } }];
+  const two = [...tools, { type: 'function', function: { name: 'g', parameters } }];
   const allowed = (mode: string, names: readonly string[]) => ({ tools: two, tool_choice: { type: 'allowed_tools', allowed_tools: { mode, tools: names.map((name) => ({ type: 'function', function: { name } })) } } });
   t.match(sent('deepseek', allowed('auto', ['f'])), { tools, tool_choice: 'auto' }, 'those that may be called are those that are given');
   t.match(sent('deepseek', allowed('required', ['f', 'g'])), { tools: two, tool_choice: 'required' }, 'one must be called');
   t.match(sent('zhipu', allowed('required', ['f'])), { tools, tool_choice: 'auto' }, 'as far as the target can be told');
   t.strictSame(sent('zhipu', allowed('auto', [])), { model: 'upstream-model', messages: HELLO }, 'none may be called');
+  for (const bare of [{ name: 'f' }, { name: 'f', parameters: null }, { name: 'f', parameters: {} }]) {
+    t.strictSame(sent('minimax', { tools: [{ type: 'function', function: bare }] })['tools'], tools, 'a function without parameters says that it has none');
+    t.strictSame(sent('openai', { tools: [{ type: 'function', function: bare }] })['tools'], [{ type: 'function', function: bare }], 'as sent');
+  }
+  const odd = [{ type: 'function', function: { name: 'f', parameters: 'p' } }, { type: 'function', function: { name: 'h', parameters: { anyOf: [parameters] } } }, { type: 'custom', custom: { name: 'g' } }, 7];
+  t.strictSame(sent('kimi', { tools: odd })['tools'], odd, 'what is no function, no schema or a schema of some kind stays');
   t.strictSame(sent('openai', allowed('auto', ['f'])), { model: 'upstream-model', messages: HELLO, ...allowed('auto', ['f']) }, 'as sent');
 });
 

@@ -2,7 +2,7 @@ import { adaptMessages, adaptResponseFormat } from './messages.ts';
 import { quirksOf } from './quirks.ts';
 import type { Range, RequestQuirks, ToolChoiceRule } from './quirks.ts';
 import { addText, emptyMeasure } from './measure.ts';
-import { fieldsOf } from './json.ts';
+import { fieldsOf, isFields } from './json.ts';
 import { TOKENS_A_MESSAGE } from './prompt.ts';
 import { carryThinking, isLeftThinking, preferJson } from './thinking.ts';
 import type { ChatRequest, UpstreamTarget } from './types.ts';
@@ -168,7 +168,7 @@ function bytesOf(value: unknown): number {
 }
 
 function setTools(draft: Draft, quirks: RequestQuirks, facts: { readonly thinks: boolean; readonly hasTools: boolean }): void {
-  if (quirks.strict === true) narrowTools(draft);
+  if (quirks.strict === true) shapeTools(draft);
   if (quirks.parallelToolCalls !== undefined && facts.hasTools) draft['parallel_tool_calls'] ??= quirks.parallelToolCalls;
   const choice = draft['tool_choice'];
   const rule = quirks.toolChoice;
@@ -185,18 +185,29 @@ function setTools(draft: Draft, quirks: RequestQuirks, facts: { readonly thinks:
 
 /**
  * Says in `tools` and a plain choice what `allowed_tools` says, which only OpenAI knows. A list without a tool, which some clients always
- * send, is left out with all that goes with it: two providers refuse it.
+ * send, is left out with all that goes with it, and a function without parameters gets none: some providers refuse either.
  */
-function narrowTools(draft: Draft): void {
+function shapeTools(draft: Draft): void {
+  if (!Array.isArray(draft['tools'])) return;
+  let tools: readonly unknown[] = draft['tools'];
   const choice = fieldsOf(draft['tool_choice']);
-  let tools: readonly unknown[] | undefined = Array.isArray(draft['tools']) ? draft['tools'] : undefined;
   if (choice['type'] === 'allowed_tools') {
     const { mode, tools: allowed } = fieldsOf(choice['allowed_tools']);
     const names = new Set((Array.isArray(allowed) ? allowed : []).map(nameOf));
     draft['tool_choice'] = mode === 'required' ? mode : 'auto';
-    draft['tools'] = tools = tools?.filter((tool) => names.has(nameOf(tool)));
+    tools = tools.filter((tool) => names.has(nameOf(tool)));
   }
-  if (tools?.length === 0) for (const name of ['tools', 'tool_choice', 'parallel_tool_calls']) leaveOut(draft, name);
+  draft['tools'] = tools.map(withParameters);
+  if (tools.length === 0) for (const name of ['tools', 'tool_choice', 'parallel_tool_calls']) leaveOut(draft, name);
+}
+
+/** A function without parameters, or with an empty schema, as one that takes none; any other tool as it is. */
+function withParameters(tool: unknown): unknown {
+  const called = fieldsOf(tool)['function'];
+  if (!isFields(tool) || !isFields(called)) return tool;
+  const given = called['parameters'] ?? {};
+  if (!isFields(given) || Object.keys(given).length > 0) return tool;
+  return { ...tool, function: { ...called, parameters: { type: 'object', properties: {} } } };
 }
 
 function nameOf(tool: unknown): unknown {
