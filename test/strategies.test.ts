@@ -266,6 +266,18 @@ t.test('the hold covers the dearest candidate, the price is that of the serving 
   t.equal((await house.ledger.findAccount(house.accountId))?.held, 0n);
 });
 
+t.test('an account without credit keeps nobody from a provider that may be back', async (t) => {
+  const poor = await scene(t, ['deepseek', 'qwen'], { credit: '0.01' });
+  poor.of.deepseek.always(DOWN);
+  await (await poor.ask()).text();
+  poor.asked();
+  poor.of.deepseek.always(answer);
+  poor.clock.advance(30_000);
+  t.equal((await poor.ask({ n: 128, max_tokens: 300 })).status, 402, 'it would have been the one that tries');
+  t.equal((await poor.ask({ max_tokens: 10 })).headers.get('x-findtoken-model'), 'deepseek-chat', 'the next one is');
+  t.equal(poor.asked(), 'deepseek×1');
+});
+
 t.test('circuits: opened by spent retries, passed by at once, closed again by a probe or a trial', async (t) => {
   begin(['deepseek', 'qwen']);
   of.deepseek.always(DOWN);

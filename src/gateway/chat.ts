@@ -78,7 +78,7 @@ async function open(running: Running, call: Call, owner: KeyOwner, stand: Stand)
   const lease = (stand.lease = running.limits.enter(owner, call.id));
   const plan = await planFor(running, request, model, owner, choice);
   if (plan.candidates.length === 0) throw unavailable(model.id, [], plan);
-  const hold = await takeHold(running, call, { owner, request, plan, choice });
+  const hold = await takeHold(running, call, { owner, request, plan, choice }).catch((refused: unknown) => leaveTrial(running, plan, refused));
 
   const booked = (stand.booked = { running, call, hold, byok });
   if (request.stream) {
@@ -213,6 +213,14 @@ async function planFor(running: Running, request: ChatRequest, model: Model, own
   const reserved = first === undefined || running.health.reserve(first.healthKey);
   // Where another was quicker, the health that it left tells who is next.
   return reserved === true || (await reserved) ? plan : planNow();
+}
+
+/** A request that asks nobody tries nobody: the mark that it would is taken back, or an account without credit would keep all others from a provider that is back. */
+function leaveTrial(running: Running, { candidates: [first] }: Plan, refused: unknown): never {
+  // The mark of another one would have put it behind the others, as a last resort.
+  const isOurs = first?.trial === false && running.health.entries.get(first.healthKey)?.state === 'half-open';
+  if (isOurs) running.health.observe(first.healthKey, { kind: 'untried' });
+  throw refused;
 }
 
 /** Where the operator's key was looked at a moment ago, it is there at once. */

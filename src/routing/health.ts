@@ -80,12 +80,14 @@ export function forOperator<Entry extends { readonly key: string }>(entries: rea
  * of a half-open circuit; for 5 min at once on a refused key or an empty account. A rate limit rests the provider instead (at
  * most 5 min), for it is no outage; a failure that names a Retry-After does both. A failure while open moves nothing, so that
  * trials of a sole provider do not lengthen its outage. Closed by an answer, a good probe, or a refusal that was the client's
- * fault; but that an account is empty, or a model unknown, only an answer disproves, whatever else fails meanwhile. A probe
+ * fault; but that an account is empty, or a model unknown, only an answer disproves, whatever else fails meanwhile. A trial that
+ * was not made leaves it to the next request. A probe
  * keeps `openForMs`, so that a provider that only lists its models stays out longer each time. `lastSuccessMs` is kept to the second.
  */
 export function observe(entry: HealthEntry | undefined, event: HealthEvent, nowMs: number): HealthEntry {
   const before = entry ?? UNKNOWN;
   if (event.kind === 'answered' && isWell(before) && nowMs >= before.lastSuccessMs && nowMs - before.lastSuccessMs < SUCCESS_STEP_MS) return before;
+  if (event.kind === 'untried') return before.state === 'half-open' ? { ...before, state: 'open', retryAtMs: nowMs } : before;
   if (event.kind === 'answered') return { ...alive(before), openForMs: 0, lastFailure: '', lastSuccessMs: nowMs };
   if (event.kind === 'probed' && event.ok) return { ...aliveUnlessProvenOtherwise(before), lastSuccessMs: nowMs };
   const failure = event.kind === 'probed' ? 'probe' : event.class;

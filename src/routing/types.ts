@@ -56,7 +56,9 @@ export type HealthEvent =
   | { readonly kind: 'failed'; readonly class: FailureClass; readonly retryAfterMs: number | undefined; readonly spent: boolean }
   /** Asked too often: no failure, and nothing to be asked again before `forMs` have passed. */
   | { readonly kind: 'limited'; readonly class: FailureClass; readonly forMs: number }
-  | { readonly kind: 'probed'; readonly ok: boolean };
+  | { readonly kind: 'probed'; readonly ok: boolean }
+  /** The request that was to try it was refused before it asked anybody. */
+  | { readonly kind: 'untried' };
 
 export interface RetryRules {
   /** Retries after the first attempt at one provider, 3 by default. */
