@@ -323,6 +323,8 @@ t.test('what is told of an empty and of a damaged database names it, not the fil
   await desk.json('accounts', 'create', 'ann@example.com');
   writeFileSync(desk.database, '');
   for (const args of [['status'], ['balance'], ['backup', 'b.db']]) t.match(await desk.run(args), { code: 1, out: '', err: `findtoken: ${desk.database} is empty. \`findtoken init\` makes a database of it.\n` }, args.join(' '));
+  writeFileSync(join(desk.home, 'empty.db'), '');
+  t.match(await desk.run(['restore', '--yes', 'empty.db']), { code: 1, out: '', err: /empty\.db is empty\. Name a file that `findtoken backup` made\.\n$/ });
   t.match(await desk.run(['init'], { env: { FINDTOKEN_MASTER_KEY: 'ab'.repeat(32) } }), { code: 0 }, 'and it does');
   writeFileSync(desk.database, 'x'.repeat(10_000));
   t.match(await desk.run(['backup', 'b.db']), { code: 1, out: '', err: new RegExp(`^findtoken: ${desk.database} cannot be opened \\(SQLITE_NOTADB\\)`) });

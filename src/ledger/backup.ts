@@ -2,7 +2,7 @@ import { chmodSync, closeSync, existsSync, fsyncSync, mkdtempSync, openSync, ren
 import { copyFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { takesFiles, whyNot } from '../disk.ts';
-import { type Connection, openConnection, storageTrouble, takeDaemonLock, unfit } from './connection.ts';
+import { type Connection, openConnection, openToRead, storageTrouble, takeDaemonLock, unfit } from './connection.ts';
 import { LedgerError } from './errors.ts';
 import { MIGRATIONS } from './schema.ts';
 import { areBooks, assertTarget, isSameFile, JOURNALS, readAlone } from './target.ts';
@@ -34,7 +34,7 @@ export async function backupLedger({ path, to, replaces }: { readonly path: stri
 /** @throws LedgerError that names the books, not the place for their copy */
 function openBooks(path: string): Connection {
   try {
-    const source = openConnection({ path, readonly: true });
+    const source = openToRead(path);
     try {
       // As they are: who has installed a newer findtoken wants a copy before it brings them forward, for there is no way back without.
       assertBooks(source, path);
@@ -62,7 +62,8 @@ export async function restoreLedger({ path, from, stamp }: { readonly path: stri
     return await refused({ path: from, into: path }, async () => {
       const arriving = `${path}.arriving`;
       // To open a pipe would wait for whoever writes into it.
-      if (statSync(from, { throwIfNoEntry: false })?.isFile() === false) throw new LedgerError('ledger_unfit', `${from} is no plain file. Name a file that \`findtoken backup\` made.`);
+      const found = statSync(from, { throwIfNoEntry: false });
+      if (found?.isFile() === false || found?.size === 0) throw new LedgerError('ledger_unfit', `${from} is ${found.isFile() ? 'empty' : 'no plain file'}. Name a file that \`findtoken backup\` made.`);
       await readAnywhere(from, arriving, async (source) => {
         assertBackup(source, from);
         await copyInto(source, arriving, async () => undefined);

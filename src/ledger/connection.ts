@@ -39,8 +39,6 @@ export function openConnection(options: ConnectionOptions): Connection {
   if (options.readonly && !existsSync(options.path)) {
     throw new LedgerError('ledger_missing', `There is no database at ${options.path}. Make one with \`findtoken init\`, or check database.path.`);
   }
-  // Whoever made it was stopped before it wrote, or its disk was full.
-  if (options.readonly && statSync(options.path).size === 0) throw new LedgerError('ledger_missing', `${options.path} is empty. \`findtoken init\` makes a database of it.`);
   if (!options.readonly) makePrivateFile(options.path);
   const db = openFile(options);
   try {
@@ -52,6 +50,15 @@ export function openConnection(options: ConnectionOptions): Connection {
     db.close();
     throw error;
   }
+}
+
+/**
+ * Opens the books to read them.
+ * @throws LedgerError as `openConnection`; `ledger_missing` also where the file is empty: whoever made it was stopped before it wrote, or its disk was full
+ */
+export function openToRead(path: string): Connection {
+  if (statSync(path, { throwIfNoEntry: false })?.size === 0) throw new LedgerError('ledger_missing', `${path} is empty. \`findtoken init\` makes a database of it.`);
+  return openConnection({ path, readonly: true });
 }
 
 /**

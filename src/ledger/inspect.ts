@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { openConnection, storageTrouble, takeDaemonLock, unfit, withBinding } from './connection.ts';
+import { openToRead, storageTrouble, takeDaemonLock, unfit, withBinding } from './connection.ts';
 import { LedgerError } from './errors.ts';
 import { MIGRATIONS } from './schema.ts';
 
@@ -31,7 +31,7 @@ export interface Inspection {
 export function inspectLedger({ path, folder, deep }: { readonly path: string; readonly folder: string; readonly deep: boolean }): Inspection {
   try {
     const isLocked = existsSync(`${path}.lock`) && holdsLock(path);
-    const db = openConnection({ path, readonly: true });
+    const db = openToRead(path);
     try {
       const check = deep ? db.pragma('integrity_check(1)', { simple: true }) : db.pragma('quick_check(1)', { simple: true });
       return {

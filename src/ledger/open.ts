@@ -1,5 +1,5 @@
 import { createBooks } from './books.ts';
-import { type Connection, openConnection, refusalOf, rememberFile, storageTrouble, takeDaemonLock, unfit } from './connection.ts';
+import { type Connection, openConnection, openToRead, refusalOf, rememberFile, storageTrouble, takeDaemonLock, unfit } from './connection.ts';
 import { createDoor, type Access } from './door.ts';
 import { closedError, LedgerError } from './errors.ts';
 import { lazily } from './lazy.ts';
@@ -27,7 +27,7 @@ export async function openLedger(options: OpenLedger): Promise<Ledger> {
 
 /** One connection in this thread. A write is one transaction of its own; other processes wait for it at most a moment. */
 function openInThread({ path }: OpenLedger, readonly: boolean): Ledger {
-  const db = openConnection({ path, readonly });
+  const db = readonly ? openToRead(path) : openConnection({ path, readonly });
   try {
     if (!readonly) migrateAlone(db, path);
     assertMigrated(db, path);
