@@ -35,6 +35,11 @@ export function isJsonObject(value: Json | undefined): value is JsonObject {
   return isFields(value);
 }
 
+/** Whether two lists hold the very same values in the same order. */
+export function isSameList(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((entry, at) => entry === b[at]);
+}
+
 /** A string with something in it, else undefined. */
 export function textOf(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;

@@ -1,4 +1,4 @@
-import { fieldsOf, isFields, textOf } from './json.ts';
+import { fieldsOf, isFields, isSameList, textOf } from './json.ts';
 import type { Fields } from './json.ts';
 
 type Draft = Record<string, unknown>;
@@ -26,7 +26,7 @@ export function adaptMessages(draft: Draft, rules: MessageRules): void {
   const list: readonly unknown[] = messages;
   const each = rules.strict || !rules.keepsReasoning ? list.map((message) => (isFields(message) ? adaptMessage(message, rules) : message)) : list;
   const adapted = rules.oneSystem ? withOneSystem(each) : each;
-  if (adapted.length !== list.length || adapted.some((message, at) => message !== list[at])) draft['messages'] = adapted;
+  if (!isSameList(adapted, list)) draft['messages'] = adapted;
 }
 
 function adaptMessage(message: Fields, { strict, keepsReasoning, fillsReasoning }: MessageRules): Fields {

@@ -2,7 +2,7 @@ import { adaptMessages, adaptResponseFormat } from './messages.ts';
 import { quirksOf } from './quirks.ts';
 import type { Range, RequestQuirks, ToolChoiceRule } from './quirks.ts';
 import { addText, emptyMeasure } from './measure.ts';
-import { fieldsOf, isFields } from './json.ts';
+import { fieldsOf, isFields, isSameList } from './json.ts';
 import { TOKENS_A_MESSAGE } from './prompt.ts';
 import { carryThinking, isLeftThinking, preferJson } from './thinking.ts';
 import type { ChatRequest, UpstreamTarget } from './types.ts';
@@ -189,7 +189,8 @@ function setTools(draft: Draft, quirks: RequestQuirks, facts: { readonly thinks:
  */
 function shapeTools(draft: Draft): void {
   if (!Array.isArray(draft['tools'])) return;
-  let tools: readonly unknown[] = draft['tools'];
+  const given: readonly unknown[] = draft['tools'];
+  let tools = given;
   const choice = fieldsOf(draft['tool_choice']);
   if (choice['type'] === 'allowed_tools') {
     const { mode, tools: allowed } = fieldsOf(choice['allowed_tools']);
@@ -197,7 +198,8 @@ function shapeTools(draft: Draft): void {
     draft['tool_choice'] = mode === 'required' ? mode : 'auto';
     tools = tools.filter((tool) => names.has(nameOf(tool)));
   }
-  draft['tools'] = tools.map(withParameters);
+  const shaped = tools.map(withParameters);
+  if (!isSameList(shaped, given)) draft['tools'] = shaped;
   if (tools.length === 0) for (const name of ['tools', 'tool_choice', 'parallel_tool_calls']) leaveOut(draft, name);
 }
 
