@@ -15,8 +15,9 @@ t.test('settings that come while a process is being built are those that it serv
   const before = { ...read, server: { ...read.server, port: 0, workers: 2 }, database: { ...read.database, ...database } };
   const script = process.argv[1];
   process.argv[1] = fileURLToPath(new URL('../bin/findtoken.js', import.meta.url));
-  const member = forkMember<ToServing>({ HOME: home, PATH: process.env['PATH'] });
+  const forked = forkMember<ToServing>({ HOME: home, PATH: process.env['PATH'] });
   process.argv[1] = script ?? '';
+  const member = await forked;
   t.teardown(() => member.kill());
   const port = await new Promise<number>((resolve, reject) => {
     member.link.serve<Pick<ToPrimary, 'sit' | 'listening' | 'unable' | 'arrived' | 'parted' | 'beat'>>({
@@ -33,4 +34,13 @@ t.test('settings that come while a process is being built are those that it serv
   await signUp.text();
   member.link.tell('stop', undefined);
   t.match(await member.ended, { code: 0 });
+});
+
+t.test('a process that cannot be started is told as that, and ends nobody', async (t) => {
+  const { execPath } = process;
+  // As where an upgrade has taken the program away, or there is no file descriptor left: the system tells it by an event as well.
+  process.execPath = join(t.testdir({}), 'node');
+  const forked = forkMember<ToServing>({});
+  process.execPath = execPath;
+  await t.rejects(forked, { code: 'ENOENT' });
 });

@@ -1,4 +1,5 @@
 import cluster, { type Worker } from 'node:cluster';
+import { once } from 'node:events';
 import { Socket } from 'node:net';
 import { isEmbedded } from '../embedded/index.ts';
 import { openLink } from './link.ts';
@@ -35,20 +36,23 @@ export function isMember(): boolean {
  * Starts a process of this same program that listens where this process has it listen: connections are handed out in turn.
  * It inherits the log and the terminal, and nothing to read from.
  * @param env the environment as this process was given it
+ * @throws Error of the system where it cannot be started, such as EMFILE
  */
-export function forkMember<Theirs extends Topics<Theirs>>(env: Readonly<Record<string, string | undefined>>): Member<Theirs> {
+export async function forkMember<Theirs extends Topics<Theirs>>(env: Readonly<Record<string, string | undefined>>): Promise<Member<Theirs>> {
   // The single executable is its own runtime: the first argument after it is the command. Elsewhere the script comes first.
   const [exec, args] = isEmbedded() ? [COMMAND, []] : [process.argv[1] ?? '', [COMMAND]];
   cluster.setupPrimary({ exec, args, stdio: ['ignore', 'inherit', 'inherit', 'ipc', 'pipe'] });
   const worker = cluster.fork(env);
+  // A channel to a process that is dying breaks; its exit tells the rest.
+  worker.on('error', () => worker.process.kill('SIGKILL'));
   const { pid } = worker.process;
+  // That there is no process for want of files or of the program itself is told a moment later.
+  if (pid === undefined) throw (await once(worker, 'error'))[0];
   const stream = worker.process.stdio[LINK_FD];
-  if (pid === undefined || !(stream instanceof Socket)) throw new Error('a process to serve could not be started');
+  if (!(stream instanceof Socket)) throw new Error('a process to serve could not be talked to');
   const link = openLink<Theirs>(stream);
   const closeHanded = watchHanded(worker.process);
   const exited = new Promise<Ended>((resolve) => worker.once('exit', (code, signal) => resolve({ code: code ?? undefined, signal: signal ?? undefined })));
-  // A channel to a process that is dying breaks; its exit tells the rest.
-  worker.on('error', () => worker.process.kill('SIGKILL'));
   const ended = (async () => {
     const end = await exited;
     closeHanded();

@@ -154,7 +154,7 @@ class Roster {
   /** Starts one process. @throws Error where it cannot serve; then it is gone. */
   async #start(no: number): Promise<void> {
     const { env, live, version } = this.#parts;
-    const member = forkMember<ToServing & ToMember>(env);
+    const member = await forkMember<ToServing & ToMember>(env);
     const serving: Serving = { ...member, no, startedMs: performance.now(), life: `${no}-${globalThis.crypto.randomUUID()}`, isListening: false, silentLooks: 0 };
     this.#serving.set(no, serving);
     const begun = new Promise<void>((resolve, reject) => {
