@@ -28,6 +28,8 @@ interface Served {
 export interface ServeForPrimary {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly home: string;
+  /** Of this process's own program: it may have been replaced since the daemon was started. */
+  readonly version: string;
 }
 
 /**
@@ -77,6 +79,8 @@ export function serveForPrimary(options: ServeForPrimary): void {
 }
 
 async function open(link: Link<ToPrimary>, begin: Begin, options: ServeForPrimary): Promise<Served> {
+  // Two versions may not mean the same by what they say to each other, and some of that is money.
+  if (begin.version !== options.version) throw new Error(`findtoken ${options.version} was installed while the daemon runs ${begin.version}: restart the daemon`);
   const live = liveSettings(shareOf(begin.settings, begin.of));
   const { settings } = live;
   const log = openLog(settings.log, process.stderr.isTTY, begin.no);

@@ -31,7 +31,7 @@ export const SERVE: Verb = {
     const { isMember } = await import('../../crew/index.ts');
     if (isMember()) {
       const { serveForPrimary } = await import('../../daemon/index.ts');
-      serveForPrimary({ env, home });
+      serveForPrimary({ env, home, version: packageVersion() });
       return context.leaveSignals();
     }
     const host = given.text('host');
