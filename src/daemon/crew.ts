@@ -244,20 +244,22 @@ class Roster {
     }
   }
 
+  /** Tries for as long as it takes: what is in the way (no file descriptor, another version) may stay for weeks. */
   async #replace(no: number, livedMs: number): Promise<void> {
     const { clock, log } = this.#parts;
-    const isYoung = livedMs < YOUNG_MS;
-    const pauseMs = isYoung ? this.#pauseMs : 0;
-    this.#pauseMs = isYoung ? Math.min(PAUSE_MAX_MS, this.#pauseMs * 2) : PAUSE_MS;
-    if (pauseMs > 0) await clock.sleep(pauseMs, this.#ending.signal);
-    if (this.#ending.signal.aborted) return;
-    await this.#start(no).then(
-      () => log.info('worker_started', { worker: no }),
-      async (error: unknown) => {
+    for (let lived = livedMs; ; lived = 0) {
+      const isYoung = lived < YOUNG_MS;
+      const pauseMs = isYoung ? this.#pauseMs : 0;
+      this.#pauseMs = isYoung ? Math.min(PAUSE_MAX_MS, this.#pauseMs * 2) : PAUSE_MS;
+      if (pauseMs > 0) await clock.sleep(pauseMs, this.#ending.signal);
+      if (this.#ending.signal.aborted) return;
+      try {
+        await this.#start(no);
+        return log.info('worker_started', { worker: no });
+      } catch (error) {
         if (this.#ending.signal.aborted) return;
         log.error('worker_not_started', error);
-        await this.#replace(no, 0);
-      },
-    );
+      }
+    }
   }
 }
