@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { validate } from 'dockerfile-utils';
@@ -52,6 +52,18 @@ t.test('the machine\'s service needs nothing of the home of who installs it', as
   t.match(unit, / serve --config \/etc\/findtoken\/findtoken\.yaml\n/, 'its settings are a copy');
   t.ok(next.some((line) => line.startsWith('sudo install -D -o root -g findtoken -m 0640 ') && line.endsWith('/findtoken.yaml /etc/findtoken/findtoken.yaml')), 'which is made first', { next });
   t.ok(next.includes('sudo mkdir -p /srv/findtoken && sudo chown -R findtoken:findtoken /srv/findtoken'), 'and the folders', { next });
+});
+
+t.test('what is to be typed after it means one path by one word, whatever stands in it', async (t) => {
+  const folder = join(place, "Ann's things");
+  mkdirSync(folder);
+  const config = join(folder, 'findtoken.yaml');
+  writeFileSync(config, 'database: { path: "/srv/my books/findtoken.db", anchors: /mnt/anchors }\n');
+  const { stdout } = runCommand(place, ['--json', '--config', config, 'service', 'install', '--system', '--dry-run', '--kind', 'systemd']);
+  const { next }: { readonly next: readonly string[] } = JSON.parse(stdout);
+  const words = (line: string) => spawnSync('sh', ['-c', `sudo() { printf '%s\\n' "$@"; }; ${line}`], { encoding: 'utf8' }).stdout.split('\n');
+  t.ok(next.some((line) => words(line).includes(config)), 'the settings', { next });
+  t.ok(next.some((line) => words(line).filter((word) => word === '/srv/my books').length === 2), 'the folder that is made, and given away', { next });
 });
 
 t.test('a linter finds nothing against the image', async (t) => {

@@ -80,18 +80,23 @@ async function planOf(context: Context, { kind, isSystem }: { readonly kind: str
 function systemPlan(unit: Unit, write: (unit: Unit, scope: 'system') => string): Plan {
   const isOurs = (path: string) => path.startsWith(`${unit.home}/`);
   const writes = unit.writes.filter((path) => !isOurs(path));
-  const copied = unit.config !== undefined && isOurs(unit.config);
+  const copied = unit.config !== undefined && isOurs(unit.config) ? unit.config : undefined;
   return {
     file: '/etc/systemd/system/findtoken.service',
-    text: write({ ...unit, writes, config: copied ? SYSTEM_CONFIG : unit.config }, 'system'),
+    text: write({ ...unit, writes, config: copied === undefined ? unit.config : SYSTEM_CONFIG }, 'system'),
     next: [
       'sudo useradd --system --home-dir /var/lib/findtoken --shell /usr/sbin/nologin findtoken',
-      ...(copied ? [`sudo install -D -o root -g findtoken -m 0640 ${unit.config} ${SYSTEM_CONFIG}`] : []),
-      ...writes.map((path) => `sudo mkdir -p ${path} && sudo chown -R findtoken:findtoken ${path}`),
+      ...(copied !== undefined ? [`sudo install -D -o root -g findtoken -m 0640 ${shellWord(copied)} ${SYSTEM_CONFIG}`] : []),
+      ...writes.map((path) => `sudo mkdir -p ${shellWord(path)} && sudo chown -R findtoken:findtoken ${shellWord(path)}`),
       'sudo systemctl daemon-reload',
       'sudo systemctl enable --now findtoken',
     ],
   };
+}
+
+/** A path as a shell takes it for one word. `shellWord('/srv/my books')` is `'/srv/my books'`. */
+function shellWord(path: string): string {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 function write({ file, text }: Plan): void {
