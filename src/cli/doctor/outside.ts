@@ -24,11 +24,14 @@ export async function knock(url: string, nowMs: () => number): Promise<Knock> {
   }
 }
 
+const UNPROVEN = 'does not prove who it is';
+const OWN_CA = 'where a certificate authority of your own signs for it, or for a proxy on the way, start findtoken with NODE_EXTRA_CA_CERTS=/path/to/ca.pem';
+
 /** One provider: its name, certificate and, where there is one, the operator's key. */
 export async function checkProvider(provider: Provider, parts: { readonly nowMs: () => number; readonly askKey: (() => Promise<{ readonly verdict: string; readonly detail: string }>) | undefined }): Promise<{ readonly checks: readonly Check[]; readonly skewMs: number | undefined }> {
   const name = `provider.${provider.id}`;
   const { trouble, skewMs } = await knock(provider.baseUrl, parts.nowMs);
-  if (trouble !== undefined) return { checks: [fail(name, `${provider.baseUrl} ${trouble}`, 'mend the way to it; `findtoken providers test` tries again')], skewMs };
+  if (trouble !== undefined) return { checks: [fail(name, `${provider.baseUrl} ${trouble}`, `${trouble.startsWith(UNPROVEN) ? OWN_CA : 'mend the way to it'}; \`findtoken providers test\` tries again`)], skewMs };
   if (parts.askKey === undefined) return { checks: [ok(name, 'answers; no key of yours')], skewMs };
   const { verdict, detail } = await parts.askKey();
   if (verdict === 'good') return { checks: [ok(name, 'answers, and takes the key')], skewMs };
@@ -63,6 +66,6 @@ function troubleOf(error: unknown): string {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   if (error instanceof Error && error.name === 'TimeoutError') return `does not answer within ${ANSWER_MS / 1_000} s`;
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return `has a name that is not known here (DNS: ${code})`;
-  if (/CERT|TLS|SSL|SELF_SIGNED|UNABLE_TO/.test(code)) return `does not prove who it is (TLS: ${code})`;
+  if (/CERT|TLS|SSL|SELF_SIGNED|UNABLE_TO/.test(code)) return `${UNPROVEN} (TLS: ${code})`;
   return `cannot be reached (${code === '' ? saidBy(cause) : code})`;
 }
