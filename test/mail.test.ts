@@ -142,6 +142,14 @@ t.test('a mail arrives as text and as HTML, with headers that machines understan
   t.notMatch(mail.html, /<img|<script|src=|url\(/i, 'nothing is fetched');
 });
 
+t.test('headers are ASCII, also where the sender\u2019s domain is not', async (t) => {
+  const office = await postOffice(t);
+  await mailerTo(t, office.url, undefined, 'M\u00fcller & S\u00f6hne <billing@ex\u00e4mple.com>').send(letter);
+  const [mail] = office.delivered;
+  t.equal(mail?.headers.get('message-id')?.[0], '<mail_1@xn--exmple-cua.com>');
+  t.same([...(mail?.headers.values() ?? [])].flat().filter((value) => /[^ -~]/.test(value)), []);
+});
+
 t.test('no value becomes a header, an address or a tag', async (t) => {
   const office = await postOffice(t);
   const mailer = mailerTo(t, office.url);

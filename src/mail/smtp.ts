@@ -1,3 +1,4 @@
+import { domainToASCII } from 'node:url';
 import { createTransport } from 'nodemailer';
 import { MailError } from './error.ts';
 import type { Mail } from './types.ts';
@@ -19,7 +20,9 @@ export function openTransport({ from, smtp }: { readonly from: string; readonly 
   const isLocal = hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
   const requireTLS = searchParams.has('requireTLS') ? searchParams.get('requireTLS') !== 'false' : username !== '' && !isLocal;
   const sender = addressOf(from);
-  const domain = sender.slice(sender.lastIndexOf('@') + 1);
+  const written = sender.slice(sender.lastIndexOf('@') + 1);
+  // A header is ASCII; the package sees to that in addresses, and not in this one.
+  const domain = domainToASCII(written) || written;
   // A mail is text that we wrote: nothing in it may make the package read a file or fetch an address.
   const transport = createTransport({ url: smtp, ...TIMEOUTS, requireTLS, disableFileAccess: true, disableUrlAccess: true });
   return {
