@@ -49,10 +49,13 @@ function fetchNode() {
   return { home, program: join(home, 'bin', 'node') };
 }
 
-/** Builds better-sqlite3 against the headers of the embedded Node, in a copy of its own, for the checkout's belongs to the Node that runs here. */
+/** SQLite's module for the embedded Node: builds better-sqlite3 against the headers of the embedded Node, in a copy of its own, for the checkout's belongs to the Node that runs here. */
 function buildSqlite(node) {
   const source = join(ROOT, 'node_modules', 'better-sqlite3');
   const { version } = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8'));
+  // From 13 on it comes ready-made for every Node that it is made for, the embedded one among them.
+  const ready = join(source, 'prebuilds', `${PLATFORM}.node`);
+  if (existsSync(ready)) return ready;
   // Another recipe, another file: these two functions are the recipe.
   const recipe = sha256(`${buildSqlite}${mendObjectWrap}`).slice(0, 8);
   const built = join(CACHE, `better-sqlite3-${version}-node-${NODE.version}-${PLATFORM}-${recipe}.node`);
