@@ -161,6 +161,20 @@ t.test('a lost webhook heals by asking', async (t) => {
   await stands(t, shop, '28.35', 'and the slow one came');
 });
 
+t.test('what a rehearsal with a test key left open is closed under a live one', async (t) => {
+  const shop = await openShop(t, { secretKey: 'sk_live_canary4f0b' });
+  const { ledger, accountId } = shop.house;
+  const nowMs = Date.now();
+  const left = async (id: string, session: string, hours: number): Promise<void> => {
+    await ledger.startRecharge({ id, accountId, amount: usd('10'), fee: usd('0.55'), credits: usd('9.45'), currency: 'usd', nowMs: nowMs - hours * 3_600_000 });
+    await ledger.attachCheckout({ id, session, checkoutUrl: 'https://x' });
+  };
+  await left('rch_old', 'cs_test_old', 25);
+  await left('rch_young', 'cs_test_young', 23);
+  await left('rch_another', 'cs_live_of_another_key', 1_000);
+  t.match(await syncRecharges(partsOf(shop, () => nowMs), {}), { checked: 3, changed: [{ id: 'rch_old', status: 'expired' }], unknown: ['rch_another', 'rch_young'] }, 'real money is asked for as long as it takes');
+});
+
 t.test('the same event a hundred times at once, and by polling too: still 18.90', async (t) => {
   const shop = await openShop(t, { books: 'daemon' });
   const { session, id } = await shop.open(20);

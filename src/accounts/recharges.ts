@@ -2,7 +2,7 @@ import { Fault } from '../faults.ts';
 import type { Landing, Recharge } from '../ledger/index.ts';
 import { feeOn, formatUsd } from '../money/index.ts';
 import type { UsdE8 } from '../money/index.ts';
-import { floorToCents, isSandboxId, PAYMENT_MAX } from '../payments/index.ts';
+import { floorToCents, isSandboxId, isTestId, PAYMENT_MAX } from '../payments/index.ts';
 import type { PaymentMessage, Payments } from '../payments/index.ts';
 import type { Settings } from '../settings/index.ts';
 import { mintId } from '../vault/index.ts';
@@ -27,7 +27,7 @@ const PENDING_MAX = 20;
 const CURRENCY = 'usd';
 /** A wish whose checkout was never attached was told to nobody: nobody can pay it. */
 const UNATTACHED_MS = 3_600_000;
-/** As long as Stripe keeps a checkout open; the sandbox's are closed after it as well. */
+/** As long as Stripe keeps a checkout open; the sandbox's, and those of its test mode under a live key, are closed after it as well. */
 const CHECKOUT_MS = 86_400_000;
 const PAGE = 100;
 
@@ -130,7 +130,8 @@ export async function syncRecharges(parts: Omit<RechargeParts, 'settings'>, filt
 export async function settleOne(parts: Omit<RechargeParts, 'settings'>, recharge: Recharge): Promise<Landing | { readonly kind: 'nothing' } | 'unknown'> {
   const { id, session } = recharge;
   const ageMs = parts.nowMs() - recharge.createdMs;
-  const isOver = session === '' ? ageMs > UNATTACHED_MS : isSandboxId(session) && ageMs > CHECKOUT_MS;
+  const isPlay = isSandboxId(session) || (parts.payments.isLive && isTestId(session));
+  const isOver = session === '' ? ageMs > UNATTACHED_MS : isPlay && ageMs > CHECKOUT_MS;
   if (isOver) return landMessage(parts, { kind: 'expired', rechargeId: id, session });
   if (session === '' || !isOwn(parts.payments, recharge)) return { kind: 'nothing' };
   try {

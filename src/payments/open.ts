@@ -43,6 +43,11 @@ export function openPayments(options: OpenPayments): Payments {
   };
 }
 
+/** Whether a checkout was opened with a key of Stripe's test mode: a live key knows nothing of it, and never will. */
+export function isTestId(session: string): boolean {
+  return session.startsWith('cs_test_');
+}
+
 /**
  * An answer with its id, which all that Stripe makes or knows has; the package's types say so and check nothing.
  * @throws Fault payments_unavailable where something else answers in its place.
