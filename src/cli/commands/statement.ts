@@ -19,9 +19,9 @@ interface Line {
 
 const COLUMNS: readonly Column<Line>[] = [
   { title: 'kind', text: ({ name }) => name },
-  { title: 'amount', text: ({ amount }) => amount, right: true, dropAt: 1 },
+  { title: 'amount', text: ({ amount }) => amount, right: true, dropAt: 2 },
   { title: 'customers', text: ({ customers }) => customers, right: true },
-  { title: 'fees', text: ({ fees }) => fees, right: true },
+  { title: 'fees', text: ({ fees }) => fees, right: true, dropAt: 1 },
   { title: 'stripe', text: ({ stripe }) => stripe, right: true },
 ];
 
