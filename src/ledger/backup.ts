@@ -197,6 +197,7 @@ async function refused<T>({ path, into }: { readonly path: string; readonly into
     const why = trouble ?? whyNot(path, error);
     if (why === undefined) throw error;
     if (/SQLITE_FULL|ENOSPC|EDQUOT/.test(why)) throw new LedgerError('ledger_unfit', `There is no room left for the copy in ${dirname(into)} (${trouble ?? why}). Free some and try again; nothing was changed.`);
+    if (!existsSync(dirname(into))) throw new LedgerError('ledger_unfit', `There is no folder ${dirname(into)}. Make it, or name another place.`);
     if (trouble === undefined) throw new LedgerError('ledger_unfit', `${path} cannot be used: ${why}. Name another place, or let this user read and write there.`);
     if (/^SQLITE_(CANTOPEN|READONLY|PERM)/.test(trouble)) throw unfit(path, trouble);
     throw new LedgerError('ledger_unfit', `${path} cannot be used (${trouble}). Check that it is a findtoken database, and look at the disk.`);
