@@ -22,7 +22,6 @@ const NOT_PROMPT: ReadonlySet<string> = new Set([
   'model', 'stream', 'stream_options', 'user', 'user_id', 'metadata', 'store', 'stop', 'logit_bias', 'service_tier', 'prompt_cache_key',
   'prompt_cache_retention', 'safety_identifier', 'tool_choice', 'function_call', 'reasoning_effort', 'verbosity', 'modalities', 'thinking',
 ]);
-const NOT_WRITTEN: ReadonlyMap<string, WrittenField> = new Map();
 /** What the message weighs, its schema aside, that asks for JSON where a provider knows no schemas or wants it said; see `toUpstream`. */
 const JSON_MESSAGE_TOKENS = 128;
 
@@ -49,7 +48,7 @@ export function readChatRequest(raw: unknown, options: RequestOptions): ChatRequ
   const routing = readRouting(raw['routing'], 'routing') ?? readRouting(options.routingHeader, 'X-FindToken-Routing') ?? named.routing ?? 'auto';
   const providerKey = readProviderKey(raw['provider_key']);
   const prompt = newPrompt(options);
-  const { body, verbatim } = copyBody(raw, prompt, options.written ?? NOT_WRITTEN);
+  const { body, verbatim } = copyBody(raw, prompt, options.written);
   const format = raw['response_format'];
   const json = isFields(format) && (format['type'] === 'json_object' || format['type'] === 'json_schema') ? format['type'] : 'none';
   const weight = promptTokens(prompt);
@@ -80,7 +79,7 @@ export function splitModel(name: string): { readonly model: string; readonly rou
  * The client's fields on objects without a prototype, weighed on the way. What a field's text has and its copy has not (a name that stands
  * there twice, of which a provider may read the other one, or one that is dropped) shows in the number of strings: such a text goes nowhere.
  */
-function copyBody(raw: Fields, prompt: PromptMeasure, written: ReadonlyMap<string, WrittenField>): Pick<ChatRequest, 'body' | 'verbatim'> {
+function copyBody(raw: Fields, prompt: PromptMeasure, written: ReadonlyMap<string, WrittenField> | undefined): Pick<ChatRequest, 'body' | 'verbatim'> {
   const messages = readMessages(raw['messages']);
   const body = bareObject();
   const verbatim = new Map<string, Uint8Array>();
@@ -95,7 +94,7 @@ function copyBody(raw: Fields, prompt: PromptMeasure, written: ReadonlyMap<strin
     const before = prompt.strings;
     if (name === 'messages') body[name] = messages.map((message, at) => copyMessage(message, `messages[${at}]`, prompt));
     else body[name] = copyJson(value, { param: name, prompt, measure: typeof value === 'number' || NOT_PROMPT.has(name) ? undefined : prompt.text });
-    const field = written.get(name);
+    const field = written?.get(name);
     if (field !== undefined && field.strings === prompt.strings - before) verbatim.set(name, field.text);
   }
   return { body, verbatim };
