@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { build } from 'esbuild';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleProgram, CATALOG, DEFINE, ended, latePackages, MANIFEST, OPTIONS, PROGRAM } from './bundle.mjs';
@@ -58,6 +59,11 @@ async function publish() {
   }
 }
 
+const why = createRequire(import.meta.url)('../bin/load.js').tooOld(process.version);
+if (why !== undefined) {
+  console.error(`build: ${why}`);
+  process.exit(1);
+}
 const missing = [PROGRAM, WORKER].filter((entry) => !existsSync(join(ROOT, entry)));
 if (missing.length > 0) {
   console.error(`build: there is no ${missing.join(' and no ')}; nothing was built. These files are the program's entries: write them first.`);

@@ -10,6 +10,16 @@ const DIST = join(__dirname, '..', 'dist');
 /** Compiled code fits one version of Node on one kind of machine; elsewhere it is not even looked at. */
 const SUFFIX = `${process.version}-${process.platform}-${process.arch}.cache`;
 
+/** The least Node: `engines` of package.json, which npm only warns about. */
+const LEAST = [20, 20];
+
+/** What to say to an older Node, before it is asked for what it lacks; undefined where it is new enough. */
+function tooOld(version) {
+  const [major, minor] = version.slice(1).split('.').map(Number);
+  if (major > LEAST[0] || (major === LEAST[0] && minor >= LEAST[1])) return undefined;
+  return `Node ${LEAST.join('.')} or newer is needed, and this is ${version}: install a newer one, or take the single executable, which needs none. docs/install.md tells both.`;
+}
+
 /** The program as files of the package. */
 const FILES = {
   read(file) {
@@ -83,4 +93,4 @@ function loaderOf(place) {
   return { program, scripts, vendor, vendorNames: () => Object.keys(manifest?.vendors ?? {}) };
 }
 
-module.exports = { FILES, loaderOf, SUFFIX };
+module.exports = { FILES, loaderOf, SUFFIX, tooOld };

@@ -89,6 +89,17 @@ function runUnder(version: string, ...args: string[]): ReturnType<typeof run> {
   return { code: done.status, out: done.stdout, err: done.stderr };
 }
 
+t.test('a Node that is too old is told so in one line, whatever it was asked', async (t) => {
+  const { engines } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  t.equal(engines.node, '>=20.20.0');
+  for (const version of ['v18.20.8', 'v20.19.6']) {
+    for (const args of [['--version'], ['serve', '--sandbox']]) {
+      t.match(runUnder(version, ...args), { code: 1, out: '', err: new RegExp(`^findtoken: Node 20\\.20 or newer is needed, and this is ${version}: [^\\n]*single executable[^\\n]*\\n$`) });
+    }
+  }
+  t.match(runUnder('v20.20.0', '--version'), { code: 0, err: '' });
+});
+
 t.test('better-sqlite3 from 13 on, which shows nobody where its module lies, is used by the Nodes that it is made for', async (t) => {
   const { optionalDependencies } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
   t.match(optionalDependencies['better-sqlite3'], /^\^12\..* \|\| \^13\./, 'npm takes the newest that its Node may use');
