@@ -1,5 +1,5 @@
 // The texts of the single executable: the program as every build makes it, the main text that finds it there, and the ledger's thread
-// as one CommonJS text, for a thread is started there from a text and not from a file.
+// as one text, for a thread is started there from a text and not from a file.
 import { build } from 'esbuild';
 import { builtinModules } from 'node:module';
 import { join } from 'node:path';
@@ -18,6 +18,8 @@ export async function bundleForBinary({ root, outdir }) {
     build({ ...common, entryPoints: ['.ci/binary-entry.cjs'], outfile: join(outdir, 'findtoken.cjs') }),
     build({
       ...common,
+      // A thread's text is run as a script: what it declares at its top would be the global's, where a name such as `crypto` cannot be set.
+      format: 'iife',
       entryPoints: ['src/ledger/worker.ts'],
       outfile: join(outdir, 'ledger-worker.js'),
       plugins: [latePackages(), selfContained()],
