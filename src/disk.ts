@@ -1,6 +1,6 @@
 /** Folders, and why a path cannot be used. */
 import { accessSync, constants, mkdirSync, statSync, type Stats } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 
 /**
  * Makes a folder and those above it where they are missing. One step at a time: Node's own recursion never comes back from below /proc.
@@ -34,6 +34,14 @@ export function isThere(path: string): boolean {
   } catch (error) {
     throw new Error(`${path} cannot be looked at: ${whyNot(path, error) ?? String(error)}. Run findtoken as the user whose it is, or name another place.`);
   }
+}
+
+/**
+ * Where a user's settings lie: `$XDG_CONFIG_HOME`, or `~/.config` without it. The XDG rules have an empty or relative path ignored; it
+ * would lead to wherever the command happens to be run.
+ */
+export function configHome(told: string | undefined, home: string): string {
+  return told !== undefined && isAbsolute(told) ? told : join(home, '.config');
 }
 
 /** Whether this user can make files in a folder: it may, and the disk is not one to be read only. */

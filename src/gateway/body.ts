@@ -37,9 +37,12 @@ export async function readWritten(call: ArrivingCall, limits: BodyLimits, room: 
     throw new Fault('invalid_request', { fill: { detail: `The request body holds more than ${limits.jsonValues} JSON values (its commas and opening brackets are counted). Send fewer, such as a list as one text, or raise limits.json_values.` } });
   }
   room.weigh(bytes.length * HEAP_A_BYTE + values * HEAP_A_VALUE);
+  return { value: parsed(text), written: writtenFields(bytes, fields) };
+}
+
+function parsed(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(text);
-    return { value, written: writtenFields(bytes, fields) };
+    return JSON.parse(text);
   } catch (error) {
     // Only the place is told: the parser's own message quotes the body, which may hold a key.
     const place = /at position (\d+)/.exec(error instanceof Error ? error.message : '')?.[1];

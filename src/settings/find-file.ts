@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
-import { whyNot } from '../disk.ts';
+import { configHome, whyNot } from '../disk.ts';
 import type { Environment } from './environment.ts';
 import { SettingsError } from './refusal.ts';
 
@@ -33,8 +33,7 @@ export function findFile({ file, env, cwd, home }: Whereabouts): FoundFile | und
     throw new SettingsError(`${named.path || named.by}: ${named.by} names a file that does not exist. Mend the path, or make the file with \`findtoken init\`.`);
   }
   const here = { path: join(cwd, 'findtoken.yaml'), name: 'findtoken.yaml' };
-  const configHome = absolute(env['XDG_CONFIG_HOME']) ?? join(home, '.config');
-  const own = join(configHome, 'findtoken', 'findtoken.yaml');
+  const own = join(configHome(env['XDG_CONFIG_HOME'], home), 'findtoken', 'findtoken.yaml');
   for (const { path, name } of [here, { path: own, name: own }]) {
     const text = read(path, name);
     if (text !== undefined) return { path, name, text };

@@ -1,4 +1,5 @@
 import * as path from 'node:path';
+import { configHome } from '../disk.ts';
 import type { MasterKeySource } from '../settings/index.ts';
 import { VaultError } from './error.ts';
 import { filePlace, refuseBesideDatabase } from './keyfile.ts';
@@ -97,9 +98,7 @@ async function first(options: OpenVault, installId: string): Promise<Choice> {
 }
 
 async function fromFile(options: OpenVault, sealed: boolean): Promise<Choice> {
-  // The XDG rules have an empty or relative path ignored; it would lead to wherever the command happens to be run.
-  const { xdgConfigHome = '' } = options;
-  const file = path.join(path.isAbsolute(xdgConfigHome) ? xdgConfigHome : path.join(options.home, '.config'), 'findtoken', 'master.key');
+  const file = path.join(configHome(options.xdgConfigHome, options.home), 'findtoken', 'master.key');
   const place = await placeFor({ kind: 'file', path: file }, options, '');
   const keys = await place.read();
   if (sealed && keys.length === 0) throw gone(place, keys, undefined);

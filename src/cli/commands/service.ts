@@ -1,11 +1,12 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
-import { makeFolder, whyNot } from '../../disk.ts';
+import { dirname, join, resolve } from 'node:path';
+import { configHome, makeFolder, whyNot } from '../../disk.ts';
 import { isEmbedded } from '../../embedded/index.ts';
 import { confirm } from '../ask.ts';
 import type { Call, Noun } from '../command.ts';
 import type { Context } from '../context.ts';
 import { Refusal, wrongUsage } from '../failure.ts';
+import { shellWord } from '../format.ts';
 import { printable } from '../printable.ts';
 import type { Unit } from '../service/units.ts';
 
@@ -66,9 +67,7 @@ async function planOf(context: Context, { kind, isSystem }: { readonly kind: str
     return { file, text: launchdPlist(unit), next: [isSystem ? `sudo launchctl bootstrap system ${file}` : `launchctl bootstrap gui/$(id -u) ${file}`] };
   }
   if (!isSystem) {
-    const xdg = context.env['XDG_CONFIG_HOME'] ?? '';
-    const base = isAbsolute(xdg) ? xdg : join(home, '.config');
-    return { file: join(base, 'systemd', 'user', 'findtoken.service'), text: systemdUnit(unit, 'user'), next: ['systemctl --user daemon-reload', 'systemctl --user enable --now findtoken', 'loginctl enable-linger'] };
+    return { file: join(configHome(context.env['XDG_CONFIG_HOME'], home), 'systemd', 'user', 'findtoken.service'), text: systemdUnit(unit, 'user'), next: ['systemctl --user daemon-reload', 'systemctl --user enable --now findtoken', 'loginctl enable-linger'] };
   }
   return systemPlan(unit, systemdUnit);
 }
@@ -92,11 +91,6 @@ function systemPlan(unit: Unit, write: (unit: Unit, scope: 'system') => string):
       'sudo systemctl enable --now findtoken',
     ],
   };
-}
-
-/** A path as a shell takes it for one word. `shellWord('/srv/my books')` is `'/srv/my books'`. */
-function shellWord(path: string): string {
-  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 function write({ file, text }: Plan): void {

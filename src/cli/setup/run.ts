@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import type { NewKey } from '../../accounts/index.ts';
-import { makeFolder, whyNot } from '../../disk.ts';
+import { configHome, makeFolder, whyNot } from '../../disk.ts';
 import type { Account } from '../../ledger/index.ts';
 import type { UsdE8 } from '../../money/index.ts';
 import type { Settings } from '../../settings/index.ts';
@@ -147,8 +147,7 @@ function settingsPlace(context: Context, wish: Pick<SetupWish, 'inUserFolder'>):
 
 /** Where the settings of one user lie. */
 export function userFile({ env, home }: Pick<Context, 'env' | 'home'>): string {
-  const xdg = env['XDG_CONFIG_HOME'] ?? '';
-  return join(xdg.startsWith('/') ? xdg : join(home, '.config'), 'findtoken', 'findtoken.yaml');
+  return join(configHome(env['XDG_CONFIG_HOME'], home), 'findtoken', 'findtoken.yaml');
 }
 
 function placed(file: string): { readonly file: string; readonly isThere: boolean } {
