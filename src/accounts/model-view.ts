@@ -1,5 +1,11 @@
 import type { Catalog, Model } from '../catalog/index.ts';
-import type { PicoUsd } from '../money/index.ts';
+import type { PicoUsd, Rates } from '../money/index.ts';
+
+interface Pricing {
+  readonly prompt: string;
+  readonly completion: string;
+  readonly input_cache_read: string;
+}
 
 /** A model as `GET /v1/models` shows it: OpenAI's shape, OpenRouter's fields, and ours. */
 export interface ModelView {
@@ -11,7 +17,9 @@ export interface ModelView {
   readonly provider: string;
   readonly context_length: number;
   /** Decimal strings in US dollars per token, before the usage fee. */
-  readonly pricing: { readonly prompt: string; readonly completion: string; readonly input_cache_read: string };
+  readonly pricing: Pricing;
+  /** Stands only where a request with more than `above` tokens of prompt costs these prices instead, all of it. */
+  readonly long_prompt_pricing?: Pricing & { readonly above: number };
   readonly architecture: {
     readonly modality: string;
     readonly input_modalities: readonly string[];
@@ -35,6 +43,7 @@ const DECIMALS = 12;
  */
 export function modelView(model: Model, catalog: Pick<Catalog, 'equivalents'>): ModelView {
   const vision = model.capabilities.includes('vision');
+  const { longPrompt } = model.price;
   return {
     id: model.id,
     object: 'model',
@@ -43,11 +52,8 @@ export function modelView(model: Model, catalog: Pick<Catalog, 'equivalents'>): 
     name: model.name,
     provider: model.provider,
     context_length: model.contextWindow,
-    pricing: {
-      prompt: perToken(model.price.input),
-      completion: perToken(model.price.output),
-      input_cache_read: perToken(model.price.cachedInput),
-    },
+    pricing: pricingOf(model.price),
+    ...(longPrompt === undefined ? {} : { long_prompt_pricing: { above: longPrompt.above, ...pricingOf(longPrompt) } }),
     architecture: {
       modality: vision ? 'text+image->text' : 'text->text',
       input_modalities: vision ? ['text', 'image'] : ['text'],
@@ -58,6 +64,10 @@ export function modelView(model: Model, catalog: Pick<Catalog, 'equivalents'>): 
     equivalents: catalog.equivalents.get(model.id) ?? [],
     ...(model.sandbox ? { sandbox: true } : {}),
   };
+}
+
+function pricingOf({ input, cachedInput, output }: Rates): Pricing {
+  return { prompt: perToken(input), completion: perToken(output), input_cache_read: perToken(cachedInput) };
 }
 
 function parametersOf(model: Model): readonly string[] {

@@ -1,3 +1,5 @@
+import { ratesFor } from '../money/index.ts';
+import type { Rates } from '../money/index.ts';
 import { nearestName } from './names.ts';
 import type { Catalog, Model } from './types.ts';
 
@@ -23,17 +25,15 @@ export function equivalents(catalog: Catalog, id: string): readonly Model[] {
 }
 
 /**
- * The kinds of token that cost the operator more than customers pay for them, before the usage fee; empty without a known cost.
- * deepseek-chat, sold at 0.14/0.0028/0.28 and bought at 0.15/0.003/0.6, gives all three.
+ * The kinds of token that cost the operator more than customers pay for them, before the usage fee, in short prompts or in long
+ * ones; empty without a known cost. deepseek-chat, sold at 0.14/0.0028/0.28 and bought at 0.15/0.003/0.6, gives all three.
  */
-export function soldBelowCost(model: Model): ('input' | 'cached_input' | 'output')[] {
-  const { price, cost } = model;
+export function soldBelowCost({ price, cost }: Pick<Model, 'price' | 'cost'>): readonly ('input' | 'cached_input' | 'output')[] {
   if (cost === undefined) return [];
-  const below: ('input' | 'cached_input' | 'output')[] = [];
-  if (price.input < cost.input) below.push('input');
-  if (price.cachedInput < cost.cachedInput) below.push('cached_input');
-  if (price.output < cost.output) below.push('output');
-  return below;
+  const lengths = [0, price.longPrompt?.above, cost.longPrompt?.above].flatMap((above) => (above === undefined ? [] : [above, above + 1]));
+  const pairs = lengths.map((length) => [ratesFor(price, length), ratesFor(cost, length)] as const);
+  const isBelow = (kind: keyof Rates): boolean => pairs.some(([sold, bought]) => sold[kind] < bought[kind]);
+  return [...(isBelow('input') ? ['input' as const] : []), ...(isBelow('cachedInput') ? ['cached_input' as const] : []), ...(isBelow('output') ? ['output' as const] : [])];
 }
 
 /**

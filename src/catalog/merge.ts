@@ -9,7 +9,7 @@ const NESTED: Readonly<Record<string, (below: unknown, above: unknown) => unknow
 
 /**
  * Lays an operator's plain data over the built-in data by id: models and providers field by field, `price`, `cost` and `regions`
- * within that name by name, `force` as a whole, a list of equivalents as a whole. An `input` takes the `cached_input` below it along. What is no mapping replaces, so that
+ * within that name by name, `force` as a whole, a list of equivalents as a whole. An `input` takes the `cached_input` and the `long_prompt` below it along. What is no mapping replaces, so that
  * `parseCatalog` finds it and refuses it. A price of the operator's own keeps no built-in `cost`, `priced` or `source`.
  * `{ price: { output: 0.6 } }` over deepseek-chat leaves its input at 0.14.
  */
@@ -32,10 +32,13 @@ function layFields(base: unknown, over: unknown): unknown {
   return overlay(base, over, (below, above, field) => (Object.hasOwn(NESTED, field) ? NESTED[field]?.(below, above) : above));
 }
 
-/** Cached tokens at the built-in price beside an input of the operator's own would be sold at a price that nobody set: they cost the new input. */
+/**
+ * Cached tokens and long prompts at the built-in price beside an input of the operator's own would be sold at a price that nobody set:
+ * they cost what the operator names.
+ */
 function layPrice(base: unknown, over: unknown): unknown {
   const namesInput = isMapping(over) && over['input'] !== undefined;
-  const below = namesInput && isMapping(base) ? Object.fromEntries(Object.entries(base).filter(([name]) => name !== 'cached_input')) : base;
+  const below = namesInput && isMapping(base) ? Object.fromEntries(Object.entries(base).filter(([name]) => name !== 'cached_input' && name !== 'long_prompt')) : base;
   return overlay(below, over, (_, value) => value);
 }
 

@@ -1,6 +1,6 @@
-import type { Price } from '../money/index.ts';
+import type { LongPromptRates, Price, Rates } from '../money/index.ts';
 import { CatalogError, readBaseUrl, readEach, readFlag, readMapping, readPrice, readText, readTexts, readTokens } from './fields.ts';
-import type { Path } from './fields.ts';
+import type { Mapping, Path } from './fields.ts';
 import { dayNumber } from './find.ts';
 import { nearestName } from './names.ts';
 import type { Capability, Catalog, Model, Provider } from './types.ts';
@@ -20,7 +20,9 @@ const CAPABILITIES: readonly Capability[] = ['tools', 'json_object'];
 const EVERY_CAPABILITY: readonly Capability[] = ['tools', 'json_object', 'json_schema', 'vision', 'reasoning'];
 /** `api_key` is known here for refusals to name it; `settings` reads it, and no catalogue holds it. */
 const PROVIDER_FIELDS = ['name', 'base_url', 'regions', 'dialect', 'key_format', 'api_key'];
-const PRICE_FIELDS = ['input', 'cached_input', 'output'];
+const RATE_FIELDS = ['input', 'cached_input', 'output'];
+const PRICE_FIELDS = [...RATE_FIELDS, 'long_prompt'];
+const LONG_PROMPT_FIELDS = ['above', ...RATE_FIELDS];
 const MODEL_FIELDS = [
   'provider', 'upstream', 'force', 'drop', 'price', 'cost', 'name', 'context_window', 'max_output', 'capabilities', 'priced', 'source', 'sandbox',
 ];
@@ -110,6 +112,21 @@ function readPrices(value: unknown, path: Path): Price {
     throw new CatalogError(path, 'a model without a price is refused. Write for example price: { input: 0.14, output: 0.28 }, US dollars per million tokens.');
   }
   const fields = readMapping(value, path, PRICE_FIELDS);
+  const longPrompt = readLongPrompt(fields['long_prompt'], [...path, 'long_prompt']);
+  return { ...readRates(fields, path), ...(longPrompt === undefined ? {} : { longPrompt }) };
+}
+
+/** Rates of their own for long prompts: some providers take them for the whole request. */
+function readLongPrompt(value: unknown, path: Path): LongPromptRates | undefined {
+  if (value === undefined || value === null) return undefined;
+  const fields = readMapping(value, path, LONG_PROMPT_FIELDS);
+  if (fields['above'] === undefined) {
+    throw new CatalogError([...path, 'above'], 'from which length of the prompt on do these prices hold? Write for example above: 262144, a number of tokens.');
+  }
+  return { above: readTokens(fields, 'above', path, 262_144), ...readRates(fields, path) };
+}
+
+function readRates(fields: Mapping, path: Path): Rates {
   const input = readPrice(fields, 'input', path);
   const output = readPrice(fields, 'output', path);
   return { input, cachedInput: fields['cached_input'] === undefined ? input : readPrice(fields, 'cached_input', path), output };
@@ -166,6 +183,6 @@ function unknownModel(id: string, models: ReadonlyMap<string, Model>): string {
   return `no model has this name. ${near === undefined ? 'Add it under models: with a provider and a price.' : `Did you mean ${near}?`}`;
 }
 
-function isFree({ price }: Model): boolean {
-  return price.input === 0n && price.cachedInput === 0n && price.output === 0n;
+function isFree({ price: { longPrompt, ...short } }: Model): boolean {
+  return [short, longPrompt ?? short].every(({ input, cachedInput, output }) => input === 0n && cachedInput === 0n && output === 0n);
 }

@@ -1,6 +1,6 @@
 import { Fault } from '../faults.ts';
 import type { HoldRequest, HoldResult, KeyOwner } from '../ledger/index.ts';
-import { ceilingFor, formatUsd, type Price, type Ppm, type UsdE8 } from '../money/index.ts';
+import { ceilingFor, dearestRates, formatUsd, type Price, type Ppm, type UsdE8 } from '../money/index.ts';
 import type { Plan } from '../routing/index.ts';
 import type { ChatRequest } from '../wire/index.ts';
 import { utcMonth, type ModeChoice } from '../accounts/index.ts';
@@ -116,11 +116,12 @@ function ceilingOf(sizings: readonly Sizing[], request: ChatRequest, tokens: num
 function tokensFor(sizings: readonly Sizing[], request: ChatRequest, available: UsdE8, rate: Ppm): number {
   let fewest = Number.MAX_SAFE_INTEGER;
   for (const { price } of sizings) {
+    const { output } = dearestRates(price, request.promptBound);
     const left = available - ceilingFor({ prompt: request.promptBound, completion: 0 }, price, rate);
     if (left < 0n) return 0;
-    if (price.output === 0n) continue;
+    if (output === 0n) continue;
     // One token's cost in 1e-18 dollars a choice; one step is kept back, for the ceiling of the sum is rounded up.
-    const tokens = ((left > 0n ? left - 1n : 0n) * 10_000n * ONE) / (price.output * rate * BigInt(request.choices));
+    const tokens = ((left > 0n ? left - 1n : 0n) * 10_000n * ONE) / (output * rate * BigInt(request.choices));
     if (tokens < BigInt(fewest)) fewest = Number(tokens);
   }
   return fewest;

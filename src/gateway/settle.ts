@@ -1,5 +1,5 @@
 import type { Receipt, RequestEnd, Settlement } from '../ledger/index.ts';
-import { byokFee, charge, type Charge } from '../money/index.ts';
+import { byokFee, charge, ratesFor, type Charge } from '../money/index.ts';
 import type { Candidate } from '../routing/index.ts';
 import type { Usage } from '../wire/index.ts';
 import type { Hold } from './holds.ts';
@@ -34,7 +34,7 @@ export function settlementOf(booked: Booked, served: Served, usage: Usage, statu
   const tokens = { prompt: usage.prompt, cached: usage.cached, completion: usage.completion };
   const rate = byok ? billing.byokFee : billing.usageFee;
   const cost = !byok ? charge(tokens, price, rate) : hold.free ? NOTHING : byokFee(tokens, price, rate);
-  const { input, cachedInput, output } = price;
+  const { input, cachedInput, output } = ratesFor(price, usage.prompt);
   return endOf(booked, served, usage, status, { input, cachedInput, output, rate }, cost);
 }
 

@@ -1,10 +1,26 @@
-import type { Charge, Ppm, Price, Tokens, UsdE8 } from './units.ts';
+import type { Charge, Ppm, Price, Rates, Tokens, UsdE8 } from './units.ts';
 
 const MILLION = 1_000_000n;
 /** Steps of 1e-12 dollars in one step of 1e-8. */
 const PICO_PER_E8 = 10_000n;
 /** A provider that counts more tokens than this in one answer is not counting tokens. */
 const TOKENS_MAX = 100_000_000;
+
+/**
+ * What the tokens of a request cost whose prompt has this many, cached ones included. Providers that take more for long prompts
+ * take it for the whole request. With 2 dollars above 262,144 tokens beside 0.5, a prompt of 262,144 costs 0.5, one of 262,145 costs 2.
+ */
+export function ratesFor(price: Price, promptTokens: number): Rates {
+  const { longPrompt } = price;
+  return longPrompt === undefined || promptTokens <= longPrompt.above ? price : longPrompt;
+}
+
+/** What no request with at most this long a prompt exceeds, token by token; a cached token may be the dearer one. */
+export function dearestRates(price: Price, promptBound: number): Rates {
+  const long = ratesFor(price, promptBound);
+  const input = dearer(dearer(price.input, price.cachedInput), dearer(long.input, long.cachedInput));
+  return { input, cachedInput: input, output: dearer(price.output, long.output) };
+}
 
 /**
  * What one answered Standard request costs its account: provider cost × (1 + usage fee).
@@ -34,14 +50,14 @@ export function byokFee(tokens: Tokens, price: Price, rate: Ppm): Charge {
 }
 
 /**
- * The most that a request may cost at one price, rounded up, with no token cached.
+ * The most that a request may cost at one model's price, rounded up, whether cached or not: `prompt` and `completion` are bounds.
  * `rate` is what is put on top of (Standard: 1 000 000 + usage fee) or taken of (BYOK: the fee) the provider's cost, in ppm.
  * 1,000 prompt and 500 completion tokens of deepseek-chat at 5.5 % hold 29_540n.
  * @throws RangeError as `charge` does.
  */
 export function ceilingFor(tokens: { readonly prompt: number; readonly completion: number }, price: Price, rate: Ppm): UsdE8 {
-  const dearestInput = price.input > price.cachedInput ? price.input : price.cachedInput;
-  const pico = wholeTokens(tokens.prompt) * dearestInput + wholeTokens(tokens.completion) * price.output;
+  const { input, output } = dearestRates(price, tokens.prompt);
+  const pico = wholeTokens(tokens.prompt) * input + wholeTokens(tokens.completion) * output;
   return divideUp(pico * rate, MILLION * PICO_PER_E8);
 }
 
@@ -61,7 +77,8 @@ function costPico(tokens: Tokens, price: Price): bigint {
   const prompt = wholeTokens(tokens.prompt);
   const cached = wholeTokens(tokens.cached);
   if (cached > prompt) throw new RangeError(`${cached} cached tokens in a prompt of ${prompt}`);
-  return (prompt - cached) * price.input + cached * price.cachedInput + wholeTokens(tokens.completion) * price.output;
+  const { input, cachedInput, output } = ratesFor(price, tokens.prompt);
+  return (prompt - cached) * input + cached * cachedInput + wholeTokens(tokens.completion) * output;
 }
 
 function wholeTokens(count: number): bigint {
@@ -76,4 +93,8 @@ function divideHalfUp(dividend: bigint, divisor: bigint): bigint {
 
 function divideUp(dividend: bigint, divisor: bigint): bigint {
   return (dividend + divisor - 1n) / divisor;
+}
+
+function dearer(left: bigint, right: bigint): bigint {
+  return left > right ? left : right;
 }

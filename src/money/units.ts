@@ -13,11 +13,21 @@ export const USD: UsdE8 = 100_000_000n;
 /** Most that is granted at once, a thousand million dollars: far above any purse, and sums of many are far from what the books' integers hold. */
 export const GRANT_MAX: UsdE8 = 1_000_000_000n * USD;
 
-/** What a model costs, per token of each kind. A prompt's cached tokens cost `cachedInput` instead of `input`. */
-export interface Price {
+/** What one request's tokens cost, by their kind. A prompt's cached tokens cost `cachedInput` instead of `input`. */
+export interface Rates {
   readonly input: PicoUsd;
   readonly cachedInput: PicoUsd;
   readonly output: PicoUsd;
+}
+
+/** What a model costs: one set of rates, and with some providers another for requests whose prompt is long. */
+export interface Price extends Rates {
+  readonly longPrompt?: LongPromptRates | undefined;
+}
+
+/** Rates of all tokens of a request whose prompt, cached tokens included, is longer than `above`. */
+export interface LongPromptRates extends Rates {
+  readonly above: number;
 }
 
 /** Tokens to be priced. `cached` is a part of `prompt`, never an addition to it. */

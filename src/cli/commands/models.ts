@@ -1,6 +1,7 @@
+import { soldBelowCost } from '../../catalog/index.ts';
 import type { Catalog, Model } from '../../catalog/index.ts';
 import type { Call, Verb } from '../command.ts';
-import type { Price } from '../../money/index.ts';
+import type { Price, Rates } from '../../money/index.ts';
 import { perMillion } from '../format.ts';
 import { neededModel } from '../needed.ts';
 import { renderRecord, renderTable } from '../table.ts';
@@ -42,19 +43,28 @@ async function models({ context, args }: Call): Promise<void> {
   for (const warning of priceWarnings([model], Date.now())) context.terminal.note(warning);
 }
 
-/** What is doubtful about these prices: sold below the provider's list price, or looked up long ago. */
+/** What the table leaves out, and what is doubtful about these prices: sold below the provider's list price, or looked up long ago. */
 function priceWarnings(models: readonly Model[], nowMs: number): readonly string[] {
   const named = (found: readonly Model[]): string => found.map(({ id }) => id).join(', ');
-  const below = models.filter(({ price, cost }) => cost !== undefined && (price.input < cost.input || price.cachedInput < cost.cachedInput || price.output < cost.output));
+  const below = models.filter((model) => soldBelowCost(model).length > 0);
   // A price without a day is the operator's own.
   const old = models.filter(({ priced }) => priced !== '' && nowMs - Date.parse(priced) > PRICE_AGE_MS);
+  const dearer = models.filter(({ price }) => price.longPrompt !== undefined);
   return [
+    ...(dearer.length === 0 || models.length === 1 ? [] : [`Long prompts have a price of their own with ${named(dearer)}: findtoken models MODEL shows it.`]),
     ...(below.length === 0 ? [] : [`Sold below the provider's list price: ${named(below)}. The operator pays the difference; set models.ID.price to change that.`]),
     ...(old.length === 0 ? [] : [`Prices older than ${PRICE_AGE_DAYS} days: ${named(old)}. Look them up, then set models.ID.price and models.ID.priced.`]),
   ];
 }
 
-function priceOf({ input, cachedInput, output }: Price): string {
+/** A price in words, and behind it that of long prompts where they have one. */
+function priceOf(price: Price, title: string, of: string): readonly (readonly [string, string])[] {
+  const { longPrompt } = price;
+  const short = [title, `${ratesOf(price)}, ${of}`] as const;
+  return longPrompt === undefined ? [short] : [short, [`${title} (long)`, `${ratesOf(longPrompt)}, where the prompt is longer than ${longPrompt.above} tokens`]];
+}
+
+function ratesOf({ input, cachedInput, output }: Rates): string {
   return `$${perMillion(input)} in, $${perMillion(cachedInput)} cached, $${perMillion(output)} out, per million tokens`;
 }
 
@@ -67,8 +77,8 @@ function fieldsOf(model: Model, catalog: Catalog): readonly (readonly [string, s
     ['upstream', model.upstream],
     ['context', String(model.contextWindow)],
     ['max output', String(model.maxOutput)],
-    ['price', `${priceOf(model.price)}, before the usage fee`],
-    ...(model.cost === undefined ? [] : [['list price', `${priceOf(model.cost)}, at the provider`] as const]),
+    ...priceOf(model.price, 'price', 'before the usage fee'),
+    ...(model.cost === undefined ? [] : priceOf(model.cost, 'list price', 'at the provider')),
     ['priced', model.priced === '' ? 'unknown' : model.priced],
     ['capabilities', model.capabilities.join(', ')],
     ['equivalents', equivalents === '' ? 'none' : equivalents],

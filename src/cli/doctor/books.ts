@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import { soldBelowCost } from '../../catalog/index.ts';
 import { isThere } from '../../disk.ts';
 import type { Ledger } from '../../ledger/index.ts';
 import type { Settings } from '../../settings/index.ts';
@@ -71,7 +72,7 @@ export async function checkClock({ ledger, nowMs }: { readonly ledger: Ledger; r
 
 /** Models sold for less than they cost at the provider's list price. */
 export function checkPrices({ catalog }: Settings): Check {
-  const below = [...catalog.models.values()].filter(({ price, cost }) => cost !== undefined && (price.input < cost.input || price.cachedInput < cost.cachedInput || price.output < cost.output));
+  const below = [...catalog.models.values()].filter((model) => soldBelowCost(model).length > 0);
   if (below.length === 0) return ok('prices', 'no model is sold below its provider\'s list price');
   return warn('prices', `sold below the provider's list price: ${below.map(({ id }) => id).join(', ')}`, 'set models.<id>.price in findtoken.yaml; `findtoken models MODEL` shows both');
 }

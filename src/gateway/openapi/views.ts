@@ -105,12 +105,16 @@ const MODEL = view<ModelView>({
   provider: string,
   context_length: count,
   pricing: view<ModelView['pricing']>({ prompt: perToken, completion: perToken, input_cache_read: perToken }),
+  long_prompt_pricing: {
+    ...view<NonNullable<ModelView['long_prompt_pricing']>>({ above: count, prompt: perToken, completion: perToken, input_cache_read: perToken }),
+    description: 'stands where a request with more than `above` tokens of prompt costs these prices, all of it',
+  },
   architecture: view<ModelView['architecture']>({ modality: string, input_modalities: strings, output_modalities: strings }),
   top_provider: view<ModelView['top_provider']>({ context_length: count, max_completion_tokens: count }),
   supported_parameters: strings,
   equivalents: { ...strings, description: 'models that may stand in for it, in order of preference' },
   sandbox: { const: true, description: 'the sandbox answers for it' },
-}, ['sandbox']);
+}, ['long_prompt_pricing', 'sandbox']);
 
 const ERROR = view<Envelope>({
   error: view<Envelope['error']>({
