@@ -37,6 +37,19 @@ t.test('a wish not to think is said in the words of whoever answers', async (t) 
   }
 });
 
+t.test("OpenAI's word for it is said in the target's words without another dialect between", async (t) => {
+  const none = { reasoning_effort: 'none' };
+  const said: Readonly<Record<keyof typeof QUIRKS, unknown>> = {
+    deepseek: OFF, zhipu: OFF, kimi: OFF, minimax: OFF, qwen: { enable_thinking: false }, stepfun: { reasoning_effort: 'low' }, openai: none,
+  };
+  for (const [dialect, expected] of Object.entries(said)) t.strictSame(thinkingOf(sent(dialect, none)), expected, dialect);
+  t.strictSame(thinkingOf(sent('deepseek', { ...none, thinking: { type: 'enabled' } })), { thinking: { type: 'enabled' } }, 'the switch itself goes before');
+  t.strictSame(thinkingOf(sent('qwen', none, { model: { capabilities: ['tools'] } })), {}, 'who cannot think is told nothing');
+  const forced = { tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object', properties: { x: {} } } } }], tool_choice: 'required' };
+  t.equal(sent('deepseek', { ...none, ...forced })['tool_choice'], 'required', 'a tool may be demanded then');
+  t.equal(sent('deepseek', forced)['tool_choice'], 'auto');
+});
+
 t.test('how much to think goes where there is the same measure, and to think need not be said', async (t) => {
   const cases = [
     // written for  fields                                             target      what it gets                       why
@@ -67,8 +80,8 @@ t.test('the catalogue goes before the wish, and who cannot think is told nothing
   t.strictSame(sent('qwen', { thinking: { type: 'enabled' }, response_format: { type: 'json_object' } }, { writtenFor: 'deepseek' })['enable_thinking'], false, 'and JSON goes before thinking where only one can be had');
 });
 
-t.test('a request to the model itself passes as it was sent', async (t) => {
-  const fields = { thinking: { type: 'enabled', keep: 'all' }, enable_thinking: false, reasoning_effort: 'none', seed: 7, logit_bias: { 1: 1 }, top_k: 9 };
+t.test('a request to the model itself passes as it was sent, but for a word that its provider does not know', async (t) => {
+  const fields = { thinking: { type: 'enabled', keep: 'all' }, enable_thinking: false, reasoning_effort: 'high', seed: 7, logit_bias: { 1: 1 }, top_k: 9 };
   for (const dialect of Object.keys(QUIRKS)) {
     for (const writtenFor of [undefined, dialect]) t.match(sent(dialect, fields, writtenFor === undefined ? {} : { writtenFor }), fields, dialect);
   }

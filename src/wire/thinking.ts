@@ -28,6 +28,16 @@ export function carryThinking(draft: Draft, model: Model, { thinkingSwitch, thin
   else if (thinkingAmount !== undefined) draft[thinkingAmount] = wholeOf(budget) ?? wholeOf(fieldsOf(thinking)['budget_tokens']);
 }
 
+/**
+ * OpenAI's own word for not to think, which none of the others reads, as the target's switch; a switch that the client set itself stays.
+ * `reasoning_effort: 'none'` to DeepSeek is `thinking: { type: 'disabled' }`.
+ */
+export function sayNone(draft: Draft, model: Model, { thinkingSwitch: name }: RequestQuirks): void {
+  if (draft['reasoning_effort'] !== 'none') return;
+  draft['reasoning_effort'] = undefined;
+  if (name !== undefined && draft[name] === undefined && model.capabilities.includes('reasoning')) draft[name] = OFF[name];
+}
+
 function wholeOf(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isInteger(value) && value > 0 ? value : undefined;
 }
