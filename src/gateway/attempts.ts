@@ -1,7 +1,8 @@
 import type { AttemptTrace } from '../faults.ts';
 import { healthEvent, nextStep, type Candidate, type Plan, type RetryRules, type Step, type Trail } from '../routing/index.ts';
 import type { EventStream, Reply } from '../upstream/index.ts';
-import { openAnswer, readTransport, readWhole, simulateAnswer, toUpstream, type AnswerStream, type ChatRequest, type Failure, type Outgoing, type Piece, type WholeAnswer } from '../wire/index.ts';
+import { openAnswer, readTransport, readWhole, simulateAnswer, toUpstream, type AnswerStream, type AnswerTarget, type ChatRequest, type Failure, type Outgoing, type Piece, type WholeAnswer, type WholeOutcome } from '../wire/index.ts';
+import { gatherStream } from './gather.ts';
 import type { StreamMouth } from './mouth.ts';
 import type { Booked } from './settle.ts';
 import type { Credential } from './types.ts';
@@ -92,17 +93,33 @@ function observeFailure(booked: Booked, candidate: Candidate, failure: Failure, 
   }
 }
 
+/** One attempt; where the provider answers this model in streams only, it is asked for one, at once and from then on. */
 async function attempt(asking: Asking, candidate: Candidate, leftMs: number): Promise<Attempted> {
+  const { running: { clock, streamsOnly } } = asking.booked;
+  const { provider, model: { upstream } } = candidate;
+  const place = `${provider} ${upstream}`;
+  const sentMs = clock.monotonicMs();
+  const streams = asking.request.stream || streamsOnly.has(place);
+  const attempted = await attemptOnce(asking, candidate, { leftMs, streams });
+  if (streams || attempted.kind !== 'failed' || attempted.failure.onlyStreams !== true) return attempted;
+  streamsOnly.add(place);
+  return attemptOnce(asking, candidate, { leftMs: leftMs - (clock.monotonicMs() - sentMs), streams: true });
+}
+
+/** @param how.streams a stream is asked for, though the client may want a whole answer */
+async function attemptOnce(asking: Asking, candidate: Candidate, how: { readonly leftMs: number; readonly streams: boolean }): Promise<Attempted> {
   const { booked, request } = asking;
   const { running, call, hold } = booked;
+  const { streams } = how;
   const { routing, catalog } = running.settings;
+  const leftMs = Math.max(1, Math.min(routing.timeoutMs, how.leftMs));
   const credential = await asking.credential(candidate.provider);
   if (credential === undefined) return { kind: 'failed', failure: NO_KEY };
   asking.used.secret = credential.apiKey;
   const dialect = catalog.providers.get(candidate.provider)?.dialect ?? 'openai';
   const writtenFor = catalog.providers.get(catalog.models.get(request.model)?.provider ?? '')?.dialect;
   const maxTokens = hold.maxTokens === undefined ? undefined : Math.min(hold.maxTokens, candidate.model.maxOutput);
-  const { body, choices } = toUpstream(request, { model: candidate.model, dialect, writtenFor, maxTokens });
+  const { body, choices } = toUpstream(streams === request.stream ? request : { ...request, stream: streams }, { model: candidate.model, dialect, writtenFor, maxTokens });
   const sender = candidate.provider === 'sandbox' ? running.sandbox : running.upstream;
   if (sender === undefined) return { kind: 'failed', failure: NO_KEY };
   const sentMs = running.clock.monotonicMs();
@@ -112,17 +129,17 @@ async function attempt(asking: Asking, candidate: Candidate, leftMs: number): Pr
       baseUrl: credential.baseUrl,
       apiKey: credential.apiKey,
       body: joined(body),
-      stream: request.stream,
+      stream: streams,
       model: candidate.model.id,
       requestId: call.id,
       traceparent: asking.traceparent,
-      timeoutMs: request.stream ? routing.streamTimeoutMs : Math.max(1, Math.min(routing.timeoutMs, leftMs)),
+      timeoutMs: request.stream ? routing.streamTimeoutMs : leftMs,
       idleMs: routing.streamTimeoutMs,
     },
     call.signal,
   );
   call.waits.ms += running.clock.monotonicMs() - sentMs;
-  return readReply(asking, candidate, { dialect, choices }, reply);
+  return readReply(asking, candidate, { dialect, choices, leftMs: leftMs - (running.clock.monotonicMs() - sentMs) }, reply);
 }
 
 /** The pieces of a JSON text in one, as UTF-8. */
@@ -132,8 +149,8 @@ function joined(pieces: readonly Piece[]): Buffer {
   return parts.length === 1 && Buffer.isBuffer(only) ? only : Buffer.concat(parts);
 }
 
-/** @param sent the dialect that the provider was spoken to in, and how many choices it was asked for */
-function readReply(asking: Asking, candidate: Candidate, sent: { readonly dialect: string; readonly choices: number }, reply: Reply): Attempted | Promise<Attempted> {
+/** @param sent the dialect that the provider was spoken to in, how many choices it was asked for, and how long a whole answer may take from now on */
+function readReply(asking: Asking, candidate: Candidate, sent: { readonly dialect: string; readonly choices: number; readonly leftMs: number }, reply: Reply): Attempted | Promise<Attempted> {
   const { request, booked } = asking;
   const { model } = candidate;
   const requestId = booked.call.id;
@@ -144,16 +161,24 @@ function readReply(asking: Asking, candidate: Candidate, sent: { readonly dialec
   if (reply.kind === 'failed') return { kind: 'failed', failure: readTransport(reply.failure, reply.sent) };
   if (reply.kind === 'whole') {
     const read = readWhole(reply, target);
-    if (read.kind === 'failed') return { kind: 'failed', failure: read };
-    if (!request.stream) return { kind: 'whole', answer: read.answer };
+    if (read.kind === 'failed' || !request.stream) return attemptedWhole(read);
     const { chunks, stream: answer } = simulateAnswer(read.answer, target);
     return { kind: 'stream', stream: undefined, answer, ready: [...chunks] };
   }
-  if (!request.stream) {
-    reply.stream.abort();
-    return { kind: 'failed', failure: UNASKED_STREAM };
-  }
-  return timedFirstWords(booked, reply.stream, openAnswer(target));
+  return request.stream ? timedFirstWords(booked, reply.stream, openAnswer(target)) : timedWhole(booked, reply.stream, target, sent.leftMs);
+}
+
+/** A stream for a client that waits for a whole answer, whether it was asked for or not. */
+async function timedWhole(booked: Booked, stream: EventStream, target: AnswerTarget, leftMs: number): Promise<Attempted> {
+  const { clock } = booked.running;
+  const openedMs = clock.monotonicMs();
+  const read = await gatherStream(booked, stream, target, leftMs);
+  booked.call.waits.ms += clock.monotonicMs() - openedMs;
+  return attemptedWhole(read);
+}
+
+function attemptedWhole(read: WholeOutcome): Attempted {
+  return read.kind === 'failed' ? { kind: 'failed', failure: read } : { kind: 'whole', answer: read.answer };
 }
 
 async function timedFirstWords(booked: Booked, stream: EventStream, answer: AnswerStream): Promise<Attempted> {
@@ -217,5 +242,4 @@ function traceOf(candidate: Candidate, failure: Failure | undefined, ms: number)
 const FAILED: Failure = { kind: 'failed', class: 'next', status: 0, providerCode: '', message: '', retryAfterMs: undefined, maybeServed: true };
 /** The key was there when the plan was made, and is gone. */
 const NO_KEY: Failure = { ...FAILED, class: 'key', providerCode: 'no_key', maybeServed: false };
-const UNASKED_STREAM: Failure = { ...FAILED, status: 502, providerCode: 'unasked_stream' };
 const EMPTY_STREAM: Failure = { ...FAILED, status: 502, providerCode: 'empty_stream' };

@@ -60,6 +60,7 @@ export function createGateway(parts: GatewayParts): Gateway {
     load,
     metrics,
     described: new WeakMap(),
+    streamsOnly: new Set(),
     measure: () => shared.measure(own),
     workers: () => shared.workers(),
     endings,

@@ -135,7 +135,7 @@ function storeProgress(streaming: Streaming): void {
 }
 
 /** After every choice that was asked for has ended, usage and `[DONE]` may follow, but nobody waits long for them, however much else follows. */
-async function lastRead(stream: EventStream, leftMs: number): Promise<StreamRead> {
+export async function lastRead(stream: EventStream, leftMs: number): Promise<StreamRead> {
   const timer = setTimeout(() => stream.abort(), leftMs);
   try {
     return await stream.read();
@@ -154,4 +154,4 @@ function faultOf(provider: string, failure: Failure, traces: readonly AttemptTra
 /** What clients are told of a broken stream in so many words. A code of the provider's own may hold anything, the key included: it is told as its class. */
 const OUR_WORDS: ReadonlySet<string> = new Set(['truncated_stream', 'timeout', 'reset', 'too_large', 'error_event', 'invalid_json', 'too_deep', 'network_error', 'insufficient_system_resource']);
 /** The connection ended in good order, but the answer did not. */
-const TRUNCATED: Failure = { kind: 'failed', class: 'next', status: 502, providerCode: 'truncated_stream', message: '', retryAfterMs: undefined, maybeServed: true };
+export const TRUNCATED: Failure = { kind: 'failed', class: 'next', status: 502, providerCode: 'truncated_stream', message: '', retryAfterMs: undefined, maybeServed: true };

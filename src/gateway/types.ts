@@ -91,6 +91,8 @@ export interface Running extends GatewayParts {
   readonly metrics: Metrics;
   /** The API's description, by the catalogue it was made with: when settings are read again they stay one object, their catalogue does not. */
   readonly described: WeakMap<object, string>;
+  /** Models, by provider and its name for them, of which a provider said that it answers in streams only. */
+  readonly streamsOnly: Set<string>;
   /** What is counted, over all who serve. */
   measure(): Promise<MetricsRecord>;
   /** How many processes serve. */

@@ -70,6 +70,7 @@ export function refusalOf(
     retryAfterMs: readRetryAfter(reply.headers['retry-after']),
     maybeServed: false,
     ...(row.doubtful === true ? { doubtful: true } : {}),
+    ...(row.onlyStreams === true ? { onlyStreams: true } : {}),
   };
 }
 

@@ -18,6 +18,8 @@ export interface FailureRow {
   readonly limit?: true;
   /** The request itself may be at fault, whatever the status says: nothing is held against the provider. */
   readonly doubtful?: true;
+  /** The model answers in streams only: the request is good, but for that. */
+  readonly onlyStreams?: true;
 }
 
 const DEEPSEEK: readonly FailureRow[] = [
@@ -69,6 +71,8 @@ const QWEN: readonly FailureRow[] = [
   // Elsewhere this code is about money; here it is a throttle of one minute.
   { dialect: 'qwen', code: /^(?:insufficient_quota|limit_requests|limit_burst_rate|Throttling.*)$/, class: 'retry', limit: true },
   { dialect: 'qwen', code: /^(?:invalid_parameter_error|invalid_request_error|InvalidParameter)$/, message: /exceed model limit|range of input length/i, class: 'too_long' },
+  // Models of its open families, and those that cannot but think.
+  { dialect: 'qwen', status: 400, message: /only supports? (?:the )?stream|non-stream/i, class: 'client', onlyStreams: true },
   { dialect: 'qwen', code: /^(?:invalid_parameter_error|InvalidParameter)$/, class: 'client' },
   { dialect: 'qwen', code: /^(?:invalid_api_key|AccessDenied\.Unpurchased|Model\.AccessDenied)$/, class: 'key' },
   { dialect: 'qwen', code: /^(?:model_not_found|model_not_supported)$/, class: 'gone' },

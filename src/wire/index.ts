@@ -7,6 +7,7 @@ export type {
   EventBytes,
   Failure,
   FailureClass,
+  GatheredAnswer,
   Json,
   JsonObject,
   Needs,
@@ -19,11 +20,13 @@ export type {
   UpstreamTarget,
   Usage,
   WholeAnswer,
+  WholeOutcome,
   WholeReply,
   WholeTarget,
   WrittenField,
 } from './types.ts';
 export { EventScanner } from './events.ts';
+export { gatherAnswer } from './gather.ts';
 export { fetchesPictures, QUIRKS } from './quirks.ts';
 export type { Quirks } from './quirks.ts';
 export { readChatRequest, splitModel } from './request.ts';

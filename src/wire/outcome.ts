@@ -6,12 +6,10 @@ import { quirksOf } from './quirks.ts';
 import type { AnswerQuirks } from './quirks.ts';
 import { CHOICES_MAX } from './request.ts';
 import { addAnswer, hasSubstance, readFinish, shapeMessage, withoutExtras } from './shape.ts';
-import type { Failure, Json, JsonObject, TransportFailure, WholeAnswer, WholeReply, WholeTarget } from './types.ts';
+import type { Failure, Json, JsonObject, TransportFailure, WholeOutcome, WholeReply, WholeTarget } from './types.ts';
 import { readUsage, writeUsage } from './usage.ts';
 
 const USAGE = ['usage'] as const;
-
-export type WholeOutcome = Failure | { readonly kind: 'answered'; readonly answer: WholeAnswer };
 
 /** Where nothing came of it for a passing reason, the same provider may be asked again, if the request never reached it. */
 const PASSING: ReadonlySet<TransportFailure> = new Set(['connect', 'dns', 'tls', 'timeout', 'reset']);

@@ -77,6 +77,8 @@ export type Outcome =
       readonly maybeServed: boolean;
       /** The request itself may be at fault, whatever the status says: nothing is held against the provider. */
       readonly doubtful?: true;
+      /** The provider answers this model in streams only, and would answer the same request so. */
+      readonly onlyStreams?: true;
     };
 
 export type Failure = Extract<Outcome, { kind: 'failed' }>;
@@ -162,6 +164,9 @@ export interface AnswerStream {
   close(end: { readonly usage: Usage; readonly cost: number }): readonly string[];
 }
 
+/** What a whole answer came to. */
+export type WholeOutcome = Failure | { readonly kind: 'answered'; readonly answer: WholeAnswer };
+
 /** For whom a request is written down. */
 export interface UpstreamTarget {
   readonly model: Model;
@@ -198,4 +203,11 @@ export interface AnswerTarget {
 export interface SimulatedAnswer {
   readonly chunks: readonly string[];
   readonly stream: AnswerStream;
+}
+
+/** A stream on its way to becoming a whole answer. Not to be fed after `failure`, `done`, or once it was made whole. */
+export interface GatheredAnswer extends Pick<AnswerStream, 'failure' | 'finished' | 'ended' | 'done'> {
+  take(arrived: SseEvent | EventBlock): void;
+  /** What has come, as a whole answer; a failure where nothing has, where the provider failed in-band, or where it is longer than a whole answer may be. */
+  whole(): WholeOutcome;
 }
