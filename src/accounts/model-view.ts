@@ -17,9 +17,10 @@ export interface ModelView {
   readonly provider: string;
   readonly context_length: number;
   /** Decimal strings in US dollars per token, before the usage fee. */
-  readonly pricing: Pricing;
-  /** Stands only where a request with more than `above` tokens of prompt costs these prices instead, all of it. */
-  readonly long_prompt_pricing?: Pricing & { readonly above: number };
+  readonly pricing: Pricing & {
+    /** Stands only where a request with more than `min_prompt_tokens` costs other prices, all of it. */
+    readonly overrides?: readonly (Pricing & { readonly min_prompt_tokens: number })[];
+  };
   readonly architecture: {
     readonly modality: string;
     readonly input_modalities: readonly string[];
@@ -52,8 +53,7 @@ export function modelView(model: Model, catalog: Pick<Catalog, 'equivalents'>): 
     name: model.name,
     provider: model.provider,
     context_length: model.contextWindow,
-    pricing: pricingOf(model.price),
-    ...(longPrompt === undefined ? {} : { long_prompt_pricing: { above: longPrompt.above, ...pricingOf(longPrompt) } }),
+    pricing: { ...pricingOf(model.price), ...(longPrompt === undefined ? {} : { overrides: [{ min_prompt_tokens: longPrompt.above, ...pricingOf(longPrompt) }] }) },
     architecture: {
       modality: vision ? 'text+image->text' : 'text->text',
       input_modalities: vision ? ['text', 'image'] : ['text'],

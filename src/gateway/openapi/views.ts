@@ -104,17 +104,22 @@ const MODEL = view<ModelView>({
   name: string,
   provider: string,
   context_length: count,
-  pricing: view<ModelView['pricing']>({ prompt: perToken, completion: perToken, input_cache_read: perToken }),
-  long_prompt_pricing: {
-    ...view<NonNullable<ModelView['long_prompt_pricing']>>({ above: count, prompt: perToken, completion: perToken, input_cache_read: perToken }),
-    description: 'stands where a request with more than `above` tokens of prompt costs these prices, all of it',
-  },
+  pricing: view<ModelView['pricing']>({
+    prompt: perToken,
+    completion: perToken,
+    input_cache_read: perToken,
+    overrides: {
+      type: 'array',
+      items: view<NonNullable<ModelView['pricing']['overrides']>[number]>({ min_prompt_tokens: count, prompt: perToken, completion: perToken, input_cache_read: perToken }),
+      description: 'prices of requests with more than `min_prompt_tokens` tokens of prompt, for all of their tokens',
+    },
+  }, ['overrides']),
   architecture: view<ModelView['architecture']>({ modality: string, input_modalities: strings, output_modalities: strings }),
   top_provider: view<ModelView['top_provider']>({ context_length: count, max_completion_tokens: count }),
   supported_parameters: strings,
   equivalents: { ...strings, description: 'models that may stand in for it, in order of preference' },
   sandbox: { const: true, description: 'the sandbox answers for it' },
-}, ['long_prompt_pricing', 'sandbox']);
+}, ['sandbox']);
 
 const ERROR = view<Envelope>({
   error: view<Envelope['error']>({
