@@ -106,7 +106,7 @@ export function serveChatOnce(running: Running, call: Call, owner: KeyOwner): Pr
 async function serveKeyed(running: Running, call: Call, owner: KeyOwner, key: string): Promise<Answer | Streamed> {
   try {
     if (!/^[\x20-\x7e]+$/.test(key) || key.length > KEY_CHARS_MAX) throw new Fault('invalid_request', { fill: { detail: `An Idempotency-Key has 1 to ${KEY_CHARS_MAX} printable ASCII characters.` } });
-    const body = await readJsonBytes(call, running.settings.limits, running.load.arriving);
+    const body = call.body ?? (await readJsonBytes(call, running.settings.limits, running.load.arriving));
     const name = `${owner.accountId} ${key}`;
     const bodyHash = hashOf(call, key, body);
     const { keyed, neighbours, clock } = running;

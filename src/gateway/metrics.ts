@@ -2,6 +2,7 @@ import { FAULTS, type AttemptTrace, type FaultCode } from '../faults.ts';
 import type { Mode } from '../ledger/index.ts';
 import type { UsdE8 } from '../money/index.ts';
 import { addTo, exposition, Family, type Labels, type Series, type SeriesRecord } from './exposition.ts';
+import { asksModels } from './send.ts';
 import type { AccessLine } from './types.ts';
 
 /** Bounds of OpenTelemetry's GenAI conventions; those of the first token reach 60 s further, for some models think that long. */
@@ -12,7 +13,6 @@ const ADDED_S = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 
 const WRITE_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
 
 const STATES = { closed: 0, 'half-open': 1, open: 2 } as const;
-const CHAT_PATH = '/v1/chat/completions';
 
 /** What is only known at the moment of asking. */
 export interface Load {
@@ -83,9 +83,9 @@ export class Metrics {
     this.#busy.add({}, 0);
   }
 
-  /** Counts an ended call by its access line; calls other than chat calls are passed over. */
+  /** Counts an ended call by its access line; calls that ask no model are passed over. */
   ended(line: AccessLine): void {
-    if (line.path !== CHAT_PATH) return;
+    if (!asksModels(line.path)) return;
     const { chat } = line;
     const kind = this.#kindOf(chat?.provider ?? '', chat?.model_used ?? '', chat?.mode ?? '', statusOf(line), chat === undefined ? '' : chat.stream ? 'true' : 'false');
     addTo(kind.requests, 1);

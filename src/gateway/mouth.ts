@@ -125,6 +125,7 @@ function frame(events: readonly Outgoing[]): string {
   return bytes;
 }
 
-function utf8(text: string): string {
+/** A text in UTF-8, one character a byte. */
+export function utf8(text: string): string {
   return Buffer.byteLength(text) === text.length ? text : Buffer.from(text).toString('latin1');
 }

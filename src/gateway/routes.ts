@@ -10,7 +10,8 @@ import { showHealth, showMetrics, showReadiness, showWelcome } from './open.ts';
 import type { Operation } from './openapi/operation.ts';
 import { OPERATIONS } from './openapi/operations.ts';
 import { showDescription } from './openapi/serve.ts';
-import { CHAT_PATH } from './send.ts';
+import { serveResponses } from './responses.ts';
+import { CHAT_PATH, RESPONSES_PATH } from './send.ts';
 import { activate, showActivation, signUp } from './sign-up.ts';
 import type { Answer, Call, Handler, Running, Streamed } from './types.ts';
 
@@ -23,6 +24,7 @@ type Route =
 /** Every path there is. `{id}` stands for one part of the path, a model's for all that follows: its name may hold slashes, which not all clients escape. HEAD is served wherever GET is. */
 export const ROUTES: readonly Route[] = [
   { method: 'POST', path: CHAT_PATH, needsKey: true, serve: serveChatOnce, tells: OPERATIONS.chat },
+  { method: 'POST', path: RESPONSES_PATH, needsKey: true, serve: serveResponses, tells: OPERATIONS.responses },
   { method: 'GET', path: '/v1/models', needsKey: true, serve: showModels, tells: OPERATIONS.models },
   { method: 'GET', path: '/v1/models/{id}', needsKey: true, serve: showModel, tells: OPERATIONS.model },
   { method: 'GET', path: '/v1/user/balance', needsKey: true, frozenToo: true, serve: showBalance, tells: OPERATIONS.balance },
@@ -56,7 +58,7 @@ const EXACT: ReadonlyMap<string, Route> = new Map(ROUTES.filter(({ path }) => !p
 /** OpenAI paths that findtoken does not serve, and what to use instead. */
 const UNSERVED: readonly (readonly [prefix: string, mend: string])[] = [
   ['/v1/completions', 'Use POST /v1/chat/completions with messages instead of a prompt.'],
-  ['/v1/responses', 'Use POST /v1/chat/completions; most clients have a setting for it.'],
+  ['/v1/responses', 'Answers are not kept: send the whole conversation to POST /v1/responses.'],
   ['/v1/messages', 'Use POST /v1/chat/completions, in the OpenAI form.'],
   ['/v1/embeddings', 'Embeddings are not served; POST /v1/chat/completions is.'],
   ['/chat/completions', 'The base URL ends in /v1: POST /v1/chat/completions.'],

@@ -15,6 +15,12 @@ export function stopping(more: { readonly attempts?: readonly AttemptTrace[]; re
 
 /** Where chat calls come in. Their refusals bear more than others do. */
 export const CHAT_PATH = '/v1/chat/completions';
+export const RESPONSES_PATH = '/v1/responses';
+
+/** Whether models are asked at this path. */
+export function asksModels(path: string): boolean {
+  return path === CHAT_PATH || path === RESPONSES_PATH;
+}
 
 /** The headers that every answer bears. */
 export function commonHeaders(call: Pick<Call, 'id'>): Record<string, string> {
@@ -104,7 +110,7 @@ export function chatFault(call: Pick<Call, 'id'>, cause: unknown, billing: Billi
 /** The answer that tells a refusal before anything was done, as its path has it. @param balance where a good key came with the request */
 export function refusalAt(call: Pick<Call, 'id' | 'path'>, cause: unknown, balance?: UsdE8): Answer {
   const billing: Billing | undefined = isBilled(call.path) ? { mode: 'standard', cost: 0n, balance } : undefined;
-  return call.path === CHAT_PATH ? chatFault(call, cause, billing) : answerFault(call, cause, billing);
+  return asksModels(call.path) ? chatFault(call, cause, billing) : answerFault(call, cause, billing);
 }
 
 /**

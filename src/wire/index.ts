@@ -31,6 +31,8 @@ export { fetchesPictures, QUIRKS } from './quirks.ts';
 export type { Quirks } from './quirks.ts';
 export { readChatRequest, splitModel } from './request.ts';
 export { CHAT_SCHEMAS } from './schemas.ts';
+export { fieldsOf, isFields, parseJson, textOf } from './json.ts';
+export type { Fields } from './json.ts';
 export { estimateTokens } from './measure.ts';
 export { toUpstream } from './outbound.ts';
 export type { Piece } from './outbound.ts';

@@ -18,7 +18,7 @@ const RETRIES = 'findtoken retries and fails over by itself; retries of the tool
 const MODELS = 'Any model of `GET /v1/models` will do, and a routing may stand behind its name: `deepseek-chat:cheapest`.';
 
 const NOTES: Readonly<Record<string, Notes>> = {
-  codex: { language: 'toml', notes: ['Codex speaks the Responses API alone. findtoken serves chat completions, so a bridge that translates between the two has to stand in between; `base_url` is then the bridge\'s.'] },
+  codex: { language: 'toml', notes: ['Codex speaks the Responses API, which findtoken serves without keeping anything; see [the HTTP API](../http.md#the-responses-api).', 'That Codex has no metadata of the model is a warning of its own, and changes nothing. Web search is OpenAI\'s and is not to be had here.'] },
   claude: { language: 'sh', notes: ['Claude Code speaks Anthropic\'s Messages API. findtoken serves chat completions, so a bridge that translates between the two has to stand in between; `ANTHROPIC_BASE_URL` is then the bridge\'s.'] },
   cline: { language: 'text', notes: ['Cline finds the models by itself once base URL and key are in.', 'Context window and longest answer are not known to Cline; they are `context_length` and `top_provider.max_completion_tokens` of `GET /v1/models`.'] },
   continue: { language: 'yaml', notes: [MODELS, 'Completion while you type wants a model for it and `POST /v1/completions`, which findtoken does not serve; the roles above are those that work.'] },
@@ -126,7 +126,7 @@ function index(): string {
 
 Whatever speaks the OpenAI chat API works with findtoken: give it the base URL, which ends in \`/v1\`, and a key. One page a tool; their settings are
 what \`findtoken connect TOOL\` prints, and were written from each tool's own documentation in autumn 2026. The tests use the OpenAI SDK for JavaScript and curl; LangChain for JavaScript,
-the AI SDK and Continue's adapters were run against providers that were played. The others were not run here.
+the AI SDK, Continue's adapters and Codex 0.171 were run against providers that were played. The others were not run here.
 
 | client | works |
 | --- | --- |

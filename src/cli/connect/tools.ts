@@ -29,7 +29,6 @@ export const RECIPES: readonly Recipe[] = [
     tool: 'codex',
     about: 'OpenAI Codex CLI',
     place: '~/.codex/config.toml',
-    needs: 'POST /v1/responses: Codex speaks no other API, and findtoken serves /v1/chat/completions. These settings are right for it, but its calls are refused until a bridge stands between',
     settings: (target) => `model = "${target.model}"
 model_provider = "findtoken"
 

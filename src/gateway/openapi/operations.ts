@@ -31,9 +31,22 @@ While the provider is silent, comments go out. A failure after the head is one e
   ],
 };
 
+const RESPONSES: Operation = {
+  ...CHAT,
+  id: 'createResponse',
+  summary: 'Ask a model, by OpenAI\'s Responses API',
+  about: `The same call in other words: it is served as the chat call that says the same, and routed, charged and repeated like one. Nothing is kept: \`previous_response_id\`, \`conversation\`, \`prompt\` and items that are named by reference are refused, and \`store\` has no effect.
+
+Of the tools, functions and custom ones are served, those that OpenAI runs itself are left out. What a model thinks is told as the summary of a reasoning item; sent back with the next request it reaches the model again.
+A stream is OpenAI's events up to \`response.completed\`, \`response.incomplete\` or \`response.failed\`; comments, trailers and \`usage.cost\` are those of a chat call.`,
+  body: { media: 'application/json', about: 'a request as OpenAI\'s Responses API has it; `routing` and `provider_key` as in a chat call' },
+  answers: { 200: { about: 'a response as OpenAI has it, or with `stream: true` its events', media: 'application/json', headers: CHAT.answers[200]?.headers ?? [] } },
+};
+
 /** What each route says of itself. */
 export const OPERATIONS = {
   chat: CHAT,
+  responses: RESPONSES,
   models: { id: 'listModels', tag: 'Models', summary: 'Every model, with prices and equivalents', answers: { 200: { about: 'all of them, on one page', view: 'ModelList' } } },
   model: { id: 'getModel', tag: 'Models', summary: 'One model', idIs: 'its name; a slash in it is written %2F', answers: { 200: { about: 'the model', view: 'Model' } }, refuses: ['model_not_found'] },
   balance: { id: 'getBalance', tag: 'Account', summary: 'Credits, and the free BYOK requests that are left', answers: { 200: { about: 'the balance', view: 'Balance' } } },

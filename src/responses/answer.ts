@@ -1,0 +1,180 @@
+import { fieldsOf, isFields, textOf } from '../wire/index.ts';
+import type { Fields, Json, JsonObject } from '../wire/index.ts';
+import { CallItem, TextItem, type Emit, type Item } from './items.ts';
+import type { Wishes } from './request.ts';
+import type { KnownTool } from './tools.ts';
+
+/** An answer of the Responses API on its way: takes what a chat answer brings, gives the events that tell the same. */
+export interface ResponseAnswer {
+  /** Of a chunk, or of a whole answer: the events to be told now, as server-sent events in UTF-16. */
+  take(answer: unknown): string;
+  /** The answer is whole: the last events. */
+  finish(): string;
+  /** It broke off. @param error as the error of a chat call has it */
+  fail(error: unknown): string;
+  /** The end has been told. */
+  readonly over: boolean;
+  /** All of it so far. */
+  response(): JsonObject;
+}
+
+/** What is said of an answer that was cut short, by its finish reason in chat. */
+const CUT: Readonly<Record<string, string>> = { length: 'max_output_tokens', content_filter: 'content_filter' };
+
+/**
+ * Opens an answer.
+ *
+ * ```
+ * created ─▶ reasoning: added, summary text …, done ─▶ message: added, text …, done ─▶ calls: added, arguments …, done ─▶ completed
+ *                                                                                                              incomplete · failed
+ * ```
+ * @param id the request's; the answer and its items are named by it, so that a replay tells the same names
+ */
+export function openResponse(id: string, wishes: Wishes): ResponseAnswer {
+  return new OpenResponse(id, wishes);
+}
+
+class OpenResponse implements ResponseAnswer {
+  over = false;
+  readonly #name: string;
+  readonly #wishes: Wishes;
+  readonly #items: Item[] = [];
+  /** The text under way: thoughts or words. */
+  #text: TextItem | undefined;
+  /** By their index in chat. */
+  readonly #calls = new Map<number, CallItem>();
+  #events = '';
+  #count = 0;
+  #created = 0;
+  #model = '';
+  #usage: JsonObject | null = null;
+  #cutBy: string | undefined;
+  #error: JsonObject | null = null;
+  #isBegun = false;
+
+  constructor(id: string, wishes: Wishes) {
+    this.#name = id.replace(/^req_/, '');
+    this.#wishes = wishes;
+  }
+
+  take(answer: unknown): string {
+    const { created, model, choices, usage } = fieldsOf(answer);
+    if (typeof created === 'number') this.#created = created;
+    this.#model = textOf(model) ?? this.#model;
+    this.#begin();
+    if (isFields(usage)) this.#usage = usageOf(usage);
+    const [choice] = Array.isArray(choices) ? (choices as readonly unknown[]) : [];
+    const { delta, message, finish_reason: reason } = fieldsOf(choice);
+    this.#grow(fieldsOf(delta ?? message));
+    if (typeof reason === 'string') this.#cutBy = CUT[reason];
+    return this.#told();
+  }
+
+  finish(): string {
+    this.#begin();
+    this.#closeText();
+    for (const call of this.#calls.values()) call.close(this.#emit);
+    this.over = true;
+    this.#emit(this.#cutBy === undefined ? 'response.completed' : 'response.incomplete', { response: this.response() });
+    return this.#told();
+  }
+
+  fail(error: unknown): string {
+    if (this.over) return '';
+    this.#begin();
+    const { code, message, param } = fieldsOf(error);
+    this.#error = { code: textOf(code) ?? 'server_error', message: textOf(message) ?? 'The answer broke off.' };
+    this.over = true;
+    this.#emit('error', { ...this.#error, param: textOf(param) ?? null });
+    this.#emit('response.failed', { response: this.response() });
+    return this.#told();
+  }
+
+  response(): JsonObject {
+    const status = this.#error !== null ? 'failed' : !this.over ? 'in_progress' : this.#cutBy === undefined ? 'completed' : 'incomplete';
+    return {
+      id: `resp_${this.#name}`,
+      object: 'response',
+      created_at: this.#created,
+      status,
+      error: this.#error,
+      incomplete_details: status === 'incomplete' ? { reason: this.#cutBy ?? null } : null,
+      model: this.#model,
+      output: this.over ? this.#items.map((item) => item.whole()) : [],
+      usage: this.#usage,
+      ...this.#wishes.repeats,
+    };
+  }
+
+  #begin(): void {
+    if (this.#isBegun) return;
+    this.#isBegun = true;
+    this.#emit('response.created', { response: this.response() });
+    this.#emit('response.in_progress', { response: this.response() });
+  }
+
+  #grow({ reasoning_content: thoughts, content, refusal, tool_calls: calls }: Fields): void {
+    if (textOf(thoughts) !== undefined) this.#textOf('reasoning').add(String(thoughts), this.#emit);
+    // The six decline in plain words; where one says so in a field of its own, they are words all the same.
+    for (const words of [content, refusal]) if (textOf(words) !== undefined) this.#textOf('message').add(String(words), this.#emit);
+    for (const [at, call] of (Array.isArray(calls) ? (calls as readonly unknown[]) : []).entries()) if (isFields(call)) this.#callOf(call, at).add(call, this.#emit);
+  }
+
+  #textOf(kind: TextItem['kind']): TextItem {
+    if (this.#text?.kind === kind) return this.#text;
+    this.#closeText();
+    const item = new TextItem(kind, this.#place(kind === 'message' ? 'msg' : 'rs'));
+    this.#items.push(item);
+    item.open(this.#emit);
+    this.#text = item;
+    return item;
+  }
+
+  #callOf(call: Fields, at: number): CallItem {
+    const { index } = call;
+    const place = typeof index === 'number' ? index : at;
+    const known = this.#calls.get(place);
+    if (known !== undefined) return known;
+    this.#closeText();
+    const toolNamed = (name: string): KnownTool => this.#wishes.tools.get(name) ?? { name, namespace: undefined, custom: false };
+    const item = new CallItem(toolNamed, textOf(call['id']) ?? `call_${this.#name}_${place}`, this.#place('fc'));
+    this.#items.push(item);
+    this.#calls.set(place, item);
+    return item;
+  }
+
+  #place(kind: string): { readonly id: string; readonly index: number } {
+    return { id: `${kind}_${this.#name}_${this.#items.length}`, index: this.#items.length };
+  }
+
+  #closeText(): void {
+    this.#text?.close(this.#emit);
+    this.#text = undefined;
+  }
+
+  readonly #emit: Emit = (type, fields) => {
+    if (!this.#wishes.stream) return;
+    this.#events += `event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: this.#count, ...fields })}\n\n`;
+    this.#count += 1;
+  };
+
+  #told(): string {
+    const events = this.#events;
+    this.#events = '';
+    return events;
+  }
+}
+
+/** Tokens by this API's names, and our cost. */
+function usageOf(usage: Fields): JsonObject {
+  const count = (value: unknown): number => (typeof value === 'number' ? value : 0);
+  const cost = usage['cost'] as Json | undefined;
+  return {
+    input_tokens: count(usage['prompt_tokens']),
+    input_tokens_details: { cached_tokens: count(fieldsOf(usage['prompt_tokens_details'])['cached_tokens']) },
+    output_tokens: count(usage['completion_tokens']),
+    output_tokens_details: { reasoning_tokens: count(fieldsOf(usage['completion_tokens_details'])['reasoning_tokens']) },
+    total_tokens: count(usage['total_tokens']),
+    ...(cost === undefined ? {} : { cost }),
+  };
+}
