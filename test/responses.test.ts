@@ -191,7 +191,7 @@ t.test('a stream is told item by item, each whole at its end', async (t) => {
       ],
     } }],
   }) + whole.finish(), '', 'nobody reads events of it');
-  t.strictSame(whole.response(), answer.response(), 'a whole answer is the same answer');
+  t.strictSame(whole.whole(), answer.whole(), 'a whole answer is the same answer');
 });
 
 t.test('ends that are none', async (t) => {

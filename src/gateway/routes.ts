@@ -10,9 +10,9 @@ import { showHealth, showMetrics, showReadiness, showWelcome } from './open.ts';
 import type { Operation } from './openapi/operation.ts';
 import { OPERATIONS } from './openapi/operations.ts';
 import { showDescription } from './openapi/serve.ts';
-import { serveResponses } from './responses.ts';
-import { CHAT_PATH, RESPONSES_PATH } from './send.ts';
+import { CHAT_PATH, MESSAGES_PATH, RESPONSES_PATH } from './send.ts';
 import { activate, showActivation, signUp } from './sign-up.ts';
+import { countTokens, serveMessages, serveResponses } from './translated.ts';
 import type { Answer, Call, Handler, Running, Streamed } from './types.ts';
 
 type Method = 'GET' | 'POST' | 'DELETE';
@@ -25,6 +25,8 @@ type Route =
 export const ROUTES: readonly Route[] = [
   { method: 'POST', path: CHAT_PATH, needsKey: true, serve: serveChatOnce, tells: OPERATIONS.chat },
   { method: 'POST', path: RESPONSES_PATH, needsKey: true, serve: serveResponses, tells: OPERATIONS.responses },
+  { method: 'POST', path: MESSAGES_PATH, needsKey: true, serve: serveMessages, tells: OPERATIONS.messages },
+  { method: 'POST', path: `${MESSAGES_PATH}/count_tokens`, needsKey: true, serve: countTokens, tells: OPERATIONS.countTokens },
   { method: 'GET', path: '/v1/models', needsKey: true, serve: showModels, tells: OPERATIONS.models },
   { method: 'GET', path: '/v1/models/{id}', needsKey: true, serve: showModel, tells: OPERATIONS.model },
   { method: 'GET', path: '/v1/user/balance', needsKey: true, frozenToo: true, serve: showBalance, tells: OPERATIONS.balance },
@@ -59,7 +61,7 @@ const EXACT: ReadonlyMap<string, Route> = new Map(ROUTES.filter(({ path }) => !p
 const UNSERVED: readonly (readonly [prefix: string, mend: string])[] = [
   ['/v1/completions', 'Use POST /v1/chat/completions with messages instead of a prompt.'],
   ['/v1/responses', 'Answers are not kept: send the whole conversation to POST /v1/responses.'],
-  ['/v1/messages', 'Use POST /v1/chat/completions, in the OpenAI form.'],
+  ['/v1/messages', 'Of the Messages API, POST /v1/messages and POST /v1/messages/count_tokens are served.'],
   ['/v1/embeddings', 'Embeddings are not served; POST /v1/chat/completions is.'],
   ['/chat/completions', 'The base URL ends in /v1: POST /v1/chat/completions.'],
   ['/models', 'The base URL ends in /v1: GET /v1/models.'],

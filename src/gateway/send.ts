@@ -16,10 +16,11 @@ export function stopping(more: { readonly attempts?: readonly AttemptTrace[]; re
 /** Where chat calls come in. Their refusals bear more than others do. */
 export const CHAT_PATH = '/v1/chat/completions';
 export const RESPONSES_PATH = '/v1/responses';
+export const MESSAGES_PATH = '/v1/messages';
 
 /** Whether models are asked at this path. */
 export function asksModels(path: string): boolean {
-  return path === CHAT_PATH || path === RESPONSES_PATH;
+  return path === CHAT_PATH || path === RESPONSES_PATH || path === MESSAGES_PATH;
 }
 
 /** The headers that every answer bears. */

@@ -1,28 +1,14 @@
 import { fieldsOf, isFields, textOf } from '../wire/index.ts';
-import type { Fields, Json, JsonObject } from '../wire/index.ts';
+import type { ChatTranslation, Fields, Json, JsonObject } from '../wire/index.ts';
 import { CallItem, TextItem, type Emit, type Item } from './items.ts';
 import type { Wishes } from './request.ts';
 import type { KnownTool } from './tools.ts';
-
-/** An answer of the Responses API on its way: takes what a chat answer brings, gives the events that tell the same. */
-export interface ResponseAnswer {
-  /** Of a chunk, or of a whole answer: the events to be told now, as server-sent events in UTF-16. */
-  take(answer: unknown): string;
-  /** The answer is whole: the last events. */
-  finish(): string;
-  /** It broke off. @param error as the error of a chat call has it */
-  fail(error: unknown): string;
-  /** The end has been told. */
-  readonly over: boolean;
-  /** All of it so far. */
-  response(): JsonObject;
-}
 
 /** What is said of an answer that was cut short, by its finish reason in chat. */
 const CUT: Readonly<Record<string, string>> = { length: 'max_output_tokens', content_filter: 'content_filter' };
 
 /**
- * Opens an answer.
+ * Opens an answer of the Responses API: takes what a chat answer brings, gives the events that tell the same.
  *
  * ```
  * created ─▶ reasoning: added, summary text …, done ─▶ message: added, text …, done ─▶ calls: added, arguments …, done ─▶ completed
@@ -30,11 +16,11 @@ const CUT: Readonly<Record<string, string>> = { length: 'max_output_tokens', con
  * ```
  * @param id the request's; the answer and its items are named by it, so that a replay tells the same names
  */
-export function openResponse(id: string, wishes: Wishes): ResponseAnswer {
+export function openResponse(id: string, wishes: Wishes): ChatTranslation {
   return new OpenResponse(id, wishes);
 }
 
-class OpenResponse implements ResponseAnswer {
+class OpenResponse implements ChatTranslation {
   over = false;
   readonly #name: string;
   readonly #wishes: Wishes;
@@ -75,7 +61,7 @@ class OpenResponse implements ResponseAnswer {
     this.#closeText();
     for (const call of this.#calls.values()) call.close(this.#emit);
     this.over = true;
-    this.#emit(this.#cutBy === undefined ? 'response.completed' : 'response.incomplete', { response: this.response() });
+    this.#emit(this.#cutBy === undefined ? 'response.completed' : 'response.incomplete', { response: this.whole() });
     return this.#told();
   }
 
@@ -86,11 +72,11 @@ class OpenResponse implements ResponseAnswer {
     this.#error = { code: textOf(code) ?? 'server_error', message: textOf(message) ?? 'The answer broke off.' };
     this.over = true;
     this.#emit('error', { ...this.#error, param: textOf(param) ?? null });
-    this.#emit('response.failed', { response: this.response() });
+    this.#emit('response.failed', { response: this.whole() });
     return this.#told();
   }
 
-  response(): JsonObject {
+  whole(): JsonObject {
     const status = this.#error !== null ? 'failed' : !this.over ? 'in_progress' : this.#cutBy === undefined ? 'completed' : 'incomplete';
     return {
       id: `resp_${this.#name}`,
@@ -109,8 +95,8 @@ class OpenResponse implements ResponseAnswer {
   #begin(): void {
     if (this.#isBegun) return;
     this.#isBegun = true;
-    this.#emit('response.created', { response: this.response() });
-    this.#emit('response.in_progress', { response: this.response() });
+    this.#emit('response.created', { response: this.whole() });
+    this.#emit('response.in_progress', { response: this.whole() });
   }
 
   #grow({ reasoning_content: thoughts, content, refusal, tool_calls: calls }: Fields): void {

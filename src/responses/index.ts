@@ -1,5 +1,4 @@
 /** OpenAI's Responses API, said in chat completions and back: one request in, its answer out, nothing kept. */
 export { openResponse } from './answer.ts';
-export type { ResponseAnswer } from './answer.ts';
 export { readResponsesRequest } from './request.ts';
 export type { ResponsesRequest, Wishes } from './request.ts';

@@ -3,6 +3,7 @@ export type {
   AnswerStream,
   AnswerTarget,
   ChatRequest,
+  ChatTranslation,
   EventBlock,
   EventBytes,
   Failure,

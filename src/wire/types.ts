@@ -211,3 +211,17 @@ export interface GatheredAnswer extends Pick<AnswerStream, 'failure' | 'finished
   /** What has come, as a whole answer; a failure where nothing has, where the provider failed in-band, or where it is longer than a whole answer may be. */
   whole(): WholeOutcome;
 }
+
+/** A chat answer told in the words of another API: takes what the answer brings, gives the events that tell the same. */
+export interface ChatTranslation {
+  /** Of a chunk, or of a whole answer: the events to be told now, as server-sent events in UTF-16. */
+  take(answer: unknown): string;
+  /** The answer is whole: the last events. */
+  finish(): string;
+  /** It broke off. @param error as the error of a chat call has it */
+  fail(error: unknown): string;
+  /** The end has been told. */
+  readonly over: boolean;
+  /** All of it so far, as a whole answer of that API. */
+  whole(): JsonObject;
+}

@@ -19,7 +19,7 @@ const MODELS = 'Any model of `GET /v1/models` will do, and a routing may stand b
 
 const NOTES: Readonly<Record<string, Notes>> = {
   codex: { language: 'toml', notes: ['Codex speaks the Responses API, which findtoken serves without keeping anything; see [the HTTP API](../http.md#the-responses-api).', 'That Codex has no metadata of the model is a warning of its own, and changes nothing. Web search is OpenAI\'s and is not to be had here.'] },
-  claude: { language: 'sh', notes: ['Claude Code speaks Anthropic\'s Messages API. findtoken serves chat completions, so a bridge that translates between the two has to stand in between; `ANTHROPIC_BASE_URL` is then the bridge\'s.'] },
+  claude: { language: 'sh', notes: ['Claude Code speaks Anthropic\'s Messages API, which findtoken serves; see [the HTTP API](../http.md#the-messages-api). What it says a call cost is by Anthropic\'s prices: `findtoken logs` tells the charge.', 'Its web search is Anthropic\'s and is not to be had here.'] },
   cline: { language: 'text', notes: ['Cline finds the models by itself once base URL and key are in.', 'Context window and longest answer are not known to Cline; they are `context_length` and `top_provider.max_completion_tokens` of `GET /v1/models`.'] },
   continue: { language: 'yaml', notes: [MODELS, 'Completion while you type wants a model for it and `POST /v1/completions`, which findtoken does not serve; the roles above are those that work.'] },
   openwebui: { language: 'sh', notes: ['The connection can be made under Admin Settings, Connections, as well; its test asks `GET /v1/models`, which refuses a bad key.', 'Retrieval (RAG) needs embeddings, which findtoken does not serve: leave it with Open WebUI\'s own model.'] },
@@ -102,10 +102,9 @@ export function defaultTarget(): Target {
 function pageOf(recipe: Recipe, target: Target): string {
   const notes = NOTES[recipe.tool];
   if (notes === undefined) throw new Error(`nothing is told of ${recipe.tool}: give it a row in NOTES`);
-  const warning = recipe.needs === undefined ? '' : `**It does not work alone.** It needs ${recipe.needs}.\n\n`;
   return `# ${recipe.about}
 
-${warning}\`findtoken connect ${recipe.tool}\` prints these settings, for the address your daemon has; \`--model\` and \`--url\` change them. They go into ${recipe.place}.
+\`findtoken connect ${recipe.tool}\` prints these settings, for the address your daemon has; \`--model\` and \`--url\` change them. They go into ${recipe.place}.
 
 \`\`\`${notes.language}
 ${recipe.settings(target)}
@@ -119,17 +118,15 @@ ${notes.notes.map((note) => `- ${note}`).join('\n')}
 
 function index(): string {
   const rows = [
-    ...RECIPES.map(({ tool, about, needs }) => `| [${about}](${tool}.md) | ${needs === undefined ? 'yes' : 'only with a bridge: it speaks another API'} |`),
-    ...Object.entries(FURTHER).map(([name, { title }]) => `| [${title}](${name}.md) | yes |`),
+    ...RECIPES.map(({ tool, about }) => `- [${about}](${tool}.md)`),
+    ...Object.entries(FURTHER).map(([name, { title }]) => `- [${title}](${name}.md)`),
   ];
   return `# Clients
 
-Whatever speaks the OpenAI chat API works with findtoken: give it the base URL, which ends in \`/v1\`, and a key. One page a tool; their settings are
-what \`findtoken connect TOOL\` prints, and were written from each tool's own documentation in autumn 2026. The tests use the OpenAI SDK for JavaScript and curl; LangChain for JavaScript,
-the AI SDK, Continue's adapters and Codex 0.171 were run against providers that were played. The others were not run here.
+Whatever speaks OpenAI's chat or Responses API works with findtoken: give it the base URL, which ends in \`/v1\`, and a key; what speaks Anthropic's, the same without \`/v1\`. One page a tool; their settings are
+what \`findtoken connect TOOL\` prints, and were written from each tool's own documentation in autumn 2026. The tests use the OpenAI and Anthropic SDKs for JavaScript and curl; LangChain for JavaScript,
+the AI SDK, Continue's adapters, Codex 0.171 and Claude Code 2.1 were run against providers that were played. The others were not run here.
 
-| client | works |
-| --- | --- |
 ${rows.join('\n')}
 
 A client that can set only a model's name chooses its routing by a suffix (\`deepseek-chat:cheapest\`), one that can set headers by \`X-FindToken-Routing\`.

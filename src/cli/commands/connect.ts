@@ -30,13 +30,12 @@ async function connect(call: Call): Promise<void> {
   const origin = readOrigin(given.text('url') ?? (await daemonUrl(call)) ?? server.publicUrl);
   const target = { origin, model: model?.id ?? 'deepseek-chat', contextWindow: model?.contextWindow ?? 65_536, maxOutput: model?.maxOutput ?? 8_192, tools: model?.capabilities.includes('tools') ?? false };
   const settings = recipe.settings(target);
-  const document = { object: 'connection', tool, place: recipe.place, base_url: `${origin}/v1`, model: target.model, works: recipe.needs === undefined, needs: recipe.needs ?? null, settings };
+  const document = { object: 'connection', tool, place: recipe.place, base_url: `${origin}/v1`, model: target.model, settings };
   context.show(document, () => printableLines(settings));
   if (context.json) return;
   const { note } = context.terminal;
   note(`For ${recipe.about}: ${recipe.place}.`);
-  if (recipe.needs === undefined) note('FINDTOKEN_API_KEY is a key of yours: `findtoken keys create --name NAME` makes one.');
-  else note(`It needs ${recipe.needs}.`);
+  note('FINDTOKEN_API_KEY is a key of yours: `findtoken keys create --name NAME` makes one.');
 }
 
 async function daemonUrl({ context }: Call): Promise<string | undefined> {

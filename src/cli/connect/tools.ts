@@ -15,8 +15,6 @@ export interface Recipe {
   readonly about: string;
   /** Where the settings go: a file, or a place in the tool's own screens. */
   readonly place: string;
-  /** An API of which the tool needs more than findtoken serves; it does not work without. */
-  readonly needs?: string;
   readonly settings: (target: Target) => string;
 }
 
@@ -42,7 +40,6 @@ wire_api = "responses"`,
     tool: 'claude',
     about: 'Claude Code',
     place: 'the shell that starts claude, or "env" in ~/.claude/settings.json',
-    needs: 'POST /v1/messages: Claude Code speaks Anthropic\'s API, and findtoken serves OpenAI\'s. These settings are right for it, but its calls are refused until a bridge stands between',
     settings: (target) => `export ANTHROPIC_BASE_URL="${target.origin}"
 export ANTHROPIC_AUTH_TOKEN="$${KEY}"
 unset ANTHROPIC_API_KEY # it would be sent instead

@@ -43,10 +43,23 @@ A stream is OpenAI's events up to \`response.completed\`, \`response.incomplete\
   answers: { 200: { about: 'a response as OpenAI has it, or with `stream: true` its events', media: 'application/json', headers: CHAT.answers[200]?.headers ?? [] } },
 };
 
+const MESSAGES: Operation = {
+  ...CHAT,
+  id: 'createMessage',
+  summary: 'Ask a model, by Anthropic\'s Messages API',
+  about: `The same call in other words: it is served as the chat call that says the same, and routed, charged and repeated like one. Errors are those of every path.
+
+Tools with an \`input_schema\` are served, those that Anthropic runs itself are left out. A stream is Anthropic's events up to \`message_stop\`, or \`error\`; comments, trailers and \`usage.cost\` are those of a chat call.`,
+  body: { media: 'application/json', about: 'a request as Anthropic\'s Messages API has it; `routing` and `provider_key` as in a chat call' },
+  answers: { 200: { about: 'a message as Anthropic has it, or with `stream: true` its events', media: 'application/json', headers: CHAT.answers[200]?.headers ?? [] } },
+};
+
 /** What each route says of itself. */
 export const OPERATIONS = {
   chat: CHAT,
   responses: RESPONSES,
+  messages: MESSAGES,
+  countTokens: { id: 'countMessageTokens', tag: 'Chat', summary: 'How many tokens a message would take', about: 'An estimate of ours: no provider is asked.', body: { media: 'application/json', about: 'a request as for POST /v1/messages' }, answers: { 200: { about: '`{input_tokens}`', media: 'application/json' } } },
   models: { id: 'listModels', tag: 'Models', summary: 'Every model, with prices and equivalents', answers: { 200: { about: 'all of them, on one page', view: 'ModelList' } } },
   model: { id: 'getModel', tag: 'Models', summary: 'One model', idIs: 'its name; a slash in it is written %2F', answers: { 200: { about: 'the model', view: 'Model' } }, refuses: ['model_not_found'] },
   balance: { id: 'getBalance', tag: 'Account', summary: 'Credits, and the free BYOK requests that are left', answers: { 200: { about: 'the balance', view: 'Balance' } } },

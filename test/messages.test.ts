@@ -1,0 +1,159 @@
+import t from 'tap';
+import { Fault } from '../src/faults.ts';
+import { openMessage, readMessagesRequest } from '../src/messages/index.ts';
+
+/** Anthropic's Messages API said in chat completions and back, without a gateway. */
+
+const SHELL = { name: 'Bash', description: 'Runs a command.', input_schema: { type: 'object', properties: { command: { type: 'string' } } } };
+const CHAT_SHELL = { type: 'function', function: { name: 'Bash', description: 'Runs a command.', parameters: SHELL.input_schema } };
+const HI = [{ role: 'user', content: 'Hi' }];
+const chatOf = (body: object) => readMessagesRequest({ model: 'm', max_tokens: 9, messages: HI, ...body }).chat;
+const messagesOf = (messages: unknown) => chatOf({ messages })['messages'];
+
+t.test('fields are said in chat\'s words, and all others pass', async (t) => {
+  const cases: readonly [object, object][] = [
+    [{ stream: true }, { stream: true, stream_options: { include_usage: true } }],
+    [{ stop_sequences: ['END'], temperature: 0.5, top_p: 0.9, top_k: 40 }, { stop: ['END'], temperature: 0.5, top_p: 0.9, top_k: 40 }],
+    [{ stop_sequences: [] }, {}],
+    [{ metadata: { user_id: 'u-1' }, routing: 'cheapest', enable_thinking: false }, { user: 'u-1', routing: 'cheapest', enable_thinking: false }],
+    [{ thinking: { type: 'disabled' }, output_config: { effort: 'high' } }, { reasoning_effort: 'none' }],
+    [{ thinking: { type: 'adaptive' }, output_config: { effort: 'high' } }, { reasoning_effort: 'high' }],
+    [{ thinking: { type: 'enabled', budget_tokens: 1_024 } }, {}],
+    [{ output_config: { format: { type: 'json_schema', schema: { type: 'object' } } } }, { response_format: { type: 'json_schema', json_schema: { name: 'answer', strict: true, schema: { type: 'object' } } } }],
+    [{ tools: [SHELL, { type: 'web_search_20250305', name: 'web_search' }, { type: 'custom', ...SHELL, name: 'Other' }] }, { tools: [CHAT_SHELL, { ...CHAT_SHELL, function: { ...CHAT_SHELL.function, name: 'Other' } }] }],
+    [{ tools: [SHELL], tool_choice: { type: 'any', disable_parallel_tool_use: true } }, { tools: [CHAT_SHELL], tool_choice: 'required', parallel_tool_calls: false }],
+    [{ tools: [SHELL], tool_choice: { type: 'tool', name: 'Bash' } }, { tools: [CHAT_SHELL], tool_choice: { type: 'function', function: { name: 'Bash' } } }],
+    [{ tools: [SHELL], tool_choice: { type: 'none' } }, { tools: [CHAT_SHELL], tool_choice: 'none' }],
+    [{ tools: [SHELL], tool_choice: { type: 'auto' } }, { tools: [CHAT_SHELL] }],
+    [{ tools: [], tool_choice: { type: 'any' } }, {}],
+    [{ context_management: {}, service_tier: 'auto', container: 'c', mcp_servers: [], betas: ['x'], n: 3 }, {}],
+  ];
+  for (const [body, fields] of cases) t.strictSame(chatOf(body), { model: 'm', messages: HI, max_tokens: 9, ...fields }, JSON.stringify(body));
+  t.strictSame(chatOf({ system: 'Be brief.' })['messages'], [{ role: 'system', content: 'Be brief.' }, ...HI]);
+  t.strictSame(chatOf({ system: [{ type: 'text', text: 'x-anthropic-billing-header: cc_version=1; cch=ab12;' }, { type: 'text', text: 'One.', cache_control: { type: 'ephemeral' } }, { type: 'text', text: 'Two.' }] })['messages'], [{ role: 'system', content: 'One.\n\nTwo.' }, ...HI], 'a line that changes each time would keep the rest out of every cache');
+});
+
+t.test('blocks become messages', async (t) => {
+  t.strictSame(messagesOf([
+    { role: 'user', content: [{ type: 'text', text: 'List.', cache_control: { type: 'ephemeral' } }] },
+    { role: 'assistant', content: [{ type: 'thinking', thinking: 'I should look.', signature: 'x' }, { type: 'redacted_thinking', data: 'x' }, { type: 'text', text: 'Let me see.' }, { type: 'tool_use', id: 'a', name: 'Bash', input: { command: 'ls' } }, { type: 'tool_use', id: 'b', name: 'Bash', input: {} }] },
+    { role: 'user', content: [
+      { type: 'tool_result', tool_use_id: 'a', content: 'README' },
+      { type: 'tool_result', tool_use_id: 'b', is_error: true, content: [{ type: 'text', text: 'no such' }, { type: 'text', text: 'file' }, { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AA' } }] },
+      { type: 'text', text: 'Well?' },
+    ] },
+    { role: 'assistant', content: [{ type: 'thinking', thinking: 'lost', signature: 'x' }] },
+    { role: 'assistant', content: 'There is README.' },
+    { role: 'system', content: [{ type: 'text', text: 'Mind the time.' }] },
+    { role: 'user', content: [{ type: 'image', source: { type: 'url', url: 'https://a.test/x.png' } }, { type: 'document', title: 'a.pdf', source: { type: 'base64', media_type: 'application/pdf', data: 'BB' } }, { type: 'document', source: { type: 'text', media_type: 'text/plain', data: 'plain' } }] },
+  ]), [
+    { role: 'user', content: 'List.' },
+    { role: 'assistant', content: 'Let me see.', reasoning_content: 'I should look.', tool_calls: [{ id: 'a', type: 'function', function: { name: 'Bash', arguments: '{"command":"ls"}' } }, { id: 'b', type: 'function', function: { name: 'Bash', arguments: '{}' } }] },
+    { role: 'tool', tool_call_id: 'a', content: 'README' },
+    { role: 'tool', tool_call_id: 'b', content: 'Error: no such\nfile' },
+    { role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:image/png;base64,AA' } }, { type: 'text', text: 'Well?' }] },
+    { role: 'assistant', content: 'There is README.' },
+    { role: 'system', content: 'Mind the time.' },
+    { role: 'user', content: [{ type: 'image_url', image_url: { url: 'https://a.test/x.png' } }, { type: 'file', file: { filename: 'a.pdf', file_data: 'data:application/pdf;base64,BB' } }, { type: 'text', text: 'plain' }] },
+  ]);
+  t.strictSame(messagesOf([...HI, { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'f', input: { x: 1 } }] }, { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a' }] }]), [
+    ...HI, { role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '{"x":1}' } }] }, { role: 'tool', tool_call_id: 'a', content: '' },
+  ], 'a result that is empty is one');
+});
+
+t.test('what cannot be said is refused, with the mend', async (t) => {
+  const cases: readonly [object, string, RegExp][] = [
+    [{ messages: [] }, 'messages', /at least one/],
+    [{ messages: [{ role: 'tool', content: 'x' }] }, 'messages[0].role', /"user" or "assistant"/],
+    [{ messages: [{ role: 'user', content: 7 }] }, 'messages[0].content', /text or a list/],
+    [{ messages: [{ role: 'user', content: [{ type: 'text' }] }] }, 'messages[0].content[0].text', /must be a text/],
+    [{ messages: [{ role: 'user', content: [{ type: 'image', source: { type: 'file', file_id: 'f' } }] }] }, 'messages[0].content[0]', /with their data/],
+    [{ messages: [{ role: 'user', content: [{ type: 'tool_result' }] }] }, 'messages[0].content[0]', /tool_use_id/],
+    [{ messages: [{ role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a', content: 7 }] }] }, 'messages[0].content[0].content', /text or a list/],
+    [{ messages: [{ role: 'assistant', content: [{ type: 'tool_use', name: 'f' }] }] }, 'messages[0].content[0]', /"id" and "name"/],
+    [{ messages: [{ role: 'assistant', content: [{ type: 'server_tool_use' }] }] }, 'messages[0].content[0]', /type "server_tool_use"/],
+    [{ system: [{ type: 'image' }] }, 'system[0]', /text block/],
+  ];
+  for (const [body, param, text] of cases) {
+    try {
+      chatOf(body);
+      t.fail(`taken: ${JSON.stringify(body)}`);
+    } catch (refusal) {
+      if (!(refusal instanceof Fault)) throw refusal;
+      t.match({ code: refusal.code, param: refusal.param, message: refusal.message }, { code: 'invalid_request', param, message: text });
+    }
+  }
+  t.throws(() => readMessagesRequest([]), Fault);
+});
+
+interface Told {
+  readonly type: string;
+  readonly [field: string]: unknown;
+}
+
+function eventsOf(text: string): readonly Told[] {
+  return text.split('\n\n').filter((event) => event !== '').map((event) => {
+    const [name, data] = event.split('\n');
+    const told: Told = JSON.parse(data?.slice('data: '.length) ?? '');
+    if (name !== `event: ${told.type}`) throw new Error(`${name} is not ${told.type}`);
+    return told;
+  });
+}
+
+const chunk = (delta: object, reason: string | null = null) => ({ id: 'c', object: 'chat.completion.chunk', created: 1_790_000_000, model: 'm', choices: [{ index: 0, delta, finish_reason: reason }] });
+const USAGE = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15, prompt_tokens_details: { cached_tokens: 4 }, cost: 0.00042 };
+
+t.test('a stream is told block by block', async (t) => {
+  const answer = openMessage('req_1', true);
+  const piece = (index: number, more: object) => chunk({ tool_calls: [{ index, ...more }] });
+  const events = eventsOf([
+    chunk({ role: 'assistant', reasoning_content: 'Hm' }), chunk({ reasoning_content: 'm.' }), chunk({ content: 'Hello' }),
+    piece(0, { id: 'call_a', function: { name: 'Bash', arguments: '{"command":' } }), piece(0, { function: { arguments: '"ls"}' } }),
+    piece(1, { id: 'call_b', function: { arguments: '{' } }), piece(1, { function: { name: 'Other', arguments: '}' } }),
+    chunk({}, 'tool_calls'), { ...chunk({}), choices: [], usage: USAGE },
+  ].map((one) => answer.take(one)).join('') + answer.finish());
+  const usage = { input_tokens: 6, cache_creation_input_tokens: 0, cache_read_input_tokens: 4, output_tokens: 5, cost: 0.00042 };
+  t.match(events, [
+    { type: 'message_start', message: { id: 'msg_1', type: 'message', role: 'assistant', model: 'm', content: [], stop_reason: null } },
+    { type: 'content_block_start', index: 0, content_block: { type: 'thinking', thinking: '' } },
+    { type: 'content_block_delta', index: 0, delta: { type: 'thinking_delta', thinking: 'Hm' } },
+    { type: 'content_block_delta', index: 0, delta: { type: 'thinking_delta', thinking: 'm.' } },
+    { type: 'content_block_delta', index: 0, delta: { type: 'signature_delta', signature: 'findtoken' } },
+    { type: 'content_block_stop', index: 0 },
+    { type: 'content_block_start', index: 1, content_block: { type: 'text', text: '' } },
+    { type: 'content_block_delta', index: 1, delta: { type: 'text_delta', text: 'Hello' } },
+    { type: 'content_block_stop', index: 1 },
+    { type: 'content_block_start', index: 2, content_block: { type: 'tool_use', id: 'call_a', name: 'Bash', input: {} } },
+    { type: 'content_block_delta', index: 2, delta: { type: 'input_json_delta', partial_json: '{"command":' } },
+    { type: 'content_block_delta', index: 2, delta: { type: 'input_json_delta', partial_json: '"ls"}' } },
+    { type: 'content_block_start', index: 3, content_block: { type: 'tool_use', id: 'call_b', name: 'Other' } },
+    { type: 'content_block_delta', index: 3, delta: { type: 'input_json_delta', partial_json: '{}' } },
+    { type: 'content_block_stop', index: 2 },
+    { type: 'content_block_stop', index: 3 },
+    { type: 'message_delta', delta: { stop_reason: 'tool_use', stop_sequence: null }, usage },
+    { type: 'message_stop' },
+  ]);
+  t.equal(events.length, 18);
+  t.strictSame(answer.whole(), {
+    id: 'msg_1', type: 'message', role: 'assistant', model: 'm',
+    content: [{ type: 'thinking', thinking: 'Hmm.', signature: 'findtoken' }, { type: 'text', text: 'Hello' }, { type: 'tool_use', id: 'call_a', name: 'Bash', input: { command: 'ls' } }, { type: 'tool_use', id: 'call_b', name: 'Other', input: {} }],
+    stop_reason: 'tool_use', stop_sequence: null, usage,
+  });
+});
+
+t.test('ends', async (t) => {
+  for (const [reason, stop] of [['stop', 'end_turn'], ['length', 'max_tokens'], ['content_filter', 'refusal'], ['else', 'end_turn']] as const) {
+    const whole = openMessage('req_1', false);
+    t.equal(whole.take({ ...chunk({}), choices: [{ index: 0, message: { role: 'assistant', content: 'Hi' }, finish_reason: reason }] }) + whole.finish(), '');
+    t.match(whole.whole(), { stop_reason: stop, content: [{ type: 'text', text: 'Hi' }] });
+  }
+  const broken = openMessage('req_1', true);
+  broken.take(chunk({ content: 'Hel' }));
+  t.match(eventsOf(broken.fail({ type: 'api_error', code: 'provider_failed', message: 'broke off' })), [{ type: 'error', error: { type: 'api_error', message: 'broke off' } }]);
+  t.equal(broken.fail(undefined), '', 'an end is told once');
+  t.match(eventsOf(openMessage('req_1', true).fail(undefined)), [{ type: 'error', error: { type: 'api_error' } }]);
+  const odd = openMessage('req_1', true);
+  odd.take(chunk({ tool_calls: [{ index: 0, function: { arguments: 'no JSON' } }] }));
+  odd.finish();
+  t.match(odd.whole(), { content: [{ type: 'tool_use', id: 'toolu_1_0', name: '', input: {} }] });
+});
