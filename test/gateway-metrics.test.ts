@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import t from 'tap';
 import { Metrics } from '../src/gateway/metrics.ts';
 import { timedLedger } from '../src/gateway/timed-ledger.ts';
 import { StorageFault } from '../src/ledger/index.ts';
-import { openHouse, readStream, type House } from './support/house.ts';
+import { openHouse, readStream } from './support/house.ts';
 import { json, pause, sse, startProvider, textChunks } from './support/provider.ts';
 
 const HELLO = { model: 'deepseek-chat', messages: [{ role: 'user', content: 'Hello!' }] };
@@ -179,21 +180,37 @@ t.test('time at the provider is not ours, neither a retry\'s wait', async (t) =>
 });
 
 t.test('only who may read them does', async (t) => {
-  const byProxy = [{ 'x-forwarded-for': '203.0.113.7' }, { forwarded: 'for=203.0.113.7' }];
+  const house = (setting: string) => openHouse(t, { sandbox: true, yaml: { server: { port: 0, metrics: setting, hosts: ['llm.example.com'] } } });
+  const houses = { loopback: await house('loopback'), open: await house('open'), off: await house('off') };
+  const local = 'GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:8787\r\nConnection: close\r\n';
+  /** setting, the head that is sent, status, why */
   const cases = [
-    ['loopback', {}, 200, 'this machine'],
-    ['loopback', byProxy[0], 404, 'somebody behind a proxy of this machine'],
-    ['loopback', byProxy[1], 404, 'likewise'],
-    ['open', byProxy[0], 200, 'opened by the operator'],
-    ['off', {}, 404, 'closed to all'],
+    ['loopback', local, 200, 'this machine'],
+    ['loopback', local.replace('127.0.0.1', 'localhost'), 200, 'by its other name'],
+    ['loopback', `${local}X-Forwarded-For: 203.0.113.7\r\n`, 404, 'somebody behind a proxy of this machine'],
+    ['loopback', `${local}Forwarded: for=203.0.113.7\r\n`, 404, 'likewise'],
+    ['loopback', `${local}X-Real-IP: 203.0.113.7\r\n`, 404, 'likewise'],
+    ['loopback', `${local}Via: 1.1 proxy\r\n`, 404, 'likewise'],
+    ['loopback', local.replace('127.0.0.1:8787', 'llm.example.com'), 404, 'a proxy that passes on the name it was called by'],
+    ['loopback', local.replace('HTTP/1.1', 'HTTP/1.0'), 404, 'nginx, as it is without any further line'],
+    ['open', `${local}X-Forwarded-For: 203.0.113.7\r\n`, 200, 'opened by the operator'],
+    ['off', local, 404, 'closed to all'],
   ] as const;
-  const houses = new Map<string, House>();
-  for (const [setting, headers = {}, status, why] of cases) {
-    const house = houses.get(setting) ?? await openHouse(t, { sandbox: true, yaml: { server: { port: 0, metrics: setting } } });
-    houses.set(setting, house);
-    t.equal((await fetch(`${house.url}/metrics`, { headers })).status, status, why);
+  for (const [setting, head, status, why] of cases) {
+    const answer = await exchange(houses[setting].url, head);
+    t.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `), why);
   }
 });
+
+/** Sends a head as it is, for a client of Node's would put in a Host and a version of its own; what comes back, whole. */
+async function exchange(url: string, head: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  socket.setEncoding('utf8').write(`${head}\r\n`);
+  let answer = '';
+  for await (const text of socket) answer += String(text);
+  return answer;
+}
 
 t.test('a trace that the caller began goes on: it is passed to the provider and stands in the log', async (t) => {
   const deepseek = await startProvider();

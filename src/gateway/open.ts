@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { Fault } from '../faults.ts';
 import type { StorageState } from '../ledger/index.ts';
 import { forOperator, readHealthKey } from '../routing/index.ts';
@@ -46,15 +47,12 @@ function diskCheck({ freeBytes, isShort, trouble }: StorageState): { readonly na
 }
 
 /**
- * `GET /metrics`: Prometheus text, without a key. By default only this machine may read it, and no proxy may stand in between: a
- * proxy's own address is a loopback one, and whoever it asks for is not.
+ * `GET /metrics`: Prometheus text, without a key. By default only this machine may read it, and no proxy may stand in between.
  * @throws Fault `not_found` (404) to everybody else.
  */
 export async function showMetrics(running: Running, call: Call): Promise<Answer> {
   const { metrics: readers } = running.settings.server;
-  const { socket, headers } = call.req;
-  const isHere = isLoopback((socket.remoteAddress ?? '').replace(/^::ffff:/, '')) && headers['x-forwarded-for'] === undefined && headers['forwarded'] === undefined;
-  if (readers === 'off' || (readers === 'loopback' && !isHere)) {
+  if (readers === 'off' || (readers === 'loopback' && !isFromHere(call.req))) {
     throw new Fault('not_found', { fill: { detail: 'Metrics are not served to this address; the operator opens them with server.metrics.' } });
   }
   const health = forOperator([...running.health.entries].map(([key, { state }]) => ({ key, state }))).map(({ key, state }) => ({ provider: readHealthKey(key).provider, state }));
@@ -64,6 +62,21 @@ export async function showMetrics(running: Running, call: Call): Promise<Answer>
   const record = await measured;
   const text = Metrics.text({ ...record, inFlight: record.inFlight - 1 }, { version: running.version, journalBytes, health });
   return { status: 200, body: text, headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } };
+}
+
+/** What proxies add to a request that they pass on; each has its own choice of these. */
+const PROXY_HEADERS = ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'forwarded', 'via'] as const;
+
+/**
+ * Whether this machine itself asks. A proxy's own address is a loopback one, and whoever it asks for is not: it shows by a header that
+ * it adds, by the Host that its caller named, or by HTTP/1.0, which nginx speaks unless it is told otherwise, and then it adds nothing
+ * and calls us by our own address.
+ */
+function isFromHere({ socket, headers, httpVersion }: IncomingMessage): boolean {
+  return isLoopback((socket.remoteAddress ?? '').replace(/^::ffff:/, ''))
+    && httpVersion !== '1.0'
+    && isLoopback((headers.host ?? '').replace(/:\d*$/, '').toLowerCase())
+    && PROXY_HEADERS.every((name) => headers[name] === undefined);
 }
 
 /** `GET /`: a line for humans. */
