@@ -83,6 +83,21 @@ t.test('a master key that is gone, or is another one', async (t) => {
   t.match((await examined(t, desk, '--offline'))['master_key'], { state: 'fail', detail: /fingerprint|another/ });
 });
 
+t.test('a master key that lies in another place than it did is found there, and a look notes nothing', async (t) => {
+  const desk = openDesk(t);
+  const settings = (folder: string) => `secrets: { master_key: "file:${join(desk.home, folder, 'master.key')}" }\nserver: { port: 0 }\nproviders: { deepseek: { base_url: "http://127.0.0.1:9/v1" } }\n`;
+  configure(desk, settings('old'));
+  await desk.json('accounts', 'create', 'ann@example.com');
+  t.match(await desk.run(['providers', 'set-key', 'deepseek', '--from-stdin'], { stdin: 'sk-mine-mine-mine-1234' }), { code: 0 });
+  renameSync(join(desk.home, 'old'), join(desk.home, 'new'));
+  configure(desk, settings('new'));
+  for (const again of ['once', 'and again']) {
+    t.match(await examined(t, desk, '--offline'), { master_key: { state: 'ok', detail: /new\/master\.key, fingerprint \w+; opens 1 provider key$/ }, providers: { state: 'ok', detail: 'not asked: deepseek' } }, again);
+    t.match(await desk.run(['catalog', 'check', 'deepseek']), { code: 1, out: /^deepseek-chat\tdeepseek\t[^\n]*unknown/m, err: '' }, 'the key is opened, and only the provider is not there');
+  }
+  t.match(await desk.run(['byok', 'register', 'deepseek', '--name', 'w', '--from-stdin', '--no-test'], { stdin: 'sk-mine-mine-mine-5678' }), { code: 0, err: /The master key is now taken from the file [^\n]*new\/master\.key\./ }, 'who writes tells it');
+});
+
 t.test('a clock behind the books; a database that is newer, or damaged', async (t) => {
   const desk = openDesk(t);
   configure(desk, 'server: { port: 0 }\n');

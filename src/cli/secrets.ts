@@ -1,21 +1,36 @@
-import type { Vault } from '../vault/index.ts';
+import type { Notes, OpenVault, Vault } from '../vault/index.ts';
 import type { Books, Context } from './context.ts';
 
 /** Opens the vault of these books; its notices go to stderr. @throws VaultError where the master key is missing or wrong. */
-export async function openVaultOf(context: Context, { ledger, settings }: Books): Promise<Vault> {
-  const { openVault } = await import('../vault/index.ts');
+export async function openVaultOf(context: Context, books: Books): Promise<Vault> {
+  const { ledger } = books;
   const { sealedRowsExist } = await import('../accounts/index.ts');
-  const vault = await openVault({
+  const vault = await open(context, books, { set: (name, value) => ledger.setNote(name, value), once: (name, value) => ledger.noteOnce(name, value), sealedRowsExist: () => sealedRowsExist(ledger) });
+  for (const notice of vault.notices) context.terminal.note(notice);
+  return vault;
+}
+
+/**
+ * As `openVaultOf`, for a command that only looks, and whose books may be open to be read alone: no key is made, and where the key
+ * lies in another place than it did, that is neither noted nor told. Whoever writes next does both.
+ */
+export async function lookIntoVaultOf(context: Context, books: Books): Promise<Vault> {
+  return open(context, books, { set: async () => undefined, once: async (_, value) => value, sealedRowsExist: async () => true });
+}
+
+type Writing = Pick<Notes, 'set' | 'once'> & Pick<OpenVault, 'sealedRowsExist'>;
+
+async function open(context: Context, { ledger, settings }: Books, { set, once, sealedRowsExist }: Writing): Promise<Vault> {
+  const { openVault } = await import('../vault/index.ts');
+  return openVault({
     source: settings.secrets.masterKey,
     env: context.env,
     home: context.home,
     xdgConfigHome: context.env['XDG_CONFIG_HOME'],
     databasePath: settings.database.path,
-    notes: { get: (name) => ledger.note(name), set: (name, value) => ledger.setNote(name, value), once: (name, value) => ledger.noteOnce(name, value) },
-    sealedRowsExist: () => sealedRowsExist(ledger),
+    notes: { get: (name) => ledger.note(name), set, once },
+    sealedRowsExist,
   });
-  for (const notice of vault.notices) context.terminal.note(notice);
-  return vault;
 }
 
 /** The options by which a secret comes in, the same for every command that takes one. */

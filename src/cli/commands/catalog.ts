@@ -4,7 +4,7 @@ import type { Settings } from '../../settings/index.ts';
 import type { Call, Noun } from '../command.ts';
 import { EXIT } from '../failure.ts';
 import { neededProvider } from '../needed.ts';
-import { openVaultOf } from '../secrets.ts';
+import { lookIntoVaultOf } from '../secrets.ts';
 import { renderTable } from '../table.ts';
 import type { Column } from '../table.ts';
 import { withProbe } from './byok.ts';
@@ -47,7 +47,7 @@ async function check({ context, args }: Call): Promise<void> {
   const { listView, openProviderKeys } = await import('../../accounts/index.ts');
   const keys = await context.readOrNone(async (books) => {
     if (books === undefined || (await books.ledger.listProviderKeys()).length === 0) return settings.providerKeys;
-    return new Map([...settings.providerKeys, ...(await openProviderKeys({ ledger: books.ledger, vault: await openVaultOf(context, books) }))]);
+    return new Map([...settings.providerKeys, ...(await openProviderKeys({ ledger: books.ledger, vault: await lookIntoVaultOf(context, books) }))]);
   });
   const [name] = args;
   const asked = name === undefined ? [...settings.catalog.providers.values()].filter(({ id }) => keys.has(id)) : [await neededProvider(settings.catalog, name)];

@@ -3,8 +3,9 @@ import { soldBelowCost } from '../../catalog/index.ts';
 import { isThere } from '../../disk.ts';
 import type { Ledger } from '../../ledger/index.ts';
 import type { Settings } from '../../settings/index.ts';
-import type { Context } from '../context.ts';
+import type { Books, Context } from '../context.ts';
 import { sizeText } from '../format.ts';
+import { lookIntoVaultOf } from '../secrets.ts';
 import { fail, ok, warn } from './check.ts';
 import type { Check } from './check.ts';
 
@@ -43,20 +44,10 @@ function schemaCheck(schema: number, known: number): Check {
 }
 
 /** The master key: where it is, and whether it opens what is sealed. Never makes one. */
-export async function checkMasterKey(context: Context, { ledger, settings }: { readonly ledger: Ledger; readonly settings: Settings }): Promise<readonly Check[]> {
-  const recorded = await ledger.note('master_key');
-  if (recorded === undefined) return [ok('master_key', 'not made yet: nothing is sealed')];
-  const { openVault } = await import('../../vault/index.ts');
-  const vault = await openVault({
-    source: settings.secrets.masterKey,
-    env: context.env,
-    home: context.home,
-    xdgConfigHome: context.env['XDG_CONFIG_HOME'],
-    databasePath: settings.database.path,
-    // A look changes nothing: neither a note nor a first key is written.
-    notes: { get: (name) => ledger.note(name), set: async () => undefined, once: async (_, value) => value },
-    sealedRowsExist: async () => true,
-  });
+export async function checkMasterKey(context: Context, books: Books): Promise<readonly Check[]> {
+  const { ledger } = books;
+  if ((await ledger.note('master_key')) === undefined) return [ok('master_key', 'not made yet: nothing is sealed')];
+  const vault = await lookIntoVaultOf(context, books);
   const { openProviderKeys } = await import('../../accounts/index.ts');
   const opened = (await openProviderKeys({ ledger, vault })).size;
   return [ok('master_key', `in the ${vault.source}, fingerprint ${vault.fingerprint}; opens ${opened} provider key${opened === 1 ? '' : 's'}`)];

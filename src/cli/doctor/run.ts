@@ -3,7 +3,7 @@ import type { Settings } from '../../settings/index.ts';
 import { withProbe } from '../commands/byok.ts';
 import type { Books, Context } from '../context.ts';
 import { readNews } from '../daemon-news.ts';
-import { openVaultOf } from '../secrets.ts';
+import { lookIntoVaultOf } from '../secrets.ts';
 import { checkClock, checkDatabase, checkMasterKey, checkPrices } from './books.ts';
 import { fail, guarded, ok, saidBy, warn } from './check.ts';
 import type { Check } from './check.ts';
@@ -51,7 +51,7 @@ async function checkProviders(context: Context, settings: Settings, books: Books
   if (books !== undefined) {
     const { openProviderKeys } = await import('../../accounts/index.ts');
     const isSealed = (await books.ledger.listProviderKeys()).length > 0;
-    if (isSealed) for (const [id, key] of await openProviderKeys({ ledger: books.ledger, vault: await openVaultOf(context, books) })) keys.set(id, key);
+    if (isSealed) for (const [id, key] of await openProviderKeys({ ledger: books.ledger, vault: await lookIntoVaultOf(context, books) })) keys.set(id, key);
     for (const { id } of await books.ledger.listAccounts()) for (const { provider } of await books.ledger.listByokKeys(id)) own.add(provider);
   }
   const used = [...settings.catalog.providers.values()].filter(({ id }) => keys.has(id) || own.has(id));
