@@ -129,7 +129,8 @@ t.test('what is wrong is refused with its place and the mend', async (t) => {
     ['secrets: { master_key: hunter2 }', 'findtoken.yaml:1:24: secrets.master_key: expected auto, keychain, file:/path or env:NAME, not "hunter2". Write for example master_key: file:/etc/findtoken/master.key'],
     ['secrets: { master_key: "env:A B" }', 'findtoken.yaml:1:24: secrets.master_key: expected auto, keychain, file:/path or env:NAME, not "env:A B". Write for example master_key: file:/etc/findtoken/master.key'],
     ['server: { public_url: "https://a.test?x=1" }', 'findtoken.yaml:1:23: server.public_url: expected an http or https address without user, password, query and fragment, not "https://a.test?x=1". Write for example public_url: "http://127.0.0.1:8787"'],
-    ['stripe: { api_base: "http://127.0.0.1:12111/stripe" }', 'findtoken.yaml:1:21: stripe.api_base: expected a web origin, scheme and host without a path, not "http://127.0.0.1:12111/stripe". Write for example api_base: "https://api.stripe.com"'],
+    ['stripe: { api_base: "http://127.0.0.1:12111/stripe" }', 'findtoken.yaml:1:21: stripe.api_base: expected an http or https address without a path, not "http://127.0.0.1:12111/stripe". Write for example api_base: "https://api.stripe.com"'],
+    ['stripe: { api_base: "htps://api.stripe.com" }', 'findtoken.yaml:1:21: stripe.api_base: expected an http or https address without a path, not "htps://api.stripe.com". Write for example api_base: "https://api.stripe.com"'],
     ['email: { from: nobody }', 'findtoken.yaml:1:16: email.from: expected a mail address, not "nobody". Write for example from: billing@example.com'],
     ['database: { path: "" }', 'findtoken.yaml:1:19: database.path: expected the path of a file, not nothing. Write for example path: "${XDG_DATA_HOME:-~/.local/share}/findtoken/findtoken.db"'],
     ['database: { keep_requests: 6d }', 'findtoken.yaml:1:28: database.keep_requests: expected forever, or days from 7d to 36500d, not "6d". Write for example keep_requests: 400d'],
@@ -268,6 +269,8 @@ t.test('the command line wins over the file, and the public URL follows it', asy
   t.match(load(t, text, { overrides: { host: '0.0.0.0', port: 9000, sandbox: true } }), { server: { host: '0.0.0.0', port: 9000, publicUrl: 'http://127.0.0.1:9000' }, sandbox: true });
   t.match(load(t, text, { overrides: {} }), { server: { host: '10.0.0.1', port: 1, publicUrl: 'http://10.0.0.1:1' }, sandbox: false });
   t.equal(load(t, 'server: { public_url: "https://api.a.test/" }', { overrides: { port: 9000 } }).server.publicUrl, 'https://api.a.test', 'one that is written stays');
+  for (const written of ['https://a.test/v1', 'https://a.test/v1/', 'https://a.test//v1']) t.equal(load(t, `server: { public_url: "${written}" }`).server.publicUrl, 'https://a.test', `${written}: without its /v1, for links lead below it`);
+  t.equal(load(t, 'server: { public_url: "https://a.test/llm/v1" }').server.publicUrl, 'https://a.test/llm');
   t.equal(load(t, '', { overrides: { port: '9000' } }).server.port, 9000, 'as an option gives it');
   t.equal(load(t, 'sandbox: true', { overrides: { sandbox: false } }).sandbox, false);
   t.equal(refusal(t, '', { overrides: { port: 70_000 } }), '--port: server.port: expected a whole number from 0 to 65535, not 70000. Write for example port: 8787');

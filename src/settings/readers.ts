@@ -133,6 +133,21 @@ export const webAddress: Reader<string> = {
   },
 };
 
+/** The daemon's own address. Who writes its OpenAI base URL means the same: links that lead below `/v1` would lead nowhere. */
+export const publicAddress: Reader<string> = {
+  expects: webAddress.expects,
+  read: (written, around) => webAddress.read(written, around)?.replace(/\/+v1$/, ''),
+};
+
+/** `https://api.stripe.com`: a server that is called, by scheme, host and port alone. */
+export const webServer: Reader<string> = {
+  expects: 'an http or https address without a path',
+  read: (written, around) => {
+    const address = webAddress.read(written, around);
+    return address !== undefined && new URL(address).origin === address ? address : undefined;
+  },
+};
+
 /** A scheme of a program's own, as desktop programs that are web pages and browser extensions have it; the rest as it comes, for browsers do not change it. */
 const OWN_ORIGIN = /^(?!https?:|file:)[a-z][a-z0-9+.-]*:\/\/[\w.-]+(?::\d{1,5})?$/;
 
@@ -141,8 +156,7 @@ export const webOrigin: Reader<string> = {
   expects: 'a web origin, scheme and host without a path',
   read: (written, around) => {
     if (typeof written === 'string' && OWN_ORIGIN.test(written.trim())) return written.trim();
-    const address = webAddress.read(written, around);
-    return address !== undefined && new URL(address).origin === address ? address : undefined;
+    return webServer.read(written, around);
   },
 };
 

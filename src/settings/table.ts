@@ -1,6 +1,6 @@
 import { USD } from '../money/index.ts';
 import { CATALOG_ROWS } from './catalog-rows.ts';
-import { bytes, dollars, duration, file, flag, host, keeping, listOf, mailAddress, masterKey, oneOf, percent, secret, smtpUrl, webAddress, webOrigin, whole } from './readers.ts';
+import { bytes, dollars, duration, file, flag, host, keeping, listOf, mailAddress, masterKey, oneOf, percent, publicAddress, secret, smtpUrl, webAddress, webOrigin, webServer, whole } from './readers.ts';
 import type { Reader } from './readers.ts';
 import { isMapping } from './source.ts';
 
@@ -37,7 +37,7 @@ const MIB = 1_048_576;
 const ROWS = {
   'server.host': row(host, '127.0.0.1', 'Address to listen on; `0.0.0.0` opens the daemon to the network.'),
   'server.port': row(whole(0, 65_535), 8787, 'Port to listen on; 0 takes a free one.'),
-  'server.public_url': row(webAddress, 'http://127.0.0.1:8787', 'Address under which clients reach the daemon, for links in mails and payments; where it is not written, it follows host and port.'),
+  'server.public_url': row(publicAddress, 'http://127.0.0.1:8787', 'Address under which clients reach the daemon, for links in mails and payments, with or without the `/v1` of its base URL; where it is not written, it follows host and port.'),
   'server.workers': row(whole(1, 64), 1, 'Processes that serve requests; more than one pays where streams fill a core.'),
   'server.hosts': row(listOf(host), [], 'Further Host names that a daemon on the loopback address answers to.', '[gateway.internal]'),
   'server.cors_origins': row(listOf(webOrigin), [], 'Web origins whose pages may call the API.', '[https://app.example.com]'),
@@ -46,7 +46,7 @@ const ROWS = {
   'database.path': row(file, '${XDG_DATA_HOME:-~/.local/share}/findtoken/findtoken.db', 'The SQLite file that holds everything; a relative path starts at the folder of this file.'),
   'database.anchors': row(file, '${XDG_STATE_HOME:-~/.local/state}/findtoken', 'Folder, best on another disk than the database, in which the head of the books is noted every second: it tells when an older or damaged database takes their place.'),
   'database.keep_requests': row(keeping, 'forever', 'How long the row of a request is kept, for billing logs and `findtoken logs`, at least 7 days; balances, transfers and the totals of each day stay whatever its age.', '400d'),
-  'secrets.master_key': row(masterKey, 'auto', 'Where the key that seals provider keys is kept: `auto` is the keychain, else a key file that only you can read.', 'file:/etc/findtoken/master.key'),
+  'secrets.master_key': row(masterKey, 'auto', 'Where the key that seals provider keys is kept: `auto` is the variable FINDTOKEN_MASTER_KEY where it is set, the keychain, else a key file that only you can read.', 'file:/etc/findtoken/master.key'),
   'billing.usage_fee': row(percent, '5.5%', 'Added to the provider cost of every Standard request.'),
   'billing.recharge_fee': row(percent, '5.5%', 'Taken from every recharge.'),
   'billing.minimum_recharge': row(dollars(USD / 2n), 10, 'Least recharge in US dollars.'),
@@ -76,7 +76,7 @@ const ROWS = {
   'routing.max_attempts': row(whole(1, 100), 10, 'Attempts of one request over all providers.'),
   'stripe.secret_key': row(secret, '${STRIPE_SECRET_KEY:-}', 'Secret key of your Stripe account; without one there are no recharges.', '"${STRIPE_SECRET_KEY}"', true),
   'stripe.webhook_secret': row(secret, '${STRIPE_WEBHOOK_SECRET:-}', 'Signing secret of the webhook `/webhooks/stripe`; without one, payments are found by asking Stripe.', '"${STRIPE_WEBHOOK_SECRET}"', true),
-  'stripe.api_base': row(webOrigin, 'https://api.stripe.com', 'Where Stripe is reached; another address is for rehearsals.'),
+  'stripe.api_base': row(webServer, 'https://api.stripe.com', 'Where Stripe is reached; another address is for rehearsals.'),
   'stripe.return_urls': row(listOf(webAddress), [], 'Addresses, besides `server.public_url` and localhost, under which a payment may return.', '[https://shop.example.com/account]'),
   'email.from': row(mailAddress, 'findtoken@localhost', 'Sender of activation mails and notices.', 'billing@example.com'),
   'email.smtp': row(smtpUrl, '${FINDTOKEN_SMTP_URL:-}', 'SMTP server; without one, the text of a mail goes to the log.', 'smtp://user:password@mail.example.com:587', true),
