@@ -35,7 +35,7 @@ export const REGISTER: readonly Item[] = [
   ...named('ledger-storage.test.ts', 'S', [1, 2, 3, 11, 12]),
   ...named('torture/storage.ts', 'S', [4, 5, 6, 7, 8, 9]),
   ...named('operations.test.ts', 'S', [10]),
-  told('S13', 'cli-operations.test.ts', 'a backup is one moment of the books while others write'),
+  told('S13', 'cli-copies.test.ts', 'a backup is one moment of the books while others write'),
   { id: 'S14', file: 'bench/audit.ts', says: 'audit', not: 'a figure, not a fault: `npm run bench:audit` measures a million transfers' },
 
   ...named('torture/clock.ts', 'C', upTo(6)),
