@@ -100,6 +100,7 @@ t.test('every command that prints has --json, and its fields are an agreement', 
   await daemon.end('SIGTERM');
   await call('restore', ['b.db', '--yes']);
   await call('rotate-master-key', ['--yes']);
+  await call('providers remove-key', ['deepseek', '--yes']);
   await call('service install', ['--kind', 'systemd', '--dry-run']);
 
   t.same(Object.keys(shapes).sort(), entriesOf(COMMANDS).map(({ path }) => path).filter((path) => !WITHOUT.includes(path)).sort(), 'no command is left out');

@@ -16,7 +16,7 @@ export { chooseMode, keysInMode } from './mode.ts';
 export { baseUrlOf, readProvider, readSecret, SECRET_PATTERN } from './provider-secrets.ts';
 export { NAME_PATTERN, readName } from './names.ts';
 export { openByok } from './open-byok.ts';
-export { rotateMasterKey } from './rotate.ts';
+export { countSealed, forgetSealed, rotateMasterKey } from './rotate.ts';
 export type { RechargeParts, RechargePreview, Synced } from './recharges.ts';
 export { isOwn, landMessage, previewRecharge, settleOne, startRecharge, syncRecharges } from './recharges.ts';
 export type { RefundPlan } from './refunds.ts';

@@ -22,6 +22,21 @@ export async function rotateMasterKey(
   return { resealed, fingerprint: rotation.vault.fingerprint };
 }
 
+/** How many provider keys are stored sealed, the operator's and the accounts'. */
+export async function countSealed({ ledger }: { readonly ledger: Pick<Ledger, 'listAccounts' | 'listByokKeys' | 'listProviderKeys'> }): Promise<number> {
+  let count = (await ledger.listProviderKeys()).length;
+  for (const { id } of await ledger.listAccounts()) count += (await ledger.listByokKeys(id)).length;
+  return count;
+}
+
+/** Removes every stored provider key, for when the master key that sealed them is gone for good: nothing opens them any more. */
+export async function forgetSealed({ ledger }: { readonly ledger: Pick<Ledger, 'listAccounts' | 'listByokKeys' | 'listProviderKeys' | 'removeByokKey' | 'removeProviderKey'> }): Promise<void> {
+  for (const { provider } of await ledger.listProviderKeys()) await ledger.removeProviderKey(provider);
+  for (const { id: accountId } of await ledger.listAccounts()) {
+    for (const { id } of await ledger.listByokKeys(accountId)) await ledger.removeByokKey(accountId, id);
+  }
+}
+
 function byokBinding({ id, accountId, provider }: ByokKey): { readonly table: 'byok'; readonly rowId: string; readonly accountId: string; readonly provider: string } {
   return { table: 'byok', rowId: id, accountId, provider };
 }

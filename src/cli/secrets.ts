@@ -18,9 +18,22 @@ export async function lookIntoVaultOf(context: Context, books: Books): Promise<V
   return open(context, books, { set: async () => undefined, once: async (_, value) => value, sealedRowsExist: async () => true });
 }
 
-type Writing = Pick<Notes, 'set' | 'once'> & Pick<OpenVault, 'sealedRowsExist'>;
+/** As `openVaultOf`, but the master key is chosen as on the first day, whatever is noted of an earlier one: for when that is gone for good and nothing sealed with it is left. */
+export async function openAnewVaultOf(context: Context, books: Books): Promise<Vault> {
+  const { ledger } = books;
+  const vault = await open(context, books, {
+    get: async (name) => (name === 'master_key' ? undefined : ledger.note(name)),
+    set: (name, value) => ledger.setNote(name, value),
+    once: (name, value) => ledger.noteOnce(name, value),
+    sealedRowsExist: async () => false,
+  });
+  for (const notice of vault.notices) context.terminal.note(notice);
+  return vault;
+}
 
-async function open(context: Context, { ledger, settings }: Books, { set, once, sealedRowsExist }: Writing): Promise<Vault> {
+type Writing = Pick<Notes, 'set' | 'once'> & Partial<Pick<Notes, 'get'>> & Pick<OpenVault, 'sealedRowsExist'>;
+
+async function open(context: Context, { ledger, settings }: Books, { get, set, once, sealedRowsExist }: Writing): Promise<Vault> {
   const { openVault } = await import('../vault/index.ts');
   return openVault({
     source: settings.secrets.masterKey,
@@ -28,7 +41,7 @@ async function open(context: Context, { ledger, settings }: Books, { set, once, 
     home: context.home,
     xdgConfigHome: context.env['XDG_CONFIG_HOME'],
     databasePath: settings.database.path,
-    notes: { get: (name) => ledger.note(name), set, once },
+    notes: { get: get ?? ((name) => ledger.note(name)), set, once },
     sealedRowsExist,
   });
 }

@@ -13,6 +13,7 @@ import type { OpenVault } from './types.ts';
 const DEFAULT_VARIABLE = 'FINDTOKEN_MASTER_KEY';
 /** A note of the database: `<fingerprint> <place>`, one value, so that both change together or not at all. */
 const NOTE = 'master_key';
+const GONE_FOR_GOOD = 'If it is gone for good, `findtoken rotate-master-key --lost` forgets what it sealed and begins with a new one.';
 
 /** The master key's place and what is in it. */
 export interface Choice {
@@ -55,7 +56,7 @@ export function recordOf(key: MasterKey, place: Place): { readonly [NOTE]: strin
 }
 
 /** The fingerprint that the database holds for the one in force. */
-export async function recordedFingerprint(notes: OpenVault['notes']): Promise<string | undefined> {
+export async function recordedFingerprint(notes: Pick<OpenVault['notes'], 'get'>): Promise<string | undefined> {
   return (await readRecord(notes))?.fingerprint;
 }
 
@@ -126,12 +127,12 @@ async function placeFor(source: Exclude<MasterKeySource, { kind: 'auto' }>, opti
 
 function gone(place: Place, keys: readonly MasterKey[], recorded: KeyRecord | undefined): VaultError {
   const print = recorded === undefined ? '' : ` (fingerprint ${recorded.fingerprint}, last in ${recorded.place})`;
-  if (keys.length === 0) return new VaultError('missing_key', `The ${place.label} holds no master key, and this database has secrets sealed with one${print}. Put the key back there, or set secrets.master_key to where it is; no new key is made.`);
+  if (keys.length === 0) return new VaultError('missing_key', `The ${place.label} holds no master key, and this database has secrets sealed with one${print}. Put the key back there, or set secrets.master_key to where it is; no new key is made. ${GONE_FOR_GOOD}`);
   const found = keys.map((key) => key.fingerprint).join(', ');
-  return new VaultError('wrong_key', `The ${place.label} holds another master key (fingerprint ${found}) than the one that sealed this database's secrets${print}. Put that key back there, or set secrets.master_key to where it is.`);
+  return new VaultError('wrong_key', `The ${place.label} holds another master key (fingerprint ${found}) than the one that sealed this database's secrets${print}. Put that key back there, or set secrets.master_key to where it is. ${GONE_FOR_GOOD}`);
 }
 
-async function readRecord(notes: OpenVault['notes']): Promise<KeyRecord | undefined> {
+async function readRecord(notes: Pick<OpenVault['notes'], 'get'>): Promise<KeyRecord | undefined> {
   const note = await notes.get(NOTE);
   if (note === undefined) return undefined;
   const match = /^([0-9a-f]{16}) (keychain|(?:file|env):.+)$/s.exec(note);

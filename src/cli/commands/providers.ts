@@ -1,7 +1,7 @@
 import type { KeyCheck } from '../../accounts/index.ts';
 import type { Provider } from '../../catalog/index.ts';
 import { Fault } from '../../faults.ts';
-import { readSecretFrom } from '../ask.ts';
+import { confirm, readSecretFrom } from '../ask.ts';
 import { argument } from '../command.ts';
 import type { Call, Noun } from '../command.ts';
 import type { Books, Context } from '../context.ts';
@@ -52,6 +52,7 @@ export const PROVIDERS: Noun = {
       examples: ['findtoken providers set-key deepseek', 'findtoken providers set-key deepseek --from-env DEEPSEEK_API_KEY'],
       run: setKey,
     },
+    { usage: 'remove-key <name>', about: "forget the operator's stored key for a provider", examples: ['findtoken providers remove-key deepseek --yes'], run: removeKey },
   ],
 };
 
@@ -128,4 +129,23 @@ async function setKey(call: Call): Promise<void> {
   const view = await context.make(async (books) => setProviderKey({ ...books, vault: await openVaultOf(context, books), catalog }, { provider: provider.id, apiKey }));
   context.show(view, () => renderRecord([['provider', view.provider], ['key', view.key]], context.terminal));
   if (sandbox) context.terminal.note('The sandbox is on: models whose provider has no key are still answered offline, and billed. Set `sandbox: false` in findtoken.yaml when you are done rehearsing.');
+}
+
+/** Also of a provider that the settings no longer have: its key is still kept, and sealed. */
+async function removeKey(call: Call): Promise<void> {
+  const { context } = call;
+  const name = argument(call, 0);
+  const { deletedView, listProviderKeys } = await import('../../accounts/index.ts');
+  const isConfigured = await context.write(async (books) => {
+    const { catalog, providerKeys } = books.settings;
+    const kept = (await listProviderKeys(books)).find(({ provider }) => provider === name);
+    const { id } = kept === undefined ? await neededProvider(catalog, name) : { id: kept.provider };
+    if (kept === undefined) throw new Fault('not_found', { fill: { detail: `No key of yours is stored for ${id}; \`findtoken providers list\` shows where each comes from.` } });
+    await confirm(context, `Forget the stored key ${kept.key} for ${id}?`);
+    await books.ledger.removeProviderKey(id);
+    return providerKeys.has(id);
+  });
+  if (context.json) context.show(deletedView('provider_key', name), () => '');
+  else context.terminal.note(`Removed the stored key for ${name}.`);
+  if (isConfigured) context.terminal.note('One of the settings or the environment takes its place.');
 }
