@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { failureLine } from '../src/cli/failure.ts';
@@ -28,8 +28,17 @@ t.test('the package holds what the program needs, and nothing else', async (t) =
   }
   const listed: { readonly program: string; readonly vendors: Readonly<Record<string, string>> } = JSON.parse(readFileSync(join(folder, 'dist/program.json'), 'utf8'));
   for (const name of [listed.program, ...Object.values(listed.vendors)]) t.ok(files.includes(`dist/${name}.js`), `dist/${name}.js`);
-  const allowed = /^(bin|config|dist|docs|[A-Z]+(\.md)?|package\.json|findtoken\.example\.yaml|bin\/(findtoken\.js|load\.js|package\.json)|dist\/(program|catalog)\.json|dist\/NOTICES\.txt|config\/\w+\.yaml|docs\/clients|docs\/(clients\/)?[\w-]+\.md|dist\/[\w-]+\.js(\.map)?|dist\/[\w-]+\.v[\d.]+-\w+-\w+\.cache)$/;
+  const allowed = /^(bin|config|dist|docs|[A-Z]+(\.md)?|package\.json|findtoken\.example\.yaml|bin\/(findtoken\.js|load\.js|package\.json)|dist\/(program|catalog)\.json|dist\/NOTICES\.txt|config\/\w+\.yaml|docs\/clients|docs\/(clients\/)?[\w-]+\.md|docs\/stats-(dark|light)\.svg|src|src\/README\.md|dist\/[\w-]+\.js(\.map)?|dist\/[\w-]+\.v[\d.]+-\w+-\w+\.cache)$/;
   t.same(files.filter((name) => !allowed.test(name)), [], 'no sources, no tests, no single executable');
+});
+
+t.test('who reads its pages finds every page and picture that they lead to', async (t) => {
+  const pages = files.filter((name) => name.endsWith('.md'));
+  t.ok(pages.length > 20);
+  for (const name of pages) {
+    const text = readFileSync(join(folder, name), 'utf8');
+    for (const [, target = ''] of text.matchAll(/(?:\]\(|\bsrc(?:set)?=")(?!https?:)([^)#":\s]+)/g)) t.ok(existsSync(join(folder, dirname(name), target)), `${name} → ${target}`);
+  }
 });
 
 t.test('without its native module it starts, and says what is missing and the mend in one line', async (t) => {
