@@ -54,6 +54,15 @@ t.test('the machine\'s service needs nothing of the home of who installs it', as
   t.ok(next.includes('sudo mkdir -p /srv/findtoken && sudo chown -R findtoken:findtoken /srv/findtoken'), 'and the folders', { next });
 });
 
+t.test('what is to be typed after it can be typed again, when the user is there', async (t) => {
+  const { stdout } = runCommand(place, ['--json', 'service', 'install', '--system', '--dry-run', '--kind', 'systemd']);
+  const { next }: { readonly next: readonly string[] } = JSON.parse(stdout);
+  const ran = (user: string) => spawnSync('sh', ['-c', `sudo() { echo "$1"; [ "$1" != useradd ] || [ ${user} = missing ]; }; id() { [ ${user} = there ]; }; ${next.join(' && ')}`], { encoding: 'utf8' });
+  t.match(ran('missing'), { status: 0, stdout: /^useradd\n[^]*systemctl\nsystemctl\n$/ });
+  t.match(ran('there'), { status: 0, stdout: /systemctl\nsystemctl\n$/ });
+  t.notMatch(ran('there').stdout, 'useradd');
+});
+
 t.test('what is to be typed after it means one path by one word, whatever stands in it', async (t) => {
   const folder = join(place, "Ann's things");
   mkdirSync(folder);

@@ -84,7 +84,7 @@ function systemPlan(unit: Unit, write: (unit: Unit, scope: 'system') => string):
     file: '/etc/systemd/system/findtoken.service',
     text: write({ ...unit, writes, config: copied === undefined ? unit.config : SYSTEM_CONFIG }, 'system'),
     next: [
-      'sudo useradd --system --home-dir /var/lib/findtoken --shell /usr/sbin/nologin findtoken',
+      'id findtoken >/dev/null 2>&1 || sudo useradd --system --home-dir /var/lib/findtoken --shell /usr/sbin/nologin findtoken',
       ...(copied !== undefined ? [`sudo install -D -o root -g findtoken -m 0640 ${shellWord(copied)} ${SYSTEM_CONFIG}`] : []),
       ...writes.map((path) => `sudo mkdir -p ${shellWord(path)} && sudo chown -R findtoken:findtoken ${shellWord(path)}`),
       'sudo systemctl daemon-reload',
