@@ -36,6 +36,9 @@ t.test('the page on operations tells every metric there is, and none that is not
   const served = new Set([...(await (await house.get('/metrics')).text()).matchAll(/^# TYPE (\w+)/gm)].map(([, name]) => name));
   const told = new Set([...page('docs/operations.md').matchAll(/`((?:findtoken|gen_ai|process)_\w+)`/g)].map(([, name]) => name));
   t.same(told, served);
+  const asked = [...page('docs/recipes.md').matchAll(/\b((?:findtoken|gen_ai|process)_[a-z_]+?)(?:_bucket)?(?=[{[) ])/g)].map(([, name = '']) => name);
+  t.ok(asked.length >= 5);
+  for (const name of asked) t.ok(served.has(name), `the alerts ask for ${name}`);
 });
 
 t.test('the pages of the clients are what `findtoken connect` prints', async (t) => {
