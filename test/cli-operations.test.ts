@@ -145,6 +145,18 @@ t.test('a daemon that was killed is known to be gone at once', async (t) => {
   t.match(await desk.run(['chat', '-m', 'Hi']), { code: 1, err: 'findtoken: the daemon is not running; start it with `findtoken serve`.\n' });
 });
 
+t.test('what a daemon knows of its providers is told with the reason', async (t) => {
+  const desk = openDesk(t);
+  const ledger = await desk.ledger();
+  t.teardown(() => ledger.close());
+  const nowMs = Date.now();
+  const entry = { state: 'open', failuresInRow: 4, retryAtMs: nowMs + 30_000, openForMs: 30_000, restingUntilMs: 0, lastFailureMs: nowMs, lastSuccessMs: 0, lastFailure: 'retry' };
+  const health = [{ key: 'deepseek/deepseek-chat', state: 'down', reason: 'down (it failed), asked again in 30 s', entry }];
+  await ledger.publish({ pid: process.pid, version: '1.2.3', url: 'http://127.0.0.1:1', startedMs: nowMs, beatMs: nowMs, detail: JSON.stringify({ in_flight: 0, health }) });
+  t.match((await desk.run(['providers', 'list'])).out, /^deepseek\tnone\tdown \(it failed\), asked again in 30 s\t[^]*^qwen\tnone\tunknown\t/m);
+  t.match(await desk.json('providers', 'list'), { data: [{ id: 'deepseek', health: 'down', health_reason: 'down (it failed), asked again in 30 s' }] });
+});
+
 t.test('a daemon in another container runs, and its number is somebody else\'s here', async (t) => {
   const desk = openDesk(t);
   const ledger = await desk.ledger();

@@ -33,7 +33,7 @@ interface ProviderRow {
 const COLUMNS: readonly Column<ProviderRow>[] = [
   { title: 'provider', text: ({ id }) => id },
   { title: 'key', text: ({ key, key_origin }) => (key === null ? 'none' : `${key} (${key_origin})`) },
-  { title: 'health', text: ({ health }) => health ?? 'unknown' },
+  { title: 'health', text: ({ health_reason }) => health_reason ?? 'unknown' },
   { title: 'models', text: ({ models }) => String(models), right: true, dropAt: 3 },
   { title: 'regions', text: ({ regions }) => regions.join(', '), dropAt: 2 },
   { title: 'base url', text: ({ base_url }) => base_url, dropAt: 1 },
