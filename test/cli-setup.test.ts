@@ -7,7 +7,7 @@ import t from 'tap';
 import type { Test } from 'tap';
 import { RECIPES } from '../src/cli/connect/tools.ts';
 import { checkRuntime } from '../src/cli/doctor/machine.ts';
-import { checkSkew, checkStripe } from '../src/cli/doctor/outside.ts';
+import { checkLinks, checkSkew, checkStripe } from '../src/cli/doctor/outside.ts';
 import { ABOUT, COMMANDS } from '../src/cli/program.ts';
 import { launchdPlist, systemdUnit } from '../src/cli/service/units.ts';
 import { completionScript, SHELLS } from '../src/cli/tree/completion.ts';
@@ -185,6 +185,12 @@ t.test('parts of doctor that no machine here can show', async (t) => {
   t.match(stripe({ secretKey: 'nonsense' }), [{ state: 'fail' }, { state: 'warn' }]);
   t.match(stripe({ secretKey: 'sk_live_1', webhookSecret: 'x' }), [{ state: 'ok', detail: 'live mode' }, { state: 'fail', detail: /whsec_/ }]);
   t.match(stripe({ secretKey: 'rk_live_1', webhookSecret: 'whsec_1' }), [{ state: 'ok' }, { state: 'ok' }]);
+  const links = (publicUrl: string, over: Partial<typeof settings> = {}) => checkLinks({ ...settings, ...over, server: { ...settings.server, publicUrl } });
+  t.same(links('http://127.0.0.1:8787'), [], 'nobody gets a link');
+  for (const over of [{ registration: { open: true } }, { email: { ...settings.email, smtp: 'smtp://mail.example.com' } }]) {
+    for (const own of ['http://127.0.0.1:8787', 'http://localhost:1', 'http://[::1]:8787']) t.match(links(own, over), [{ name: 'public_url', state: 'warn', mend: /server\.public_url/ }], own);
+    t.match(links('https://ai.example.com', over), [{ state: 'ok', detail: 'links in mails lead to https://ai.example.com' }]);
+  }
 });
 
 t.test('connect prints settings without a secret', async (t) => {

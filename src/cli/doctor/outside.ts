@@ -61,6 +61,14 @@ export function checkStripe({ stripe, server }: Settings): readonly Check[] {
   return [key, ok('stripe.webhook', `expects Stripe at ${server.publicUrl}/webhooks/stripe`)];
 }
 
+/** Where mails send people who follow their links; told only where there is somebody to follow them. */
+export function checkLinks({ server, registration, email }: Settings): readonly Check[] {
+  if (!registration.open && email.smtp === '') return [];
+  const { hostname } = new URL(server.publicUrl);
+  if (!/^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)) return [ok('public_url', `links in mails lead to ${server.publicUrl}`)];
+  return [warn('public_url', `links in mails lead to ${server.publicUrl}, which is the reader's own machine`, 'set server.public_url to the address under which others reach the daemon')];
+}
+
 function troubleOf(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';

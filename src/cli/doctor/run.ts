@@ -8,7 +8,7 @@ import { checkClock, checkDatabase, checkMasterKey, checkPrices } from './books.
 import { fail, guarded, ok, saidBy, warn } from './check.ts';
 import type { Check } from './check.ts';
 import { checkDisk, checkMail, checkNativeModules, checkPort, checkRuntime } from './machine.ts';
-import { checkProvider, checkSkew, checkStripe } from './outside.ts';
+import { checkLinks, checkProvider, checkSkew, checkStripe } from './outside.ts';
 
 /** What is asked of `doctor`. */
 export interface Examination {
@@ -39,6 +39,7 @@ export async function examine(context: Context, wish: Examination): Promise<read
     ...(await guarded('disk', async () => [checkDisk(settings.database.path)])),
     ...(await guarded('providers', () => checkProviders(context, settings, books, wish))),
     ...checkStripe(settings),
+    ...checkLinks(settings),
     ...(await guarded('smtp', () => checkMail(settings.email, wish))),
   ];
   return [...checks, ...(canRead ? await guarded('database', () => context.readOrNone(rest)) : await rest(undefined))];
