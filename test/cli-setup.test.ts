@@ -222,7 +222,7 @@ t.test('catalog check compares our names with the provider\'s', async (t) => {
 });
 
 t.test('a unit runs nothing and writes nothing but its folders', async (t) => {
-  const unit = { node: '/usr/bin/node', program: '/opt/my apps/100%/findtoken.js', config: '/etc/findtoken/findtoken.yaml', writes: ['/var/lib/findtoken'], home: '/home/ann' };
+  const unit = { node: '/usr/bin/node', program: '/opt/my apps/100%/findtoken.js', config: '/etc/findtoken/findtoken.yaml', writes: ['/var/lib/findtoken'], home: '/home/ann', drainMs: 120_000 };
   const system = systemdUnit(unit, 'system');
   t.match(system, 'ExecStart=/usr/bin/node "/opt/my apps/100%%/findtoken.js" serve --config /etc/findtoken/findtoken.yaml\n');
   for (const line of ['User=findtoken', 'NoNewPrivileges=true', 'ProtectSystem=strict', 'CapabilityBoundingSet=', 'ReadWritePaths=/var/lib/findtoken', 'Restart=on-failure', 'LimitCORE=0']) t.match(system, `\n${line}\n`);

@@ -54,6 +54,17 @@ t.test('the machine\'s service needs nothing of the home of who installs it', as
   t.ok(next.includes('sudo mkdir -p /srv/findtoken && sudo chown -R findtoken:findtoken /srv/findtoken'), 'and the folders', { next });
 });
 
+t.test('the service manager waits for as long as requests may take to end', async (t) => {
+  const config = join(place, 'patient.yaml');
+  writeFileSync(config, 'server: { drain: 10m }\n');
+  for (const [kind, usual, patient] of [['systemd', /^TimeoutStopSec=150$/m, /^TimeoutStopSec=630$/m], ['launchd', /<key>ExitTimeOut<\/key>\s*<integer>150</, /<key>ExitTimeOut<\/key>\s*<integer>630</]] as const) {
+    const print = (...args: string[]) => runCommand(place, ['service', 'install', '--print', '--kind', kind, ...args]).stdout;
+    writeFileSync(join(place, 'usual.yaml'), '');
+    t.match(print('--config', join(place, 'usual.yaml')), usual, kind);
+    t.match(print('--config', config), patient, kind);
+  }
+});
+
 t.test('what is to be typed after it can be typed again, when the user is there', async (t) => {
   const { stdout } = runCommand(place, ['--json', 'service', 'install', '--system', '--dry-run', '--kind', 'systemd']);
   const { next }: { readonly next: readonly string[] } = JSON.parse(stdout);

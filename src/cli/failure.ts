@@ -37,7 +37,7 @@ export function exitCodeOf(failure: unknown): number {
 }
 
 /** Words that begin a sentence of ours and are no names: after `findtoken:` they go on in small letters. */
-const BEGINNINGS = /^(?:An?|Another|Incorrect|Insufficient|No|Nothing|Only|Requests|Something|That|The|There|This|Your)(?=[ ,])/;
+const BEGINNINGS = /^(?:An?|Another|Incorrect|Insufficient|No|Nothing|One|Only|Requests|Something|That|The|There|This|Your)(?=[ ,])/;
 
 /** The one line that a failure leaves on stderr, whatever it is; never more than one, never a control character. */
 export function failureLine(failure: unknown): string {

@@ -61,7 +61,7 @@ async function planOf(context: Context, { kind, isSystem }: { readonly kind: str
   if (program === undefined) throw new Refusal('where findtoken is installed is not known; run it by its path.');
   const { path: database, anchors } = settings.database;
   const runtime = isEmbedded() ? { node: undefined, program: process.execPath } : { node: process.execPath, program: resolve(program) };
-  const unit = { ...runtime, config: settings.file, writes: [...new Set([dirname(database), anchors, dirname(keyFile)])], home };
+  const unit = { ...runtime, config: settings.file, writes: [...new Set([dirname(database), anchors, dirname(keyFile)])], home, drainMs: settings.server.drainMs };
   if (kind === 'launchd') {
     const file = isSystem ? '/Library/LaunchDaemons/dev.findtoken.plist' : join(home, 'Library', 'LaunchAgents', 'dev.findtoken.plist');
     return { file, text: launchdPlist(unit), next: [isSystem ? `sudo launchctl bootstrap system ${file}` : `launchctl bootstrap gui/$(id -u) ${file}`] };

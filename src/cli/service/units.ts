@@ -9,6 +9,8 @@ export interface Unit {
   /** Folders that the daemon writes beside its home: the database's, the anchors', and for a key file the master key's. */
   readonly writes: readonly string[];
   readonly home: string;
+  /** `server.drain`: running requests may end for so long, and the books are closed after it. */
+  readonly drainMs: number;
 }
 
 /**
@@ -30,7 +32,7 @@ Restart=on-failure
 RestartSec=2
 RestartPreventExitStatus=2
 # Running requests may end: server.drain, and a little.
-TimeoutStopSec=150
+TimeoutStopSec=${stopSeconds(unit)}
 ${isSystem ? `User=findtoken
 Group=findtoken
 # Secrets as NAME=value, readable by root alone.
@@ -92,7 +94,7 @@ ${words}
     <false/>
   </dict>
   <key>ExitTimeOut</key>
-  <integer>150</integer>
+  <integer>${stopSeconds(unit)}</integer>
   <key>Umask</key>
   <integer>63</integer>
   <key>SoftResourceLimits</key>
@@ -112,6 +114,11 @@ ${words}
 </dict>
 </plist>
 `;
+}
+
+/** Seconds after which the service manager may end the daemon by force: what was answered still leaves, and the books are closed. */
+function stopSeconds({ drainMs }: Unit): number {
+  return Math.ceil(drainMs / 1_000) + 30;
 }
 
 function commandOf({ node, program, config }: Unit): readonly string[] {
