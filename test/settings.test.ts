@@ -392,6 +392,7 @@ t.test('the example file and the page document what the code does', async (t) =>
     t.same(comparable(load(t, example)), comparable(loadSettings(NOWHERE)));
     const env = { XDG_DATA_HOME: '/data', STRIPE_SECRET_KEY: 'sk_test_1', QWEN_API_KEY: 'q', FINDTOKEN_SMTP_URL: 'smtp://a.test' };
     t.same(comparable(load(t, example, { env })), comparable(loadSettings({ ...NOWHERE, env })), 'nor where the environment speaks');
+    t.equal(load(t, example.replace('port: 8787', 'port: 9000')).server.publicUrl, 'http://127.0.0.1:9000', 'and what is changed in it takes along what follows it');
   });
 
   t.test('its commented parts are good too', async (t) => {
@@ -407,7 +408,9 @@ t.test('the example file and the page document what the code does', async (t) =>
     if (path.includes('ID')) continue;
     t.ok(example.includes(`# ${doc}\n`), `the example says what ${path} is`);
     const value = path.split('.').reduce((data: unknown, name) => (data !== null && typeof data === 'object' ? Reflect.get(data, name) as unknown : undefined), written);
-    t.same(value, parse(fallback), `the example has the default of ${path}`);
+    // Written, it would stay where it is when host and port are changed.
+    if (path === 'server.public_url') t.match(example, `  # public_url: ${fallback}\n`);
+    else t.same(value, parse(fallback), `the example has the default of ${path}`);
     const [section = '', key] = path.split('.');
     const text = key === undefined ? `${section}: ${sample}` : `${section}:\n  ${key}: ${sample}`;
     t.equal(refusal(t, text, { env: { STRIPE_SECRET_KEY: 'sk', STRIPE_WEBHOOK_SECRET: 'wh' } }), 'taken', `the example of ${path} is good`);
