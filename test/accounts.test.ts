@@ -222,12 +222,8 @@ t.test('a key that is saved while the master key is being changed is not kept un
   const changed = () => ledger.setNote('master_key', `${'0'.repeat(16)} env:MASTER`);
   const meddled: Ledger = {
     ...ledger,
-    saveProviderKey: async (key) => (await ledger.saveProviderKey(key), changed()),
-    saveByokKey: async (key) => {
-      const saved = await ledger.saveByokKey(key);
-      await changed();
-      return saved;
-    },
+    saveProviderKey: async (...args) => (await changed(), ledger.saveProviderKey(...args)),
+    saveByokKey: async (...args) => (await changed(), ledger.saveByokKey(...args)),
   };
   await refused(t, setProviderKey({ ...parts, ledger: meddled }, { provider: 'deepseek', apiKey: 'sk-first-key-0001' }), 'overloaded', /changed at this very moment, and nothing was kept/, "the operator's");
   await ledger.setNote('master_key', inForce);
@@ -235,6 +231,12 @@ t.test('a key that is saved while the master key is being changed is not kept un
   t.same([await ledger.listProviderKeys(), await ledger.listByokKeys(accountId)], [[], []], 'nothing would open them');
   await ledger.setNote('master_key', inForce);
   t.match(await setProviderKey(parts, { provider: 'deepseek', apiKey: 'sk-first-key-0001' }), { key: 'sk-…0001' });
+
+  await refused(t, setProviderKey({ ...parts, ledger: meddled }, { provider: 'deepseek', apiKey: 'sk-second-key-0002' }), 'overloaded', /nothing was kept/, 'a second one');
+  await refused(t, setProviderKey(parts, { provider: 'deepseek', apiKey: 'sk-second-key-0002' }), 'overloaded', /nothing was kept/, 'and one whose master key was changed before');
+  t.match(await listProviderKeys(parts), [{ provider: 'deepseek', key: 'sk-…0001' }], 'the earlier one is still there');
+  await ledger.setNote('master_key', inForce);
+  t.same([...(await openProviderKeys(parts))], [['deepseek', 'sk-first-key-0001']], 'and opens');
 });
 
 t.test('the shapes in JSON are those of the contract', async (t) => {

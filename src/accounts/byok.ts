@@ -12,7 +12,7 @@ import type { ByokView } from './views.ts';
 
 /** What registering and testing a provider's key needs beside the books. */
 export interface ByokParts extends AccountParts {
-  readonly vault: Pick<Vault, 'seal' | 'unseal' | 'isInForce'>;
+  readonly vault: Pick<Vault, 'seal' | 'unseal' | 'inForce'>;
   readonly catalog: Pick<Catalog, 'providers'>;
 }
 
@@ -61,13 +61,13 @@ export async function registerByok(parts: ByokParts, wanted: Registration): Prom
   const { accountId, region } = wanted;
   const sealed = parts.vault.seal(secret, { table: 'byok', rowId: id, accountId, provider: provider.id });
   const key: ByokKey = { id, accountId, provider: provider.id, region, name, last4: lastFour(secret), sealed, createdMs: nowMs };
-  const saved = await parts.ledger.saveByokKey(key);
+  const noted = await parts.vault.inForce();
+  const saved = noted === undefined ? 'changed' : await parts.ledger.saveByokKey(key, noted);
+  if (saved === 'changed') throw keyChanged();
   if (saved !== 'saved') {
     throw new Fault('invalid_request', { fill: { detail: `This account has ${saved.most} BYOK keys, the most it may have. Remove one that is no longer used first: DELETE /v1/user/byok/keys/{id}, or \`findtoken byok remove ID\`.` } });
   }
-  if (await parts.vault.isInForce()) return byokView(key);
-  await parts.ledger.removeByokKey(accountId, id);
-  throw keyChanged();
+  return byokView(key);
 }
 
 /** The account's registered keys, masked, newest first. */

@@ -6,7 +6,7 @@ import { providerKeyView } from './views.ts';
 import type { ProviderKeyView } from './views.ts';
 
 /**
- * Keeps the operator's own key for a provider, sealed, in place of the one before.
+ * Keeps the operator's own key for a provider, sealed, in place of the one before; that one stays where this is refused.
  * @throws Fault invalid_request on an unknown provider or a key that cannot be one; overloaded where the master key was changed meanwhile.
  */
 export async function setProviderKey(parts: ByokParts, wanted: { readonly provider: string; readonly apiKey: string }): Promise<ProviderKeyView> {
@@ -14,10 +14,9 @@ export async function setProviderKey(parts: ByokParts, wanted: { readonly provid
   const secret = readSecret(wanted.apiKey, provider);
   const sealed = parts.vault.seal(secret, bindingOf(provider.id));
   const key = { provider: provider.id, last4: lastFour(secret), sealed, updatedMs: parts.nowMs() };
-  await parts.ledger.saveProviderKey(key);
-  if (await parts.vault.isInForce()) return providerKeyView(key);
-  await parts.ledger.removeProviderKey(provider.id);
-  throw keyChanged();
+  const noted = await parts.vault.inForce();
+  if (noted === undefined || (await parts.ledger.saveProviderKey(key, noted)) === 'changed') throw keyChanged();
+  return providerKeyView(key);
 }
 
 /** The operator's stored keys, masked. Keys of the configuration file or environment are not among them. */

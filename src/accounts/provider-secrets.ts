@@ -56,7 +56,7 @@ export function lastFour(secret: string): string {
   return secret.length < MASKABLE_LENGTH ? '' : secret.slice(-4);
 }
 
-/** Of a row that was sealed with the master key of before, and saved when another command had just changed it: nothing would open it. */
+/** Of a row that was sealed with the master key of before when another command had just changed it: nothing would open it. */
 export function keyChanged(): Fault {
   return new Fault('overloaded', { fill: { detail: 'The master key was changed at this very moment, and nothing was kept; send it again.' }, retryAfterS: 1 });
 }

@@ -79,7 +79,7 @@ export function createBooks(db: Connection, boot: string): Books {
     ...createRetentionBooks(db),
     ...createUsageBooks(db, minutes),
     ...minutes,
-    ...createSealedBooks(db, notes.setNote),
+    ...createSealedBooks(db, notes),
     ...notes,
     ...createAuditBooks(db, breaks),
     ...chain,

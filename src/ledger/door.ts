@@ -63,10 +63,10 @@ export function createDoor({ read, write, storage, close, failed, forward }: Acc
     usageByMinute: (span) => read((books) => books.usageByMinute(span)),
     byokCount: (accountId, month) => read((books) => books.byokCount(accountId, month)),
 
-    saveByokKey: (key) => write('saveByokKey', key),
+    saveByokKey: (key, noted) => write('saveByokKey', key, noted),
     listByokKeys: (accountId) => read((books) => books.listByokKeys(accountId)),
     removeByokKey: (accountId, id) => write('removeByokKey', accountId, id),
-    saveProviderKey: (key) => write('saveProviderKey', key),
+    saveProviderKey: (key, noted) => write('saveProviderKey', key, noted),
     listProviderKeys: () => read((books) => books.listProviderKeys()),
     removeProviderKey: (provider) => write('removeProviderKey', provider),
     resealAll: (reseal) => resealAll({ read, write }, reseal),

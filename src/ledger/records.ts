@@ -227,6 +227,13 @@ export interface ProviderKey {
   readonly updatedMs: number;
 }
 
+/** A note as somebody read it: what is written on the strength of it is written only while it stands so. */
+export interface NoteRead {
+  readonly name: string;
+  /** Undefined: there was none. */
+  readonly value: string | undefined;
+}
+
 /** A difference between the books and themselves. */
 export interface AuditFinding {
   /** Which invariant, `I1`…`I12`, or `charge` for a cost that is not tokens × price. */

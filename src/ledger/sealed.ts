@@ -2,8 +2,9 @@ import type { Sync } from './books.ts';
 import { BYOK_KEYS_MAX } from './bounds.ts';
 import type { Connection } from './connection.ts';
 import { BETWEEN_KEYS } from './keys.ts';
+import type { NoteBooks } from './notes.ts';
 import { bytes, int, rowsOf, text, unless, whole, type Row } from './rows.ts';
-import type { ByokKey, Ledger, ProviderKey } from './types.ts';
+import type { ByokKey, Ledger, NoteRead, ProviderKey } from './types.ts';
 
 /** One sealed row on its way from an old envelope to a new one. */
 export interface Reseal {
@@ -19,7 +20,7 @@ export interface SealedBooks extends Sync<Pick<Ledger, 'saveByokKey' | 'listByok
 }
 
 /** Keys that only the vault can read: this room keeps their envelopes. */
-export function createSealedBooks(db: Connection, setNote: (name: string, value: string) => void): SealedBooks {
+export function createSealedBooks(db: Connection, { note, setNote }: Pick<NoteBooks, 'note' | 'setNote'>): SealedBooks {
   const save = db.prepare(`INSERT INTO byok_keys (id, account, provider, region, name, last4, sealed, created_ms)
     SELECT @id, no, @provider, @region, @name, @last4, @sealed, @created FROM accounts WHERE id = @account
     ON CONFLICT (id) DO UPDATE SET region = excluded.region, name = excluded.name, last4 = excluded.last4, sealed = excluded.sealed
@@ -38,10 +39,13 @@ export function createSealedBooks(db: Connection, setNote: (name: string, value:
   const reseal = db.prepare('UPDATE byok_keys SET sealed = @to WHERE id = @id AND sealed = @from');
   const resealProvider = db.prepare('UPDATE provider_keys SET sealed = @to WHERE provider = @id AND sealed = @from');
 
+  /** Looked at in the transaction that writes: what was sealed with a master key of before, nothing would open. */
+  const stands = (noted: NoteRead | undefined): boolean => noted === undefined || note(noted.name) === noted.value;
   return {
-    saveByokKey(key) {
+    saveByokKey(key, noted) {
       if (!/^[^\s,\x1f]+$/.test(key.provider)) throw new RangeError(`not a provider's name: ${key.provider}`);
       if (key.region?.includes(BETWEEN_KEYS) === true) throw new RangeError('not a region\'s name');
+      if (!stands(noted)) return 'changed';
       const { id, provider, name, last4, sealed } = key;
       if (Number(others.get({ account: key.accountId, id })) >= BYOK_KEYS_MAX) return { most: BYOK_KEYS_MAX };
       const { changes } = save.run({ id, provider, name, last4, sealed, account: key.accountId, region: key.region ?? '', created: whole(key.createdMs) });
@@ -51,7 +55,11 @@ export function createSealedBooks(db: Connection, setNote: (name: string, value:
     listByokKeys: (accountId) => rowsOf(list.all(accountId)).map(byokKeyIn),
     everyByokKey: () => rowsOf(all.all()).map(byokKeyIn),
     removeByokKey: (account, id) => remove.run({ account, id }).changes === 1,
-    saveProviderKey: ({ provider, last4, sealed, updatedMs }) => void saveProvider.run({ provider, last4, sealed, updated: whole(updatedMs) }),
+    saveProviderKey({ provider, last4, sealed, updatedMs }, noted) {
+      if (!stands(noted)) return 'changed';
+      saveProvider.run({ provider, last4, sealed, updated: whole(updatedMs) });
+      return 'saved';
+    },
     listProviderKeys: () => rowsOf(listProviders.all()).map(providerKeyIn),
     removeProviderKey: (provider) => removeProvider.run(provider).changes === 1,
     replaceSealed({ byok, provider, notes }) {

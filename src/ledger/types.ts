@@ -1,7 +1,7 @@
 import type { UsdE8 } from '../money/index.ts';
 import type {
   Account, AccountStatus, ApiKey, AuditReport, ByokKey, DaemonState, Granted, HoldRequest, HoldResult, IdempotencyClaim, IdempotencyStanding, KeyOwner,
-  MinuteTotals, Page, ProviderKey, Receipt, RequestEnd, RequestFilter, RequestRow, Settlement, Statement, Transfer, UsageGrouping,
+  MinuteTotals, NoteRead, Page, ProviderKey, Receipt, RequestEnd, RequestFilter, RequestRow, Settlement, Statement, Transfer, UsageGrouping,
   UsageTotals,
 } from './records.ts';
 import type { LifeLedger } from './life-types.ts';
@@ -90,12 +90,13 @@ export interface Ledger extends RechargeLedger, LifeLedger {
   usageByMinute(span: { readonly fromMs: number; readonly toMs: number }): Promise<readonly MinuteTotals[]>;
   byokCount(accountId: string, month: string): Promise<number>;
 
-  /** A new key, or a known one anew. `most`: the account has so many, and may have no more. */
-  saveByokKey(key: ByokKey): Promise<'saved' | { readonly most: number }>;
+  /** A new key, or a known one anew. `most`: the account has so many, and may have no more. `changed`: `noted` no longer stands so, and nothing was written. */
+  saveByokKey(key: ByokKey, noted?: NoteRead): Promise<'saved' | 'changed' | { readonly most: number }>;
   /** Newest first. */
   listByokKeys(accountId: string): Promise<readonly ByokKey[]>;
   removeByokKey(accountId: string, id: string): Promise<boolean>;
-  saveProviderKey(key: ProviderKey): Promise<void>;
+  /** In place of the one before. `changed`: `noted` no longer stands so, and the one before is still there. */
+  saveProviderKey(key: ProviderKey, noted?: NoteRead): Promise<'saved' | 'changed'>;
   listProviderKeys(): Promise<readonly ProviderKey[]>;
   removeProviderKey(provider: string): Promise<boolean>;
   /** Every sealed row is handed to `reseal` and written back, in one transaction, with the notes set in it. Returns how many. */

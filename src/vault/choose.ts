@@ -55,9 +55,10 @@ export function recordOf(key: MasterKey, place: Place): { readonly [NOTE]: strin
   return { [NOTE]: `${key.fingerprint} ${place.note}` };
 }
 
-/** The fingerprint that the database holds for the one in force. */
-export async function recordedFingerprint(notes: Pick<OpenVault['notes'], 'get'>): Promise<string | undefined> {
-  return (await readRecord(notes))?.fingerprint;
+/** The database's note of the master key in force, as it stands, and the fingerprint in it. */
+export async function noteOf(notes: Pick<OpenVault['notes'], 'get'>): Promise<{ readonly name: string; readonly value: string | undefined; readonly fingerprint: string | undefined }> {
+  const value = await notes.get(NOTE);
+  return { name: NOTE, value, fingerprint: recordIn(value)?.fingerprint };
 }
 
 async function known(options: OpenVault, installId: string, recorded: KeyRecord): Promise<Choice> {
@@ -133,7 +134,10 @@ function gone(place: Place, keys: readonly MasterKey[], recorded: KeyRecord | un
 }
 
 async function readRecord(notes: Pick<OpenVault['notes'], 'get'>): Promise<KeyRecord | undefined> {
-  const note = await notes.get(NOTE);
+  return recordIn(await notes.get(NOTE));
+}
+
+function recordIn(note: string | undefined): KeyRecord | undefined {
   if (note === undefined) return undefined;
   const match = /^([0-9a-f]{16}) (keychain|(?:file|env):.+)$/s.exec(note);
   if (match?.[1] === undefined || match[2] === undefined) throw new VaultError('bad_record', `The database's note of its master key is unreadable (${NOTE}). Restore a backup of the database.`);

@@ -5,6 +5,6 @@ export type { VaultErrorReason } from './error.ts';
 export { keychainTrouble } from './keychain.ts';
 export { beginSha256, fingerprint, hashKey, mask, mintId, mintKey, readApiKey } from './keys.ts';
 export type { MintedKey, Sha256 } from './keys.ts';
-export { recordedFingerprint } from './choose.ts';
+export { noteOf } from './choose.ts';
 export { openVault } from './open.ts';
 export { Secret } from './secret.ts';

@@ -1,6 +1,6 @@
 import * as crypto from 'node:crypto';
 import type { Choice } from './choose.ts';
-import { chooseMasterKey, recordOf, recordedFingerprint } from './choose.ts';
+import { chooseMasterKey, noteOf, recordOf } from './choose.ts';
 import type { DataKey } from './envelope.ts';
 import { dataKeyOf, openEnvelope, sealEnvelope } from './envelope.ts';
 import { VaultError } from './error.ts';
@@ -38,7 +38,7 @@ function vaultOf(parts: Parts, choice: Choice): Vault {
     notices,
     seal: (secret, binding) => sealEnvelope(sealing, secret, binding),
     unseal: (sealed, binding) => openEnvelope(opening, sealed, binding),
-    isInForce: () => isInForce(parts, current),
+    inForce: () => inForce(parts, current),
     rotate: () => rotate(parts, choice),
   };
 }
@@ -49,7 +49,7 @@ function vaultOf(parts: Parts, choice: Choice): Vault {
  */
 async function rotate(parts: Parts, choice: Choice): Promise<Rotation> {
   const { place, current } = choice;
-  if (!(await isInForce(parts, current))) throw new VaultError('rotation', 'The master key was changed by another command meanwhile. Rotate again if it shall be changed once more; nothing was changed.');
+  if ((await inForce(parts, current)) === undefined) throw new VaultError('rotation', 'The master key was changed by another command meanwhile. Rotate again if it shall be changed once more; nothing was changed.');
   const there = await place.read();
   if (!there.some((key) => key.fingerprint === current.fingerprint)) {
     throw new VaultError('rotation', `The ${place.label} no longer holds the master key in force (fingerprint ${current.fingerprint}). Put it back before a change of key.`);
@@ -65,7 +65,7 @@ async function rotate(parts: Parts, choice: Choice): Promise<Rotation> {
     vault: vaultOf(parts, { place, keys: [next, ...kept], current: next, notices: [] }),
     notes: recordOf(next, place),
     commit: async (options) => {
-      if ((await recordedFingerprint(parts.notes)) !== next.fingerprint) {
+      if ((await noteOf(parts.notes)).fingerprint !== next.fingerprint) {
         throw new VaultError('rotation', 'The rows are not resealed with the new master key: the old one stays in force. Rotate again.');
       }
       if (place.writable) await place.replace(options?.forgetOld === true ? [next] : [next, ...kept]);
@@ -73,9 +73,9 @@ async function rotate(parts: Parts, choice: Choice): Promise<Rotation> {
   };
 }
 
-async function isInForce({ notes }: Parts, { fingerprint }: MasterKey): Promise<boolean> {
-  const recorded = await recordedFingerprint(notes);
-  return recorded === undefined || recorded === fingerprint;
+async function inForce({ notes }: Parts, { fingerprint }: MasterKey): ReturnType<Vault['inForce']> {
+  const note = await noteOf(notes);
+  return note.fingerprint === undefined || note.fingerprint === fingerprint ? { name: note.name, value: note.value } : undefined;
 }
 
 function others(keys: readonly MasterKey[], one: MasterKey): readonly MasterKey[] {

@@ -22,10 +22,10 @@ export interface Vault {
    */
   unseal(sealed: Uint8Array, binding: Binding): string;
   /**
-   * Whether the database still expects what this vault seals. Another command may change the master key between the sealing and the
-   * saving of a row: who has saved one asks afterwards.
+   * The note by which the database expects what this vault seals; undefined where it expects another key by now. Another command may
+   * change the master key between the sealing and the saving of a row: who saves one does it only while this note stands.
    */
-  isInForce(): Promise<boolean>;
+  inForce(): Promise<{ readonly name: string; readonly value: string | undefined } | undefined>;
   /** Where the master key is, for people: "the keychain", "the file ~/.config/findtoken/master.key". */
   readonly source: string;
   /** Tells master keys apart without showing them: 16 hex digits. */

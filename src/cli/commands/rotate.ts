@@ -53,8 +53,8 @@ async function reseal(context: Context, books: Books, forgetOld: boolean): Promi
 
 /** @throws Refusal where the key is there after all: what it sealed is not thrown away by a slip. */
 async function beginAnew(context: Context, books: Books): Promise<Change> {
-  const [{ countSealed, forgetSealed }, { recordedFingerprint, VaultError }] = await Promise.all([import('../../accounts/index.ts'), import('../../vault/index.ts')]);
-  const before = await recordedFingerprint({ get: (name) => books.ledger.note(name) });
+  const [{ countSealed, forgetSealed }, { noteOf, VaultError }] = await Promise.all([import('../../accounts/index.ts'), import('../../vault/index.ts')]);
+  const { fingerprint: before } = await noteOf({ get: (name: string) => books.ledger.note(name) });
   if (before !== undefined) {
     const found = await lookIntoVaultOf(context, books).catch((error: unknown) => {
       if (error instanceof VaultError && GONE.has(error.reason)) return undefined;
