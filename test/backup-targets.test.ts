@@ -1,10 +1,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, closeSync, existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import t from 'tap';
 import { backupLedger, openLedger, restoreLedger } from '../src/ledger/index.ts';
+import { isGone, pidLife } from '../src/pids.ts';
 import { openDesk } from './support/command-line.ts';
 import { programOf } from './support/program.ts';
 
@@ -20,6 +21,18 @@ function made(program: string, args: readonly string[]): boolean {
   } catch (error) {
     t.comment(`${program} is not ours to use here: ${error instanceof Error ? error.name : 'failed'}`);
     return false;
+  }
+}
+
+/** Takes all the room that a disk has left. */
+function fillUp(file: string): void {
+  const handle = openSync(file, 'w');
+  try {
+    for (;;) writeSync(handle, new Uint8Array(1024));
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOSPC')) throw error;
+  } finally {
+    closeSync(handle);
   }
 }
 
@@ -145,6 +158,67 @@ t.test('a backup that is ended from outside leaves nothing half-done', async (t)
   t.ok(existsSync(join(desk.home, 'b.db')));
 });
 
+t.test('what a backup left that was killed is cleared by the next one, and nothing of one that lives', async (t) => {
+  const desk = openDesk(t);
+  await desk.json('accounts', 'create', 'ann@example.com');
+  const books = new Database(desk.database);
+  books.exec('CREATE TABLE filler (a); INSERT INTO filler SELECT zeroblob(16000000) FROM (VALUES (1), (2), (3), (4), (5), (6))');
+  books.close();
+  const folders = () => readdirSync(desk.home).filter((name) => name.startsWith('.findtoken-backup-'));
+  /** Stops itself as soon as its own folder is there. */
+  const halting = (signal: NodeJS.Signals, file: string) => {
+    const known = JSON.stringify(folders());
+    const sends = `import { readdirSync } from 'node:fs';
+      const isBegun = () => readdirSync('.').some((name) => name.startsWith('.findtoken-backup-') && !${known}.includes(name));
+      const look = () => (isBegun() ? process.kill(process.pid, '${signal}') : setImmediate(look).unref());
+      look();`;
+    return desk.run(['backup', file], { env: { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(sends)}` } });
+  };
+  t.equal((await halting('SIGKILL', 'b.db')).code, null);
+  const [left = ''] = folders();
+  t.ok(existsSync(join(desk.home, left)), 'half a copy');
+
+  const living = halting('SIGSTOP', 'c.db');
+  let held: string | undefined;
+  while (held === undefined) {
+    await new Promise((resolve) => setImmediate(resolve));
+    held = folders().find((name) => name !== left);
+  }
+  const pid = Number(held.split('-').at(-2));
+  t.teardown(() => isGone(pid) || process.kill(pid, 'SIGKILL'));
+  await desk.json('backup', 'd.db');
+  if (pidLife() !== undefined) t.same(folders(), [held], 'that of the dead is gone, that of the living is not');
+  process.kill(pid, 'SIGCONT');
+  t.equal((await living).code, 0, 'which ends well');
+  t.ok(existsSync(join(desk.home, 'c.db')));
+});
+
+t.test('of what others left beside a backup only what has stood still for a day is cleared', async (t) => {
+  const folder = t.testdir({});
+  const path = join(folder, 'a.db');
+  await (await openLedger({ path, as: 'cli' })).close();
+  const old = new Date(Date.now() - 2 * 86_400_000);
+  const make = (name: string, file: string | undefined, time = old) => {
+    mkdirSync(join(folder, name));
+    if (file !== undefined) writeFileSync(join(folder, name, file), '');
+    if (file !== undefined) utimesSync(join(folder, name, file), time, time);
+    utimesSync(join(folder, name), old, old);
+    return name;
+  };
+  const elsewhere = `${'0'.repeat(32)}pid4026531836-${process.pid}`;
+  const cleared = [make('.findtoken-backup-Abc123', 'copy.db'), make(`.findtoken-backup-${elsewhere}-Abc123`, 'copy.db-wal'), make('.findtoken-backup-empty0', undefined)];
+  const kept = [
+    make(`.findtoken-backup-${elsewhere}-Def456`, 'copy.db', new Date()), make('.findtoken-backup-somebd', 'letters.txt'), make('.findtoken-backup-1', 'copy.db'),
+    make(`.findtoken-backup-${pidLife() ?? 'x'}-${process.pid}-Abc123`, 'source.db', new Date()),
+  ];
+  writeFileSync(join(folder, '.findtoken-backup-afile0'), '');
+  mkdirSync(join(folder, 'target'));
+  symlinkSync(join(folder, 'target'), join(folder, '.findtoken-backup-alink0'));
+  await backupLedger({ path, to: join(folder, 'b.db') });
+  const found = readdirSync(folder).filter((name) => name.startsWith('.findtoken'));
+  t.same(found.sort(), [...kept, '.findtoken-backup-afile0', '.findtoken-backup-alink0'].sort(), `cleared are ${cleared.join(', ')}`);
+});
+
 t.test('a backup is restored from where nothing can be written', async (t) => {
   const isRoot = process.getuid?.() === 0;
   const folder = mkdtempSync(join(tmpdir(), 'findtoken-restore-'));
@@ -189,4 +263,15 @@ t.test('a full disk is called that, and leaves nothing', { skip: process.platfor
   await (await openLedger({ path, as: 'cli' })).close();
   await t.rejects(backupLedger({ path, to: join(small, 'b.db') }), { code: 'ledger_unfit', message: /no room left for the copy in .*small \(SQLITE_FULL\)/ });
   t.same(readdirSync(small), []);
+
+  execFileSync('mount', ['-o', 'remount,size=2m', small]);
+  const books = join(small, 'data', 'a.db');
+  await (await openLedger({ path: books, as: 'cli' })).close();
+  fillUp(join(small, 'filler'));
+  const full = { code: 'ledger_unfit', message: /^\S+\/a\.db cannot be opened \(SQLITE_(?:FULL|IOERR_SHMSIZE)\): the disk of \S+small\/data is full\. Free some space there, then run the command again\.$/ };
+  for (const as of ['read', 'cli', 'daemon'] as const) await t.rejects(openLedger({ path: books, as }), full, as);
+  await t.rejects(backupLedger({ path: books, to: join(folder, 'b.db') }), full, 'a backup names the disk that is full, not the one of the copy');
+  t.same(readdirSync(folder).filter((name) => name.includes('b.db')), []);
+  rmSync(join(small, 'filler'));
+  await (await openLedger({ path: books, as: 'read' })).close();
 });

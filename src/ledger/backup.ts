@@ -1,11 +1,12 @@
-import { chmodSync, closeSync, existsSync, fsyncSync, mkdtempSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { takesFiles, whyNot } from '../disk.ts';
-import { type Connection, openConnection, openToRead, storageTrouble, takeDaemonLock, unfit } from './connection.ts';
+import { type Connection, isFull, openConnection, openToRead, storageTrouble, takeDaemonLock, unfit } from './connection.ts';
 import { LedgerError } from './errors.ts';
 import { MIGRATIONS } from './schema.ts';
 import { areBooks, assertTarget, isSameFile, JOURNALS, readAlone } from './target.ts';
+import { inWorkshop } from './workshop.ts';
 
 /** Pages a step; between two steps the process can be interrupted. 16 MiB of 4 KiB pages. */
 const STEP_PAGES = 4_096;
@@ -79,29 +80,12 @@ export async function restoreLedger({ path, from, stamp }: { readonly path: stri
 }
 
 /**
- * Works in a new folder that this user alone may enter: where others write too, none of them can put a link in its way.
- * @param to beside which the folder is made
- */
-async function inFolder<T>(to: string, work: (folder: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(dirname(to), '.findtoken-backup-'));
-  const sweep = () => rmSync(folder, { recursive: true, force: true });
-  // An interrupted command ends at once.
-  process.once('exit', sweep);
-  try {
-    return await work(folder);
-  } finally {
-    process.off('exit', sweep);
-    sweep();
-  }
-}
-
-/**
  * Reads a file that may lie where nothing can be written, on a snapshot or in a folder of others. SQLite keeps journals beside a file that
  * it reads, so such a one is read as a copy.
  */
 async function readAnywhere<T>(file: string, to: string, work: (db: Connection) => Promise<T>): Promise<T> {
   if (takesFiles(dirname(file)) || !existsSync(file)) return readAlone(file, work);
-  return inFolder(to, async (folder) => {
+  return inWorkshop(to, async (folder) => {
     const copy = join(folder, 'source.db');
     for (const ending of ['', '-wal']) {
       if (!existsSync(file + ending)) continue;
@@ -114,7 +98,7 @@ async function readAnywhere<T>(file: string, to: string, work: (db: Connection) 
 
 /** @param mayLand rejects where the copy shall not take its name after all */
 async function copyInto(source: Connection, to: string, mayLand: () => Promise<unknown>): Promise<{ readonly bytes: number }> {
-  return inFolder(to, async (folder) => {
+  return inWorkshop(to, async (folder) => {
     const part = join(folder, 'copy.db');
     closeSync(openSync(part, 'wx', 0o600));
     // Within a transaction of the reader the copy sees one moment; without it, it would start again at every write of another process.
@@ -196,7 +180,7 @@ async function refused<T>({ path, into }: { readonly path: string; readonly into
     const trouble = storageTrouble(error);
     const why = trouble ?? whyNot(path, error);
     if (why === undefined) throw error;
-    if (/SQLITE_FULL|ENOSPC|EDQUOT/.test(why)) throw new LedgerError('ledger_unfit', `There is no room left for the copy in ${dirname(into)} (${trouble ?? why}). Free some and try again; nothing was changed.`);
+    if (isFull(why)) throw new LedgerError('ledger_unfit', `There is no room left for the copy in ${dirname(into)} (${trouble ?? why}). Free some and try again; nothing was changed.`);
     if (!existsSync(dirname(into))) throw new LedgerError('ledger_unfit', `There is no folder ${dirname(into)}. Make it, or name another place.`);
     if (trouble === undefined) throw new LedgerError('ledger_unfit', `${path} cannot be used: ${why}. Name another place, or let this user read and write there.`);
     if (/^SQLITE_(CANTOPEN|READONLY|PERM)/.test(trouble)) throw unfit(path, trouble);

@@ -117,9 +117,15 @@ export function storageTrouble(error: unknown): string | undefined {
   return /^SQLITE_(FULL|IOERR|READONLY|CORRUPT|NOTADB|BUSY|LOCKED|CANTOPEN|PERM|NOMEM|PROTOCOL)/.test(error.code) ? error.code : undefined;
 }
 
+/** Whether the disk has no room, by SQLite's code or the system's. The file that readers share is made at the first look: for that room SQLite has a code of its own. */
+export function isFull(trouble: string): boolean {
+  return /SQLITE_FULL|SQLITE_IOERR_SHMSIZE|ENOSPC|EDQUOT/.test(trouble);
+}
+
 /** The refusal of a file that SQLite does not open or read, for `storageTrouble`, with a mend that fits. */
 export function unfit(path: string, trouble: string): LedgerError {
   const told = `${path} cannot be opened (${trouble})`;
+  if (isFull(trouble)) return new LedgerError('ledger_unfit', `${told}: the disk of ${dirname(path)} is full. Free some space there, then run the command again.`);
   if (/^SQLITE_(CORRUPT|NOTADB)/.test(trouble)) return new LedgerError('ledger_unfit', `${told}. It is damaged, or no database of findtoken: restore a backup with \`findtoken restore FILE\`, or name another one in database.path.`);
   if (!/^SQLITE_(CANTOPEN|READONLY|PERM)/.test(trouble)) return new LedgerError('ledger_unfit', `${told}. Look at the disk, and who else has the file open.`);
   // SQLite keeps its journals beside the file, so that who may not write the folder cannot read the file either.
