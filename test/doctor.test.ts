@@ -7,6 +7,7 @@ import t from 'tap';
 import type { Test } from 'tap';
 import { checkDatabase } from '../src/cli/doctor/books.ts';
 import { checkDisk, checkKeychain, checkMail } from '../src/cli/doctor/machine.ts';
+import { takeDaemonLock } from '../src/ledger/connection.ts';
 import { loadSettings } from '../src/settings/index.ts';
 import { book, openDesk } from './support/command-line.ts';
 import type { Desk } from './support/command-line.ts';
@@ -114,6 +115,16 @@ t.test('a clock behind the books; a database that is newer, or damaged', async (
   db.close();
   t.match((await examined(t, desk, '--offline'))['database.schema'], { state: 'fail', detail: /version 999/, mend: /newer findtoken/ });
   const again = new Database(desk.database);
+  again.pragma('user_version = 7');
+  const port = await listening(t);
+  configure(desk, `server: { port: ${port} }\n`);
+  t.match((await examined(t, desk, '--offline'))['port'], { state: 'fail', detail: /EADDRINUSE/ });
+  const older = takeDaemonLock(desk.database);
+  t.match(await examined(t, desk, '--offline'), {
+    'database.schema': { state: 'warn', mend: /restart the one that runs/ }, port: { state: 'ok', detail: 'a daemon runs on the database' }, providers: { state: 'ok', detail: /cannot be read/ },
+  }, 'in the middle of an upgrade neither the older daemon is in the way, nor are keys missing');
+  older.close();
+  configure(desk, 'server: { port: 0 }\n');
   again.pragma(`user_version = ${String(known)}`);
   again.pragma('wal_checkpoint(TRUNCATE)');
   again.close();

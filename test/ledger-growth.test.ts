@@ -2,7 +2,7 @@ import Database from 'better-sqlite3';
 import t from 'tap';
 import { createBooks } from '../src/ledger/books.ts';
 import { openConnection } from '../src/ledger/connection.ts';
-import { migrate } from '../src/ledger/schema.ts';
+import { bringForward } from '../src/ledger/forward.ts';
 import { charge } from '../src/money/index.ts';
 import { endOf } from './support/stories.ts';
 
@@ -40,7 +40,7 @@ t.test('no statement but the audit reads from beginning to end what grows with t
   const path = `${t.testdir()}/books.db`;
   const db = openConnection({ path, readonly: false });
   t.teardown(() => db.close());
-  migrate(db, path);
+  bringForward(db, path);
   const statements = new Set<string>();
   const watched = Object.assign(Object.create(db), {
     prepare: (sql: string) => {

@@ -73,7 +73,10 @@ export function openContext(parts: { readonly process: NodeJS.Process; readonly 
       throw new Refusal(`there is no database at ${path} yet; make one with \`findtoken init\`, or try \`findtoken serve --sandbox\`.`);
     }
     const { openLedger } = await import('../ledger/index.ts');
-    const ledger = await openLedger({ path, as: as === 'read' ? 'read' : 'cli' });
+    const ledger = await openLedger({
+      path, as: as === 'read' ? 'read' : 'cli',
+      onOlder: ({ schema, needed }) => terminal.note(`Bringing ${path} forward from schema ${schema} to ${needed}, which takes a while where it is large.`),
+    });
     try {
       return await work({ ledger, settings: known, nowMs: () => Date.now() });
     } finally {

@@ -53,7 +53,10 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
   const live = liveSettings(options.settings);
   const { settings } = live;
   const log = openLog(settings.log, process.stderr.isTTY);
-  const ledger = await openLedger({ path: settings.database.path, as: 'daemon', space: SPACE });
+  const ledger = await openLedger({
+    path: settings.database.path, as: 'daemon', space: SPACE,
+    onOlder: ({ schema, needed }) => log.warn('bringing_books_forward', { schema, needed, note: 'takes a while where the database is large; a step that is ended is taken anew at the next start' }),
+  });
   let stopAnchor: (() => Promise<void>) | undefined;
   /** Since it listens: a start that fails then leaves nobody who would be answered from closed books. */
   let takeBack: (() => Promise<void>) | undefined;

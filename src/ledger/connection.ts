@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, existsSync, openSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, lstatSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { makeFolder, rightsOf, whyNoFiles, whyNot } from '../disk.ts';
@@ -67,7 +67,39 @@ export function openToRead(path: string): Connection {
  */
 export function takeDaemonLock(path: string): Connection {
   const lockPath = `${path}.lock`;
-  return takeLock(lockPath, `Another daemon uses ${path} (it holds ${lockPath}). Stop it first, or give this one another database.path.`);
+  return takeLock(lockPath, () => isHeld(migratingLock(path))
+    ? `${path} is being brought up to date by another findtoken, which takes a while where it is large. Start the daemon again once that is done.`
+    : `Another daemon uses ${path} (it holds ${lockPath}). Stop it first, or give this one another database.path.`);
+}
+
+/** The file whose lock is the sign that books are being brought forward; it is gone afterwards. */
+export function migratingLock(path: string): string {
+  return `${path}.migrating`;
+}
+
+/** Raises that sign. Who looks at it holds it for a moment, which is waited for. */
+export function takeMigratingLock(path: string): Connection {
+  return takeLock(migratingLock(path), () => `${path} is being brought up to date by another findtoken.`, BUSY_TIMEOUT_MS);
+}
+
+/** Whether a daemon, of whatever version, serves from these books. */
+export function isServed(path: string): boolean {
+  return isHeld(`${path}.lock`);
+}
+
+/** Whether somebody holds a lock. It leaves nothing: the file may lie in a folder of others. */
+export function isHeld(lockPath: string): boolean {
+  if (lstatSync(lockPath, { throwIfNoEntry: false })?.isFile() !== true) return false;
+  const lock = new Database(lockPath, withBinding({ readonly: true, fileMustExist: true, timeout: 0 }));
+  try {
+    lock.prepare('SELECT count(*) FROM sqlite_schema').get();
+    return false;
+  } catch (error) {
+    if (storageTrouble(error)?.startsWith('SQLITE_BUSY') === true) return true;
+    throw error;
+  } finally {
+    lock.close();
+  }
 }
 
 /**
@@ -76,20 +108,20 @@ export function takeDaemonLock(path: string): Connection {
  * @throws LedgerError `ledger_locked` where somebody else is about it
  */
 export function lockRotation(path: string): { release(): void } {
-  const lock = takeLock(`${path}.rotating`, `The master key of ${path} is being changed by another command. Run this one again once that is done; nothing was changed.`);
+  const lock = takeLock(`${path}.rotating`, () => `The master key of ${path} is being changed by another command. Run this one again once that is done; nothing was changed.`);
   return { release: () => void lock.close() };
 }
 
-function takeLock(lockPath: string, refusal: string): Connection {
+function takeLock(lockPath: string, refusal: () => string, timeout = 0): Connection {
   makePrivateFile(lockPath);
-  const lock = new Database(lockPath, withBinding({ timeout: 0 }));
+  const lock = new Database(lockPath, withBinding({ timeout }));
   try {
     lock.exec('BEGIN EXCLUSIVE');
     return lock;
   } catch (error) {
     lock.close();
     if (!(error instanceof Database.SqliteError) || !error.code.startsWith('SQLITE_BUSY')) throw error;
-    throw new LedgerError('ledger_locked', refusal);
+    throw new LedgerError('ledger_locked', refusal());
   }
 }
 

@@ -1,7 +1,7 @@
 /** The books: accounts, keys, holds, transfers and what was used, kept exactly and durably. */
 export { openForwarding, openLedger } from './open.ts';
 export { heldIn } from './packing.ts';
-export { lockRotation } from './connection.ts';
+export { isServed, lockRotation } from './connection.ts';
 export { backupLedger, restoreLedger } from './backup.ts';
 export { inspectLedger, sqliteVersion, type Inspection } from './inspect.ts';
 export { LedgerError, StorageFault, type LedgerErrorCode } from './errors.ts';

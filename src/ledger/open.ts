@@ -2,10 +2,10 @@ import { createBooks } from './books.ts';
 import { type Connection, openConnection, openToRead, refusalOf, rememberFile, storageTrouble, takeDaemonLock, unfit } from './connection.ts';
 import { createDoor, type Access } from './door.ts';
 import { closedError, LedgerError } from './errors.ts';
+import { assertMigrated, bringForward, bringForwardAlone } from './forward.ts';
 import { lazily } from './lazy.ts';
 import { perform, type Operation, type WriteArgs, type WriteName, type WriteResults } from './operations.ts';
 import { failureOf, pack, signed, toldFailure, unpackTold, type Sent, type Told } from './packing.ts';
-import { assertMigrated, isOlder, migrate } from './schema.ts';
 import { storageOf, type StorageState } from './space.ts';
 import type { Ledger, OpenLedger } from './types.ts';
 import { startWriter } from './writer.ts';
@@ -26,10 +26,10 @@ export async function openLedger(options: OpenLedger): Promise<Ledger> {
 }
 
 /** One connection in this thread. A write is one transaction of its own; other processes wait for it at most a moment. */
-function openInThread({ path }: OpenLedger, readonly: boolean): Ledger {
+function openInThread({ path, onOlder }: OpenLedger, readonly: boolean): Ledger {
   const db = readonly ? openToRead(path) : openConnection({ path, readonly });
   try {
-    if (!readonly) migrateAlone(db, path);
+    if (!readonly) bringForwardAlone(db, path, onOlder);
     assertMigrated(db, path);
     // As much a name of this life as a random one, and without the 2 ms that Node takes for its dice.
     const books = createBooks(lazily(db), `${process.pid}-${process.hrtime.bigint()}`);
@@ -53,49 +53,13 @@ function openInThread({ path }: OpenLedger, readonly: boolean): Ledger {
   }
 }
 
-/** Others may be about the same, or a daemon of this version may be starting: so long is waited for them. */
-const LOCK_TRIES = 20;
-const LOCK_PAUSE_MS = 50;
-
-/**
- * Brings the schema up to date where no daemon runs: its statements are those of its own version, and it could neither hold nor settle.
- * @throws LedgerError `ledger_older` under a daemon
- */
-function migrateAlone(db: Connection, path: string): void {
-  const never = new Int32Array(new SharedArrayBuffer(4));
-  for (let tries = 1; isOlder(db, path); tries += 1) {
-    const lock = freeLock(path);
-    if (lock === undefined) {
-      if (tries === LOCK_TRIES) throw new LedgerError('ledger_older', `A daemon of an older findtoken runs on ${path}. Restart it with this one first; nothing was changed.`);
-      Atomics.wait(never, 0, 0, LOCK_PAUSE_MS);
-      continue;
-    }
-    try {
-      migrate(db, path);
-    } finally {
-      lock.close();
-    }
-  }
-  migrate(db, path);
-}
-
-/** The daemon's lock; undefined where somebody has it. */
-function freeLock(path: string): Connection | undefined {
-  try {
-    return takeDaemonLock(path);
-  } catch (error) {
-    if (error instanceof LedgerError && error.code === 'ledger_locked') return undefined;
-    throw error;
-  }
-}
-
 /** The lock, the worker that writes, and a connection of this thread's own that reads every row afresh. */
-async function openForDaemon({ path, space }: OpenLedger): Promise<Ledger> {
+async function openForDaemon({ path, space, onOlder }: OpenLedger): Promise<Ledger> {
   const lock = takeDaemonLock(path);
   try {
     const first = openConnection({ path, readonly: false });
     try {
-      migrate(first, path);
+      bringForward(first, path, onOlder);
     } finally {
       first.close();
     }

@@ -169,44 +169,11 @@ ${rollup('rollup_days')}
   MINUTES_KEPT + CLOCK_TABLES,
 ];
 
-/**
- * Brings the file to this program's schema, one transaction a version.
- * @throws LedgerError `ledger_newer` where a newer findtoken made it: its rows may mean what this one cannot know.
- */
-export function migrate(db: Connection, path: string): void {
-  while (schemaVersion(db, path) < MIGRATIONS.length) {
-    db.exec('BEGIN IMMEDIATE');
-    try {
-      // Read again under the lock: another process may have been first.
-      const version = schemaVersion(db, path);
-      const next = MIGRATIONS[version];
-      if (next !== undefined) {
-        db.exec(next);
-        db.pragma(`user_version = ${version + 1}`);
-      }
-      db.exec('COMMIT');
-    } catch (error) {
-      if (db.inTransaction) db.exec('ROLLBACK');
-      throw error;
-    }
-  }
-}
+/** The first version whose transfers are chained. */
+export const CHAINED = MIGRATIONS.indexOf(CHAIN_TABLES) + 1;
 
-/** A reader cannot migrate. @throws LedgerError `ledger_older` or `ledger_newer` where the file's schema is not this program's. */
-export function assertMigrated(db: Connection, path: string): void {
-  const version = schemaVersion(db, path);
-  if (version < MIGRATIONS.length) {
-    throw new LedgerError('ledger_older', `${path} has schema ${version}, this findtoken needs ${MIGRATIONS.length}. Start the daemon once to bring it up to date; \`findtoken backup FILE\` before that keeps the way back.`);
-  }
-}
-
-/** Whether these are books of an older findtoken; a file without books is not. @throws LedgerError `ledger_newer` */
-export function isOlder(db: Connection, path: string): boolean {
-  const version = schemaVersion(db, path);
-  return version > 0 && version < MIGRATIONS.length;
-}
-
-function schemaVersion(db: Connection, path: string): number {
+/** The file's version; 0 where there are no books in it. @throws LedgerError `ledger_newer` */
+export function schemaVersion(db: Connection, path: string): number {
   const version = Number(db.pragma('user_version', { simple: true }));
   if (version > MIGRATIONS.length) {
     throw new LedgerError('ledger_newer', `${path} has schema ${version}, this findtoken knows ${MIGRATIONS.length}. Use the newer findtoken that made it.`);

@@ -1,13 +1,12 @@
 import { existsSync, lstatSync, realpathSync, rmSync, statSync, type Stats } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import Database from 'better-sqlite3';
-import { type Connection, openConnection, storageTrouble, withBinding } from './connection.ts';
+import { type Connection, isServed, openConnection, storageTrouble } from './connection.ts';
 import { LedgerError } from './errors.ts';
 
 /** What SQLite keeps beside a database in WAL mode. */
 export const JOURNALS = ['-wal', '-shm'] as const;
 /** Everything that may lie beside a database under its name. */
-const COMPANIONS = [...JOURNALS, '-journal', '.lock', '.rotating', '.ballast', '.arriving'] as const;
+const COMPANIONS = [...JOURNALS, '-journal', '.lock', '.rotating', '.migrating', '.ballast', '.arriving'] as const;
 
 /**
  * Sees to it that a backup of the books at `path` destroys nothing but an older one: what stands at `to` is a plain file with books
@@ -65,22 +64,6 @@ async function holdsBooks(file: string): Promise<boolean> {
     // An empty file is a database that keeps no journal of ours, any other one is none.
     if (storageTrouble(error)?.startsWith('SQLITE_NOTADB') === true || (error instanceof LedgerError && error.code === 'ledger_unfit')) return false;
     throw error;
-  }
-}
-
-/** Looks without leaving anything: the file may lie in a folder of others. */
-function isServed(file: string): boolean {
-  const lockPath = `${file}.lock`;
-  if (lstatSync(lockPath, { throwIfNoEntry: false })?.isFile() !== true) return false;
-  const lock = new Database(lockPath, withBinding({ readonly: true, fileMustExist: true, timeout: 0 }));
-  try {
-    lock.prepare('SELECT count(*) FROM sqlite_schema').get();
-    return false;
-  } catch (error) {
-    if (storageTrouble(error)?.startsWith('SQLITE_BUSY') === true) return true;
-    throw error;
-  } finally {
-    lock.close();
   }
 }
 

@@ -141,4 +141,6 @@ export interface OpenLedger {
   readonly as: 'daemon' | 'cli' | 'read';
   /** The daemon's form: room on the disk that is kept for ending what runs; none without it. */
   readonly space?: SpaceRules;
+  /** Told before books of an older findtoken are brought forward, which takes minutes where they are large and holds up this thread. */
+  readonly onOlder?: (books: { readonly schema: number; readonly needed: number }) => void;
 }

@@ -7,7 +7,7 @@ import { createBooks, type Books } from '../../src/ledger/books.ts';
 import { openConnection } from '../../src/ledger/connection.ts';
 import { openLedger } from '../../src/ledger/index.ts';
 import { pack, unpack } from '../../src/ledger/packing.ts';
-import { migrate } from '../../src/ledger/schema.ts';
+import { bringForward } from '../../src/ledger/forward.ts';
 import type { HoldRequest, Settlement } from '../../src/ledger/types.ts';
 import { startWriter } from '../../src/ledger/writer.ts';
 import { charge } from '../../src/money/index.ts';
@@ -61,7 +61,7 @@ async function inFolder<T>(work: (path: string) => Promise<T>): Promise<T> {
 /** The same calls as the thread's, without a thread. Half of the requests come first and are not counted: the engine warms up. */
 const inProcess = async (path: string): Promise<readonly number[]> => {
   const db = openConnection({ path, readonly: false });
-  migrate(db, path);
+  bringForward(db, path);
   db.pragma('wal_autocheckpoint = 0');
   const books = createBooks(db, 'bench');
   const rounds = Array.from({ length: REQUESTS / BATCH + 40 }, (_, at) => writesOf(at * BATCH));

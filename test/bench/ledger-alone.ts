@@ -4,7 +4,7 @@
 import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { createBooks, type Books } from '../../src/ledger/books.ts';
 import { openConnection } from '../../src/ledger/connection.ts';
-import { migrate } from '../../src/ledger/schema.ts';
+import { bringForward } from '../../src/ledger/forward.ts';
 import type { HoldRequest, Settlement } from '../../src/ledger/types.ts';
 import { charge } from '../../src/money/index.ts';
 
@@ -99,7 +99,7 @@ function quantile(values: readonly number[], share: number): number {
 
 const { path, accountId, rounds, seconds, batches, disk }: Order = JSON.parse(process.argv[2] ?? '');
 const db = openConnection({ path, readonly: false });
-migrate(db, path);
+bringForward(db, path);
 const books = createBooks(db, 'bench');
 for (let at = 0; at < WARM_UP_BATCHES; at += 1) write({ books, accountId }, 64, 0.001);
 const found = Array.from({ length: rounds }, () => ({

@@ -40,7 +40,7 @@ export async function checkDatabase({ database }: Settings, wish: { readonly dee
 function schemaCheck(schema: number, known: number): Check {
   if (schema === known) return ok('database.schema', `version ${schema}`);
   const detail = `version ${schema}, this program writes ${known}`;
-  return schema > known ? fail('database.schema', detail, 'use the newer findtoken that made it') : warn('database.schema', detail, 'findtoken backup FILE, then start the daemon once: it brings it up to date');
+  return schema > known ? fail('database.schema', detail, 'use the newer findtoken that made it') : warn('database.schema', detail, 'findtoken backup FILE, then start the daemon, or restart the one that runs: it brings it up to date');
 }
 
 /** The master key: where it is, and whether it opens what is sealed. Never makes one. */

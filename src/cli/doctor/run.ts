@@ -32,12 +32,14 @@ export async function examine(context: Context, wish: Examination): Promise<read
   }
   checks.push(...(await guarded('database', () => checkDatabase(settings, wish))));
   const canRead = checks.every(({ name, state }) => !name.startsWith('database') || state !== 'fail') && checks.every(({ name, state }) => name !== 'database.schema' || state === 'ok');
+  /** Books that cannot be read do not say where their daemon listens: during an upgrade it is the older one. */
+  const isServedUnread = async ({ database }: Settings): Promise<boolean> => !canRead && (await import('../../ledger/index.ts')).isServed(database.path);
   const rest = async (books: Books | undefined): Promise<readonly Check[]> => [
     ...(books === undefined ? [] : await guarded('master_key', () => checkMasterKey(context, books))),
     ...(books === undefined ? [] : await guarded('clock.books', () => checkClock({ ledger: books.ledger, nowMs: books.nowMs() }))),
-    ...(await guarded('port', async () => checkPort(settings.server, books === undefined ? undefined : (await readNews(books.ledger, books.nowMs()))?.state.url))),
+    ...(await guarded('port', async () => (await isServedUnread(settings)) ? [ok('port', 'a daemon runs on the database')] : checkPort(settings.server, books === undefined ? undefined : (await readNews(books.ledger, books.nowMs()))?.state.url))),
     ...(await guarded('disk', async () => [checkDisk(settings.database.path)])),
-    ...(await guarded('providers', () => checkProviders(context, settings, books, wish))),
+    ...(await guarded('providers', () => checkProviders(context, settings, canRead ? books : 'unread', wish))),
     ...checkStripe(settings),
     ...checkLinks(settings),
     ...(await guarded('smtp', () => checkMail(settings.email, wish))),
@@ -46,16 +48,17 @@ export async function examine(context: Context, wish: Examination): Promise<read
 }
 
 /** Only providers for which there is a key are asked: a host that nobody uses is told nothing. */
-async function checkProviders(context: Context, settings: Settings, books: Books | undefined, wish: Examination): Promise<readonly Check[]> {
+async function checkProviders(context: Context, settings: Settings, books: Books | 'unread' | undefined, wish: Examination): Promise<readonly Check[]> {
   const keys = new Map(settings.providerKeys);
   const own = new Set<string>();
-  if (books !== undefined) {
+  if (typeof books === 'object') {
     const { openProviderKeys } = await import('../../accounts/index.ts');
     const isSealed = (await books.ledger.listProviderKeys()).length > 0;
     if (isSealed) for (const [id, key] of await openProviderKeys({ ledger: books.ledger, vault: await lookIntoVaultOf(context, books) })) keys.set(id, key);
     for (const { id } of await books.ledger.listAccounts()) for (const { provider } of await books.ledger.listByokKeys(id)) own.add(provider);
   }
   const used = [...settings.catalog.providers.values()].filter(({ id }) => keys.has(id) || own.has(id));
+  if (used.length === 0 && books === 'unread') return [ok('providers', 'not asked: the keys that are stored cannot be read before the database can')];
   if (used.length === 0) {
     const sandbox = settings.sandbox ? ok('providers', 'none has a key; the sandbox answers') : warn('providers', 'none has a key', 'findtoken providers set-key deepseek, or findtoken serve --sandbox');
     return [sandbox];
