@@ -53,3 +53,22 @@ t.test('a mail leaves through TLS, to a server whose authority is ours alone, wi
     t.equal(await daemon.end('SIGTERM'), 0);
   }
 });
+
+t.test('where no public_url is written, links bear the port that was taken, with workers too', { timeout: 60_000 }, async (t) => {
+  for (const server of [{ port: 0 }, { port: 0, workers: 2 }, { port: 0, public_url: 'https://ft.example.com/here' }]) {
+    const desk = openDesk(t);
+    writeFileSync(join(desk.home, 'findtoken.yaml'), JSON.stringify({ server, registration: { open: true } }));
+    const daemon = await startServe(desk.home);
+    t.teardown(() => daemon.end('SIGKILL'));
+    const told = 'public_url' in server ? server.public_url : daemon.url;
+    t.match(await (await fetch(daemon.url)).text(), `base URL: ${told}/v1`, JSON.stringify(server));
+    t.match(await (await fetch(`${daemon.url}/openapi.json`)).json(), { servers: [{ url: told }] });
+    const asked = await fetch(`${daemon.url}/v1/auth/register`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"email":"zoe@example.com"}' });
+    t.equal(asked.status, 202);
+    const { out } = await desk.run(['mail', 'list', '--text']);
+    const [link = ''] = /http\S+\/activate\?token=\S+/.exec(out) ?? [];
+    t.ok(link.startsWith(`${told}/activate?`), link);
+    if (!('public_url' in server)) t.equal((await fetch(link, { method: 'POST', headers: { origin: new URL(link).origin, 'content-type': 'application/x-www-form-urlencoded' } })).status, 200, 'and the page behind it does its work');
+    t.equal(await daemon.end('SIGTERM'), 0);
+  }
+});

@@ -15,6 +15,8 @@ export interface LiveSettings {
   readonly settings: Settings;
   /** @throws SettingsError where the new ones are wrong; then nothing has changed. */
   replace(next: Settings): Reloaded;
+  /** Told once the port is known: a `public_url` that nobody wrote follows it where a free one was taken. */
+  listensAt(port: number): void;
   /** What is in force, as plain values that can be handed to another process. */
   inForce(): Settings;
 }
@@ -27,8 +29,9 @@ const BUILT_IN = new Set(['routing.health_interval', 'limits.connections', 'limi
 /** Settings behind which newer ones can be put. A call under way may see the old ones in one step and the new ones in the next. */
 export function liveSettings(first: Settings): LiveSettings {
   let current = first;
-  const { file, server, database, secrets, stripe, email, sandbox, log } = first;
+  const { file, database, secrets, stripe, email, sandbox, log } = first;
   // Plain objects that are written over: every request reads a dozen of their fields, and through a proxy each would be a call.
+  const server = { ...first.server };
   const billing = { ...first.billing };
   const limits = { ...first.limits };
   const routing = { ...first.routing };
@@ -47,6 +50,12 @@ export function liveSettings(first: Settings): LiveSettings {
   };
   return {
     settings,
+    listensAt: (port) => {
+      const address = new URL(server.publicUrl);
+      if (address.port !== '0') return;
+      address.port = String(port);
+      server.publicUrl = address.origin;
+    },
     inForce: () => {
       const { catalog, providerKeys } = current;
       const { connections, connectionsPerAddress } = first.limits;

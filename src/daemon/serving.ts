@@ -9,7 +9,6 @@ import { createUpstream } from '../upstream/index.ts';
 import { CLOCK } from './clock.ts';
 import { createCredentials } from './credentials.ts';
 import { EXIT, SIGNALS } from './exits.ts';
-import { urlOf } from './url.ts';
 import { liveSettings, type LiveSettings } from './live-settings.ts';
 import { openLog, type DaemonLog } from './log.ts';
 import { vaultFor } from './open-vault.ts';
@@ -97,8 +96,7 @@ async function open(link: Link<ToPrimary>, begin: Begin, options: ServeForPrimar
   const credentials = createCredentials({ settings, ledger, vault, log });
   const upstream = createUpstream({ userAgent: `findtoken/${begin.version}` });
   const sandbox = settings.sandbox ? createSandbox({ now: CLOCK.nowMs, sleep: CLOCK.sleep }) : undefined;
-  let url: string | undefined;
-  const payments = choosePayments({ ...settings.stripe, sandboxUrl: settings.sandbox ? () => url ?? settings.server.publicUrl : undefined });
+  const payments = choosePayments({ ...settings.stripe, sandboxUrl: settings.sandbox ? () => settings.server.publicUrl : undefined });
   await payments?.ready();
   const gateway = createGateway({ settings, ledger, upstream, sandbox, credentials, payments, vault, clock: CLOCK, log, version: begin.version, desk: link });
   return {
@@ -107,7 +105,7 @@ async function open(link: Link<ToPrimary>, begin: Begin, options: ServeForPrimar
     gateway,
     listen: async (host, port) => {
       const { port: found } = await gateway.listen(host, port);
-      if (settings.server.port === 0) url = urlOf(host, found);
+      live.listensAt(found);
       return found;
     },
     close: async () => {

@@ -69,8 +69,7 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     const credentials = createCredentials({ settings, ledger, vault, log });
     const upstream = createUpstream({ userAgent: `findtoken/${version}` });
     const sandbox = settings.sandbox ? createSandbox({ now: CLOCK.nowMs, sleep: CLOCK.sleep }) : undefined;
-    let url = settings.server.publicUrl;
-    const payments = choosePayments({ ...settings.stripe, sandboxUrl: settings.sandbox ? () => (settings.server.port === 0 ? url : settings.server.publicUrl) : undefined });
+    const payments = choosePayments({ ...settings.stripe, sandboxUrl: settings.sandbox ? () => settings.server.publicUrl : undefined });
     const { workers } = settings.server;
     const crew = workers === 1 ? undefined : openCrew({ live, ledger, vault, clock: CLOCK, log, version, env: options.env });
     const gateway = crew ?? createGateway({ settings, ledger, upstream, sandbox, credentials, payments, vault, clock: CLOCK, log, version });
@@ -78,7 +77,8 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     await payments?.ready();
     const { host } = settings.server;
     const { port } = await gateway.listen(host, settings.server.port);
-    url = urlOf(host, port);
+    live.listensAt(port);
+    const url = urlOf(host, port);
     const reloads = reloadOnSignal({ live: crew ?? live, read: options.reload ?? (async () => options.settings), file: settings.file, log, nowMs: CLOCK.nowMs });
     const stopJobs = startJobs({ settings, lastReload: reloads.last, ledger, upstream, gateway, credentials, payments, log, nowMs: CLOCK.nowMs, about: { version, url, startedMs: CLOCK.nowMs() } });
     const close = async () => {
