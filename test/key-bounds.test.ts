@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import t from 'tap';
 import { createAccount, createKey, listKeys } from '../src/accounts/index.ts';
 import { openLedger } from '../src/ledger/index.ts';
@@ -36,6 +38,38 @@ t.test('an account has a thousand live API keys at most, however many are made a
 
   t.equal((await over('/v1/user/keys/key_1', 'DELETE')).status, 200);
   t.equal((await over('/v1/user/keys', 'POST', { name: 'in its place' })).status, 201);
+});
+
+t.test('an account that goes on making keys and revoking them pays for it alone: what is asked of them does not grow', async (t) => {
+  const path = join(t.testdir({}), 'a.db');
+  const ledger = await openLedger({ path, as: 'cli' });
+  t.teardown(() => ledger.close());
+  for (const who of ['ann', 'bob']) await ledger.createAccount({ id: `acct_${who}`, email: `${who}@example.com`, status: 'active', nowMs: NOW_MS });
+  const db = new Database(path);
+  t.teardown(() => db.close());
+  const many = (account: number, used: number, count: number, name: string) => db.prepare(`WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ${count})
+    INSERT INTO api_keys (id, account, name, hash, last4, created_ms, last_used_ms, revoked_ms) SELECT 'key_' || ? || n, ?, ?, randomblob(32), 'abcd', 1, ?, 2 FROM c`).run(name, account, name, used);
+  many(100, 0, 1_100, 'unused');
+  many(100, 5, 50, 'used');
+  many(101, 0, 1_010, 'his');
+  const make = (n: number) => ledger.createKey({ id: `key_new_${n}`, accountId: 'acct_ann', name: 'new', hash: createHash('sha256').update(`new ${n}`).digest(), last4: 'abcd', nowMs: NOW_MS });
+  const counted = async (accountId: string) => {
+    const names = (await ledger.listKeys(accountId)).map(({ name }) => name);
+    return Object.fromEntries([...new Set(names)].map((name) => [name, names.filter((one) => one === name).length]));
+  };
+  await make(0);
+  t.same(await counted('acct_ann'), { new: 1, used: 50, unused: 1_092 }, 'a few go with each new one');
+  for (let n = 1; n < 20; n += 1) await make(n);
+  t.same(await counted('acct_ann'), { new: 20, used: 50, unused: 1_000 }, 'the newest thousand stay, and whatever was used');
+  t.equal((await ledger.listKeys('acct_ann')).at(-1)?.id, 'key_unused101', 'the oldest went');
+  t.same(await counted('acct_bob'), { his: 1_010 }, 'nobody else loses any');
+  await ledger.revokeKey('acct_ann', 'key_new_0', NOW_MS);
+  await make(20);
+  t.match((await ledger.listKeys('acct_ann')).find(({ id }) => id === 'key_new_0'), { revokedMs: NOW_MS }, 'one that was revoked just now is listed');
+
+  const plan = (sql: string) => db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all().map((row) => (typeof row === 'object' && row !== null && 'detail' in row ? String(row.detail) : '')).join('; ');
+  t.match(plan('SELECT count(*) FROM api_keys WHERE account = 100 AND revoked_ms = 0'), /USING COVERING INDEX api_keys_live|USING INDEX api_keys_live/);
+  t.match(plan('SELECT no FROM api_keys WHERE account = 100 AND revoked_ms > 0 AND last_used_ms = 0 ORDER BY no DESC LIMIT 8 OFFSET 1000'), /USING (?:COVERING )?INDEX api_keys_unused/);
 });
 
 t.test('an account has a hundred BYOK keys at most', async (t) => {

@@ -1,6 +1,6 @@
 import { STATUSES } from './accounts.ts';
 import type { Sync } from './books.ts';
-import { KEYS_MAX } from './bounds.ts';
+import { KEYS_MAX, UNUSED_KEYS_KEPT } from './bounds.ts';
 import type { Connection } from './connection.ts';
 import { int, rowOf, rowsOf, text, unless, whole, type Row } from './rows.ts';
 import type { ApiKey, KeyOwner, Ledger } from './types.ts';
@@ -13,11 +13,23 @@ const NO_BYOK: Pick<KeyOwner, 'byokProviders' | 'byokRegions'> = { byokProviders
 /** Between the keys that the door's one read lists: it is in no provider's or region's name. */
 export const BETWEEN_KEYS = '\x1f';
 
+/** An account that goes on making keys and revoking them has ever more rows: what is asked of them at each new one does not grow with them. */
+export const KEY_INDEXES = `
+CREATE INDEX api_keys_live ON api_keys (account) WHERE revoked_ms = 0;
+CREATE INDEX api_keys_unused ON api_keys (account, no) WHERE revoked_ms > 0 AND last_used_ms = 0;
+`;
+
+/** Each new key clears away at most this many, so that none pays for all that were made before there was a bound. */
+const CLEARED_A_KEY = 8;
+
 /** API keys by the SHA-256 of them; the keys themselves are nowhere. */
 export function createKeyBooks(db: Connection): KeyBooks {
   const add = db.prepare(`INSERT INTO api_keys (id, account, name, hash, last4, created_ms)
     SELECT @id, no, @name, @hash, @last4, @now FROM accounts WHERE id = @account`);
-  const live = db.prepare('SELECT count(*) FROM api_keys k JOIN accounts a ON a.no = k.account WHERE a.id = ? AND k.revoked_ms = 0').pluck();
+  const live = db.prepare('SELECT count(*) FROM api_keys WHERE account = (SELECT no FROM accounts WHERE id = ?) AND revoked_ms = 0').pluck();
+  // Of a key that was never used nothing else in the books speaks.
+  const clear = db.prepare(`DELETE FROM api_keys WHERE no IN (SELECT no FROM api_keys
+    WHERE account = (SELECT no FROM accounts WHERE id = ?) AND revoked_ms > 0 AND last_used_ms = 0 ORDER BY no DESC LIMIT ${CLEARED_A_KEY} OFFSET ${UNUSED_KEYS_KEPT})`);
   const list = db.prepare(`${KEY} WHERE a.id = ? ORDER BY k.no DESC`);
   const listPage = db.prepare(`${KEY} WHERE a.id = @account AND (@after = '' OR k.no < (SELECT no FROM api_keys WHERE id = @after)) ORDER BY k.no DESC LIMIT @limit`);
   const one = db.prepare(`${KEY} WHERE k.id = ?`);
@@ -33,6 +45,7 @@ export function createKeyBooks(db: Connection): KeyBooks {
       if (Number(live.get(accountId)) >= KEYS_MAX) return { most: KEYS_MAX };
       const { changes } = add.run({ id, account: accountId, name, hash, last4, now: whole(nowMs) });
       if (changes === 0) throw new Error(`no account ${accountId}`);
+      clear.run(accountId);
       return 'made';
     },
     listKeys: (account, page) => rowsOf(page === undefined ? list.all(account) : listPage.all({ account, limit: page.limit, after: page.after ?? '' })).map(keyIn),

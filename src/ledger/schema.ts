@@ -3,6 +3,7 @@ import { LedgerError } from './errors.ts';
 import { CHAIN_TABLES } from './chain.ts';
 import { CLOCK_TABLES } from './clock-steps.ts';
 import { IDEMPOTENCY_TABLES } from './idempotency.ts';
+import { KEY_INDEXES } from './keys.ts';
 import { LIFE_TABLES } from './life-schema.ts';
 import { MINUTES_KEPT } from './minutes.ts';
 import { RECHARGE_TABLES } from './recharge-schema.ts';
@@ -167,6 +168,7 @@ ${rollup('rollup_days')}
   RETENTION_TABLES,
   REQUEST_TABLES,
   MINUTES_KEPT + CLOCK_TABLES,
+  KEY_INDEXES,
 ];
 
 /** The first version whose transfers are chained. */
