@@ -118,7 +118,9 @@ t.test('who has installed a newer findtoken can still make a backup of the books
     t.equal(found?.version, version);
     old.close();
     rmSync(dirname(desk.database), { recursive: true });
-    t.match(await desk.run(['restore', `${name}.db`]), { code: 0 });
+    const restored = await desk.run(['restore', `${name}.db`]);
+    t.match(restored, { code: 0, err: /^Next: `findtoken audit`/m });
+    t.equal(/older findtoken: start the daemon first/.test(restored.err), version < MIGRATIONS.length, 'what comes before the audit is said');
     const forward = await desk.run(['keys', 'create', '--name', 'x', '--account', 'nobody@example.com']);
     t.equal(forward.code, 3, 'a command brings it forward, though it does nothing else');
     t.equal(/^Bringing \S+findtoken\.db forward from schema (\d)/m.exec(forward.err)?.[1], version === MIGRATIONS.length ? undefined : `${version}`, 'and says so');

@@ -56,7 +56,7 @@ function openBooks(path: string): Connection {
  * @throws LedgerError `ledger_locked` while a daemon runs; `ledger_newer`, `ledger_unfit` where the backup is not one, or is the books
  *   themselves by another name, before anything is changed
  */
-export async function restoreLedger({ path, from, stamp }: { readonly path: string; readonly from: string; /** Made part of the kept file's name. */ readonly stamp: string }): Promise<{ readonly kept: string | undefined; readonly bytes: number }> {
+export async function restoreLedger({ path, from, stamp }: { readonly path: string; readonly from: string; /** Made part of the kept file's name. */ readonly stamp: string }): Promise<{ readonly kept: string | undefined; readonly bytes: number; /** Of an older findtoken, to be brought forward first. */ readonly isOlder: boolean }> {
   if (isSameFile(path, from)) throw new LedgerError('ledger_unfit', `${from} is the database itself. Name a backup.`);
   const lock = takeDaemonLock(path);
   try {
@@ -65,14 +65,15 @@ export async function restoreLedger({ path, from, stamp }: { readonly path: stri
       // To open a pipe would wait for whoever writes into it.
       const found = statSync(from, { throwIfNoEntry: false });
       if (found?.isFile() === false || found?.size === 0) throw new LedgerError('ledger_unfit', `${from} is ${found.isFile() ? 'empty' : 'no plain file'}. Name a file that \`findtoken backup\` made.`);
-      await readAnywhere(from, arriving, async (source) => {
-        assertBackup(source, from);
+      const isOlder = await readAnywhere(from, arriving, async (source) => {
+        const version = assertBackup(source, from);
         await copyInto(source, arriving, async () => undefined);
+        return version < MIGRATIONS.length;
       });
       const kept = setAside(path, stamp);
       renameSync(arriving, path);
       syncFolder(path);
-      return { kept, bytes: statSync(path).size };
+      return { kept, bytes: statSync(path).size, isOlder };
     });
   } finally {
     lock.close();
@@ -130,17 +131,19 @@ function assertSound(path: string): void {
   }
 }
 
-/** Older books are brought up to date at the next start, newer ones are refused as everywhere. */
-function assertBackup(source: Connection, from: string): void {
-  assertBooks(source, from);
+/** Older books are brought up to date at the next start, newer ones are refused as everywhere. @returns their version */
+function assertBackup(source: Connection, from: string): number {
+  const version = assertBooks(source, from);
   const found = String(source.pragma('quick_check(1)', { simple: true }));
   if (found !== 'ok') throw new LedgerError('ledger_unfit', `${from} is damaged (${found}). Take another backup; nothing was changed.`);
+  return version;
 }
 
-function assertBooks(source: Connection, from: string): void {
+function assertBooks(source: Connection, from: string): number {
   if (!areBooks(source)) throw new LedgerError('ledger_unfit', `${from} is a database, but not one of findtoken. Name one that is, or a file that \`findtoken backup\` made.`);
   const version = Number(source.pragma('user_version', { simple: true }));
   if (version > MIGRATIONS.length) throw new LedgerError('ledger_newer', `${from} has schema ${version}, this findtoken knows ${MIGRATIONS.length}. Use the newer findtoken that made it.`);
+  return version;
 }
 
 /**

@@ -57,11 +57,12 @@ async function restore(call: Call): Promise<void> {
   if (isReplacing) await confirm(context, `Replace the database ${path} by ${from}? The present one is kept beside it.`);
   const { LedgerError, restoreLedger } = await import('../../ledger/index.ts');
   const stamp = new Date().toISOString().replace(/[-:]|\.\d+/g, '');
-  const { kept, bytes } = await restoreLedger({ path, from, stamp }).catch((error: unknown) => {
+  const { kept, bytes, isOlder } = await restoreLedger({ path, from, stamp }).catch((error: unknown) => {
     if (!(error instanceof LedgerError) || error.code !== 'ledger_locked') throw error;
     throw new Refusal(`a daemon runs on ${path}; stop it, then restore. Nothing was changed.`);
   });
   context.show({ object: 'restore', database: path, from, bytes, replaced: kept ?? null }, () => printable(path));
   if (kept !== undefined) context.terminal.note(`The replaced database is kept as ${kept}.`);
+  if (isOlder) context.terminal.note('It is of an older findtoken: start the daemon first (`findtoken serve`, with --accept-rollback where it says so), which brings it up to date.');
   context.terminal.note('Next: `findtoken audit` recomputes every balance, `findtoken doctor` tries the master key.');
 }
