@@ -10,7 +10,7 @@ import type { Call } from './types.ts';
 const BYTE_ORDER_MARK = 0xfeff;
 const JSON_MEDIA = 'application/json';
 /** What a body may come to on the heap while its call runs: its text, parsed, copied and written anew; its objects, twice. */
-const HEAP_A_BYTE = 4;
+export const HEAP_A_BYTE = 4;
 const HEAP_A_VALUE = 256;
 
 /** The value of a JSON body, as `readWritten` reads it. @throws as that does. */

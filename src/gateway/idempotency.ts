@@ -3,17 +3,19 @@ import type { KeyOwner } from '../ledger/index.ts';
 import { formatUsd } from '../money/index.ts';
 import type { Interruption } from '../upstream/index.ts';
 import { fingerprint } from '../vault/index.ts';
-import { readJsonBytes } from './body.ts';
+import { HEAP_A_BYTE, readJsonBytes } from './body.ts';
 import { serveChat } from './chat.ts';
 import { Interrupter } from './interrupter.ts';
 import { breakOf } from './refusals.ts';
 import { chatFault, STOPPING } from './send.ts';
+import type { Neighbours } from './shared/types.ts';
 import { isGone, Tape, type Heard, type Hearer } from './tape.ts';
 import type { Answer, Call, Running, Streamed } from './types.ts';
 
 /** Source: CONTRACT section 2. */
 const KEEP_MS = 86_400_000;
 const KEY_CHARS_MAX = 255;
+const EMPTY = Buffer.alloc(0);
 
 /** Bounds of what is kept in memory to be replayed. The oldest answers go first; the books still know how they ended. */
 export interface Keeping {
@@ -106,21 +108,44 @@ export function serveChatOnce(running: Running, call: Call, owner: KeyOwner): Pr
 async function serveKeyed(running: Running, call: Call, owner: KeyOwner, key: string): Promise<Answer | Streamed> {
   try {
     if (!/^[\x20-\x7e]+$/.test(key) || key.length > KEY_CHARS_MAX) throw new Fault('invalid_request', { fill: { detail: `An Idempotency-Key has 1 to ${KEY_CHARS_MAX} printable ASCII characters.` } });
-    const body = call.body ?? (await readJsonBytes(call, running.settings.limits, running.load.arriving));
+    // A call that hears another needs its body no more, and may hear it for hours: nothing but `arrived` holds the bytes.
+    const arrived: Call = { ...call, body: call.body ?? (await readJsonBytes(call, running.settings.limits, running.load.arriving)) };
+    call.body = undefined;
     const name = `${owner.accountId} ${key}`;
-    const bodyHash = hashOf(call, key, body);
+    const bodyHash = hashOf(arrived, key);
     const { keyed, neighbours, clock } = running;
     const known = keyed.find(name, clock.nowMs());
-    const heard = neighbours === undefined || known !== undefined ? undefined : await neighbours.hear(call, name, bodyHash);
+    const heard = neighbours === undefined || known !== undefined ? undefined : await hearElsewhere(running, neighbours, arrived, name, bodyHash);
     if (heard !== undefined) return heard;
     const found = known ?? keyed.find(name, clock.nowMs());
     // Another call of this process was given the name as well, and was quicker: the name is kept by its claim.
     if (known === undefined && found !== undefined) neighbours?.forgotten(name);
     if (found !== undefined && Buffer.compare(found.bodyHash, bodyHash) !== 0) throw otherBody(found.id);
-    return found === undefined ? await runFirst(running, { ...call, body }, owner, name, bodyHash) : await repeat(running, call, found);
+    if (found === undefined) return await runFirst(running, arrived, owner, name, bodyHash);
+    arrived.body = undefined;
+    return await repeat(running, arrived, found);
   } catch (cause) {
     if (!(cause instanceof Fault)) throw cause;
     return chatFault(call, cause, { mode: 'standard', cost: 0n, balance: owner.balance });
+  }
+}
+
+/** Until another process has begun to answer, its run may be lost and this call be the first: so long it keeps its body, and the room for it. */
+async function hearElsewhere({ load }: Running, neighbours: Neighbours, arrived: Call, name: string, bodyHash: Uint8Array): Promise<Answer | Streamed | undefined> {
+  let heapBytes = (arrived.body?.length ?? 0) * HEAP_A_BYTE;
+  load.take(heapBytes);
+  const giveBack = () => {
+    load.give(heapBytes);
+    heapBytes = 0;
+  };
+  const onBegun = () => {
+    arrived.body = undefined;
+    giveBack();
+  };
+  try {
+    return await neighbours.hear(arrived, name, bodyHash, onBegun);
+  } finally {
+    giveBack();
   }
 }
 
@@ -128,6 +153,9 @@ async function runFirst(running: Running, call: Call, owner: KeyOwner, name: str
   const abort = new Interrupter();
   const tape = new Tape();
   const startedMs = running.clock.nowMs();
+  // The one that is served has the body, and lets go of it when that is read.
+  const own: Call = { ...call, res: tape, signal: abort };
+  call.body = undefined;
   const start = async (): Promise<Answer | Streamed> => {
     const standing = await running.ledger.claimIdempotency({ accountId: owner.accountId, keyHash: fingerprint([name]), bodyHash, requestId: call.id, nowMs: startedMs, keepMs: KEEP_MS });
     if (standing.kind === 'taken' && !standing.isSameBody) throw otherBody(standing.requestId);
@@ -136,7 +164,7 @@ async function runFirst(running: Running, call: Call, owner: KeyOwner, name: str
         fill: { detail: `The answer under this Idempotency-Key is no longer kept. Request ${standing.requestId} ended as ${standing.status} and cost $${formatUsd(standing.cost)}; send a new key to ask again.` },
       });
     }
-    return serveChat(running, { ...call, res: tape, signal: abort }, owner);
+    return serveChat(running, own, owner);
   };
   const run: Run = { bodyHash, id: call.id, tape, startedMs, abort, done: start(), isOver: false, size: 0, listeners: 0, timer: undefined };
   running.keyed.add(name, run);
@@ -226,8 +254,8 @@ function keptSize(running: Running, run: Run, ended: Answer | Streamed): number 
 }
 
 /** What makes a call the same: its body, and the headers that change what is done with it. The key itself salts the hash. */
-function hashOf(call: Call, key: string, body: Uint8Array): Uint8Array {
-  const { 'x-findtoken-mode': mode, 'x-findtoken-routing': routing } = call.req.headers;
+function hashOf({ req, body = EMPTY }: Call, key: string): Uint8Array {
+  const { 'x-findtoken-mode': mode, 'x-findtoken-routing': routing } = req.headers;
   return fingerprint([key, body, String(mode ?? ''), String(routing ?? '')]);
 }
 

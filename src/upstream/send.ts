@@ -1,7 +1,8 @@
-import type { Pool } from 'undici';
+import type { Dispatcher } from 'undici';
 
 import { Exchange } from './exchange.ts';
 import type { Terms } from './exchange.ts';
+import { Passing } from './passing.ts';
 import { Scratch } from './scratch.ts';
 import { openPool } from './sockets.ts';
 import type { Attempt, Reply, Upstream } from './types.ts';
@@ -17,9 +18,15 @@ export interface UpstreamOptions {
   readonly userAgent: string;
 }
 
+/** A pool of undici. It takes as a body whatever can be walked through, as its `fetch` does; its own types name less. */
+interface Way {
+  dispatch(options: Omit<Dispatcher.DispatchOptions, 'body'> & { readonly body?: Dispatcher.DispatchOptions['body'] | Passing }, handler: Dispatcher.DispatchHandler): boolean;
+  destroy(): Promise<void>;
+}
+
 /** Where requests for one base URL go. */
 interface Place {
-  readonly pool: Pool;
+  readonly pool: Way;
   /** Path of the base URL, without a trailing slash. */
   readonly path: string;
 }
@@ -31,8 +38,11 @@ interface Call {
   readonly path: string;
   /** Names and values in turn: undici takes an object apart into this. */
   readonly headers: string[];
-  readonly body: string | Uint8Array | null;
+  readonly body: string | Uint8Array | Passing | null;
 }
+
+/** A stream's body beyond this is let go of once it is sent, in bytes. */
+const KEPT_BYTES = 65_536;
 
 const MIB = 1024 * 1024;
 /** W3C Trace Context, version 00's form. Anything else is not passed on. */
@@ -44,7 +54,7 @@ const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
  */
 export function createUpstream(options: UpstreamOptions): Upstream {
   const { maxBodyBytes = 8 * MIB, maxEventChars = MIB, connectTimeoutMs = 5_000, userAgent } = options;
-  const pools = new Map<string, Pool>();
+  const pools = new Map<string, Way>();
   const places = new Map<string, Place>();
   const scratch = new Scratch();
   const unread = { chars: 0 };
@@ -76,7 +86,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       return unread.chars;
     },
     send: (attempt, signal) => run(
-      { method: 'POST', baseUrl: attempt.baseUrl, path: '/chat/completions', headers: chatHeaders(attempt, userAgent), body: attempt.body },
+      { method: 'POST', baseUrl: attempt.baseUrl, path: '/chat/completions', ...chatCall(attempt, userAgent) },
       { timeoutMs: attempt.timeoutMs, idleMs: attempt.idleMs, maxBodyBytes, maxEventChars, streams: true, signal, scratch, unread },
     ),
     listModels: async ({ baseUrl, apiKey, timeoutMs }) => {
@@ -94,6 +104,15 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       places.clear();
     },
   };
+}
+
+/** A body that passes by has no length of its own: it is told, for not every provider takes chunks. */
+function chatCall(attempt: Attempt, userAgent: string): Pick<Call, 'headers' | 'body'> {
+  const headers = chatHeaders(attempt, userAgent);
+  const { body, stream } = attempt;
+  if (!stream || typeof body === 'string' || body.length <= KEPT_BYTES) return { headers, body };
+  headers.push('content-length', String(body.length));
+  return { headers, body: new Passing(body) };
 }
 
 function commonHeaders(apiKey: string, userAgent: string): string[] {

@@ -17,6 +17,7 @@ const TRIES = 5;
 interface Listening {
   readonly owner: number;
   readonly call: Call;
+  begun(): void;
   end(result: Answer | Streamed | undefined): void;
   fail(error: Error): void;
 }
@@ -42,7 +43,7 @@ export function openNeighbours(desk: Link<ToDesk>, running: () => Running): Hear
   const telling = new Set<Promise<void>>();
   let last = 0;
 
-  const listen = (owner: number, call: Call, name: string, bodyHash: Uint8Array): Promise<Answer | Streamed | undefined> =>
+  const listen = (owner: number, call: Call, name: string, bodyHash: Uint8Array, begun: () => void): Promise<Answer | Streamed | undefined> =>
     new Promise((resolve, reject) => {
       last += 1;
       const hearing = last;
@@ -58,7 +59,7 @@ export function openNeighbours(desk: Link<ToDesk>, running: () => Running): Hear
         call.signal.removeEventListener('abort', onAbort);
         tell(value);
       };
-      const one: Listening = { owner, call, end: over(resolve), fail: over(reject) };
+      const one: Listening = { owner, call, begun, end: over(resolve), fail: over(reject) };
       listening.set(hearing, one);
       call.signal.addEventListener('abort', onAbort);
       desk.tell('pass', [owner, { kind: 'join', hearing, name, bodyHash, httpVersion: call.req.httpVersion }]);
@@ -78,11 +79,11 @@ export function openNeighbours(desk: Link<ToDesk>, running: () => Running): Hear
   };
   return {
     neighbours: {
-      async hear(call, name, bodyHash) {
+      async hear(call, name, bodyHash, onBegun) {
         for (let tries = 0; tries < TRIES; tries += 1) {
           const owner = await desk.ask('claim', name);
           if (owner === undefined) return undefined;
-          const heard = await listen(owner, call, name, bodyHash);
+          const heard = await listen(owner, call, name, bodyHash, onBegun);
           if (heard !== undefined) return heard;
         }
         throw new Fault('overloaded', { fill: { detail: 'The call under this Idempotency-Key ends and begins anew. Try again in a moment.' }, retryAfterS: 1 });
@@ -141,7 +142,9 @@ async function hear(running: Running, desk: Link<ToDesk>, listener: Listening, h
   const { call, owner } = listener;
   const { res } = call;
   switch (heard.kind) {
-    case 'head': return void res.writeHead(heard.status, heard.headers);
+    case 'head':
+      listener.begun();
+      return void res.writeHead(heard.status, heard.headers);
     case 'part': {
       const { hearing, text } = heard;
       // One that takes nothing is given up by the process that speaks, as it gives up a client of its own.

@@ -57,9 +57,10 @@ export interface Neighbours {
   /**
    * Hears the run of another process that stands under this name, to its end.
    * Undefined: nobody else has one, and nobody else can begin one until `forgotten` is told once for each time that this was said.
+   * @param onBegun called when its answer begins in pieces: from then on the call is never told undefined
    * @throws Fault `idempotency_conflict` where it was another request
    */
-  hear(call: Call, name: string, bodyHash: Uint8Array): Promise<Answer | Streamed | undefined>;
+  hear(call: Call, name: string, bodyHash: Uint8Array, onBegun: () => void): Promise<Answer | Streamed | undefined>;
   /** The name is free again, unless other calls of this process were given it as well. */
   forgotten(name: string): void;
 }
