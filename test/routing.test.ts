@@ -15,7 +15,7 @@ function failed(failure: FailureClass, more: Partial<Failure> = {}): Failure {
 }
 
 function trail(more: Partial<Trail> = {}): Trail {
-  return { triesHere: 1, tries: 1, remaining: [{ larger: false, sameProvider: false }], fitsElsewhere: false, elapsedMs: 0, once: false, byok: false, ...more };
+  return { triesHere: 1, tries: 1, remaining: [{ larger: false, sameProvider: false }], fitsElsewhere: false, translated: false, askedIsDown: false, elapsedMs: 0, once: false, byok: false, ...more };
 }
 
 function model(id: string, provider: string, more: Partial<Model> & { readonly inOut?: readonly [string, string] } = {}): Model {
@@ -118,6 +118,12 @@ t.test('what bends the table', async (t) => {
     [failed('too_long'), { fitsElsewhere: true }, { do: 'give-up', why: 'exhausted' }, 'a larger window failed before: the prompt is not at fault'],
     [failed('too_long'), { fitsElsewhere: true, remaining: [far, wide] }, { do: 'reroute', skip: 1 }, 'one that is left is asked all the same'],
     [failed('client'), { fitsElsewhere: true }, { do: 'refuse' }, 'nothing of that bends what is the fault of the client'],
+    [failed('client'), { translated: true }, { do: 'reroute', skip: 0 }, 'what was written anew may be refused for our words: the next is asked'],
+    [failed('client'), { translated: true, remaining: [] }, { do: 'refuse' }, 'and where all say so whom the request can be sent to, it is the client\'s'],
+    [failed('client'), { translated: true, askedIsDown: true, remaining: [] }, { do: 'give-up', why: 'exhausted' }, 'but not while the one that it was written for is down'],
+    [failed('client'), { translated: true, askedIsDown: true, tries: 10 }, { do: 'give-up', why: 'attempts' }, 'nor past the cap'],
+    [failed('client'), { askedIsDown: true }, { do: 'refuse' }, 'words that were not touched are the client\'s own'],
+    [failed('policy'), { translated: true, askedIsDown: true }, { do: 'refuse' }, 'nobody laxer is looked for'],
     [failed('retry', { retryAfterMs: 2_500 }), {}, { do: 'retry', afterMs: 2_500 }, 'Retry-After is longer than the backoff'],
     [failed('retry', { retryAfterMs: 200 }), {}, { do: 'retry', afterMs: 1_000 }, 'the backoff is longer than Retry-After'],
     [failed('retry', { retryAfterMs: 80_000 }), { elapsedMs: 10_000 }, { do: 'reroute', skip: 0 }, 'the wait would end at the deadline'],
@@ -388,7 +394,7 @@ t.test('no row of failures passes the caps', async (t) => {
       if (triesHere > limits.retries + 1) throw new Error('more retries than allowed');
       if (triesHere > 1 && (once || served)) throw new Error('sent again to who may have served it');
       elapsedMs += tookMs;
-      const step = nextStep(failed(more.class, more), { triesHere, tries: index + 1, remaining, fitsElsewhere: false, elapsedMs, once, byok }, limits);
+      const step = nextStep(failed(more.class, more), { triesHere, tries: index + 1, remaining, fitsElsewhere: false, translated: false, askedIsDown: false, elapsedMs, once, byok }, limits);
       served = more.maybeServed;
       if (step.do === 'retry') elapsedMs += step.afterMs;
       else if (step.do === 'reroute') {

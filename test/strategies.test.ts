@@ -17,6 +17,8 @@ const DOWN = json(500, { error: { message: 'down', type: 'server_error' } });
 const POOR = json(402, { error: { message: 'no balance', type: 'x' } });
 const TOO_LONG = json(400, { error: { message: 'maximum context length is less', type: 'x', code: 'context_length_exceeded' } });
 
+const BAD = json(400, { error: { message: 'bad tool_choice', type: 'invalid_request_error' } });
+
 /** Comes from nobody in particular; the gateway names the model. */
 const answer = json(200, { id: 'x', object: 'chat.completion', created: 1, choices: [{ index: 0, message: { role: 'assistant', content: 'back' }, finish_reason: 'stop' }], usage: { prompt_tokens: 10, completion_tokens: 5 } });
 
@@ -206,6 +208,32 @@ t.test('a smaller stand-in says too long while the model itself is passed over',
   const response = await ask();
   t.same([response.status, asked()], [503, 'qwen×1'], 'the prompt may fit another time');
   t.match(await response.json(), { error: { code: 'providers_unavailable', message: /qwen-max at qwen \(400, too_long\).*deepseek-chat at deepseek: down/ } });
+});
+
+t.test('what a stand-in of another provider calls a bad request may be of our writing', async (t) => {
+  const cases: readonly (readonly [keyed: readonly Name[], answers: Partial<Record<Name, typeof BAD>>, more: Readonly<Record<string, unknown>>, expected: string, status: number, why: string])[] = [
+    [['deepseek', 'qwen', 'zhipu'], { deepseek: DOWN, qwen: BAD }, {}, 'deepseek×4 qwen×1 zhipu×1', 200, 'the next is asked'],
+    [['deepseek', 'qwen'], { deepseek: DOWN, qwen: BAD }, {}, 'deepseek×4 qwen×1', 503, 'no fault of the request while the model itself is down'],
+    [['deepseek', 'zhipu'], { deepseek: BAD }, { routing: 'cheapest' }, 'deepseek×1', 400, 'what the model itself says is the last word'],
+    [['qwen', 'zhipu'], { qwen: BAD, zhipu: BAD }, {}, 'qwen×1 zhipu×1', 400, 'where the model itself is served at no time, theirs is'],
+    [['deepseek', 'qwen'], { qwen: BAD }, { model: 'qwen-max' }, 'qwen×1', 400, 'nor is anybody else asked then'],
+    [['deepseek', 'qwen'], { qwen: DOWN, deepseek: BAD }, { model: 'qwen-max', stream: true }, 'deepseek×1 qwen×4', 503, 'a stream as well'],
+  ];
+  for (const [keyed, answers, more, expected, status, why] of cases) {
+    begin(keyed);
+    for (const name of keyed) of[name].always(answers[name] ?? answer);
+    const response = await ask(more);
+    t.same([asked(), response.status], [expected, status], why);
+    const body: unknown = await response.json();
+    if (status === 503) t.match(body, { error: { code: 'providers_unavailable', message: /\(400, client\)/, metadata: { attempts: [{}, {}, {}, {}, { class: 'client' }] } } });
+    if (status === 400) t.match(body, { error: { code: 'invalid_request', message: /bad tool_choice/ } });
+  }
+  begin(['deepseek', 'qwen']);
+  of.deepseek.always(DOWN);
+  await (await ask()).text();
+  asked();
+  of.qwen.always(BAD);
+  t.same([(await ask()).status, asked()], [503, 'qwen×1'], 'and while it is passed over');
 });
 
 t.test('a model that is gone is told to the operator', async (t) => {

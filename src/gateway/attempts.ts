@@ -111,15 +111,14 @@ async function attemptOnce(asking: Asking, candidate: Candidate, how: { readonly
   const { booked, request } = asking;
   const { running, call, hold } = booked;
   const { streams } = how;
-  const { routing, catalog } = running.settings;
+  const { routing } = running.settings;
   const leftMs = Math.max(1, Math.min(routing.timeoutMs, how.leftMs));
   const credential = await asking.credential(candidate.provider);
   if (credential === undefined) return { kind: 'failed', failure: NO_KEY };
   asking.used.secret = credential.apiKey;
-  const dialect = catalog.providers.get(candidate.provider)?.dialect ?? 'openai';
-  const writtenFor = catalog.providers.get(catalog.models.get(request.model)?.provider ?? '')?.dialect;
+  const dialect = dialectOf(asking, candidate.provider);
   const maxTokens = hold.maxTokens === undefined ? undefined : Math.min(hold.maxTokens, candidate.model.maxOutput);
-  const { body, choices } = toUpstream(streams === request.stream ? request : { ...request, stream: streams }, { model: candidate.model, dialect, writtenFor, maxTokens });
+  const { body, choices } = toUpstream(streams === request.stream ? request : { ...request, stream: streams }, { model: candidate.model, dialect, writtenFor: writtenFor(asking), maxTokens });
   const sender = candidate.provider === 'sandbox' ? running.sandbox : running.upstream;
   if (sender === undefined) return { kind: 'failed', failure: NO_KEY };
   const sentMs = running.clock.monotonicMs();
@@ -140,6 +139,17 @@ async function attemptOnce(asking: Asking, candidate: Candidate, how: { readonly
   );
   call.waits.ms += running.clock.monotonicMs() - sentMs;
   return readReply(asking, candidate, { dialect, choices, leftMs: leftMs - (running.clock.monotonicMs() - sentMs) }, reply);
+}
+
+/** How a provider is spoken to. */
+function dialectOf({ booked }: Asking, provider: string): string {
+  return booked.running.settings.catalog.providers.get(provider)?.dialect ?? 'openai';
+}
+
+/** Whose words the client used: those of the provider of the model that it asked for. */
+function writtenFor({ booked, request }: Asking): string | undefined {
+  const { catalog } = booked.running.settings;
+  return catalog.providers.get(catalog.models.get(request.model)?.provider ?? '')?.dialect;
 }
 
 /** The pieces of a JSON text in one, as UTF-8. */
@@ -215,13 +225,17 @@ function trailOf(asking: Asking, at: number, triesHere: number, tries: number, e
   const here = candidateAt(asking.plan, at);
   const { models } = asking.booked.running.settings.catalog;
   const isLarger = (id: string): boolean => (models.get(id)?.contextWindow ?? 0) > here.model.contextWindow;
+  const failed = candidates.slice(0, at).map(({ model }) => model.id);
+  const away = [...failed, ...skipped.flatMap(({ kind, model }) => (kind === 'down' || kind === 'resting' ? [model] : []))];
   return {
     triesHere,
     tries,
     elapsedMs,
     once: asking.clientRetries || here.trial,
     byok: asking.booked.byok,
-    fitsElsewhere: candidates.slice(0, at).some(({ model }) => isLarger(model.id)) || skipped.some(({ kind, model }) => (kind === 'down' || kind === 'resting') && isLarger(model)),
+    fitsElsewhere: away.some(isLarger),
+    translated: here.model.id !== asking.request.model && dialectOf(asking, here.provider) !== writtenFor(asking),
+    askedIsDown: away.includes(asking.request.model),
     remaining: candidates.slice(at + 1).map((other) => ({
       larger: other.model.contextWindow > here.model.contextWindow,
       sameProvider: other.provider === here.provider,

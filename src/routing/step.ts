@@ -55,9 +55,13 @@ export function nextStep(outcome: Outcome, trail: Trail, rules: RetryRules): Ste
   return skip < 0 ? end(row) : { do: 'reroute', skip };
 }
 
-/** A prompt that is too long for the model that happened to be asked is not the client's fault where a larger one serves at other times. */
+/**
+ * What a model says that happened to be asked is not the client's fault where another one may say otherwise at other times: a prompt that is
+ * too long, where a larger one serves; a bad request, where it was written for another provider and the one it was written for is down.
+ */
 function rowOf(failure: FailureClass, trail: Trail): Row {
   const row = (trail.byok ? BYOK : STANDARD)[failure];
+  if (failure === 'client' && trail.translated) return { ...row, onward: 'any', end: trail.askedIsDown ? 'give-up' : 'refuse' };
   return failure === 'too_long' && trail.fitsElsewhere ? { ...row, end: 'give-up' } : row;
 }
 

@@ -81,6 +81,10 @@ export interface Trail {
   readonly remaining: readonly { readonly larger: boolean; readonly sameProvider: boolean }[];
   /** A model with a larger window failed before, or is passed over as down or rate-limited: the prompt may well fit there another time. */
   readonly fitsElsewhere: boolean;
+  /** The candidate stands in for a model of another provider's kind: the request was written anew for it, and what it refuses may be of our writing. */
+  readonly translated: boolean;
+  /** The model that was asked for failed before, or is passed over as down or rate-limited: it may well take the request another time. */
+  readonly askedIsDown: boolean;
   /** Time since the first attempt began. */
   readonly elapsedMs: number;
   /** The client is itself retrying (`x-stainless-retry-count` > 0), or the candidate is a trial: no retries at the same provider. */
