@@ -3,7 +3,7 @@ import t from 'tap';
 import { Endings } from '../src/gateway/endings.ts';
 import { StorageFault, type Receipt, type RequestEnd } from '../src/ledger/index.ts';
 import { openHouse } from './support/house.ts';
-import { pause, sse, startProvider, textChunks, until } from './support/provider.ts';
+import { json, pause, sse, startProvider, textChunks, until } from './support/provider.ts';
 
 const HELLO = { model: 'deepseek-chat', messages: [{ role: 'user', content: 'Hello!' }], stream: true };
 const HEAD = { id: 'chatcmpl-fake', created: 1_700_000_000, model: 'deepseek-flash' };
@@ -45,6 +45,34 @@ t.test('holds that cannot be closed, for another process keeps the books, are cl
   t.match(await (await house.get('/metrics')).text(), /findtoken_cost_usd_total\{mode="standard",provider="deepseek",model="deepseek-chat"\} 0\.0/, 'the late charge is counted');
 });
 
+t.test('a repeat of a call whose release is owed is served when that is written, and told to come back before', async (t) => {
+  const provider = await startProvider();
+  t.teardown(() => provider.close());
+  const house = await openHouse(t, { books: 'cli', providers: { deepseek: provider.url } });
+  const release = house.ledger.release.bind(house.ledger);
+  let isFull = true;
+  Object.assign(house.ledger, { release: async (end: RequestEnd) => {
+    if (isFull) throw new StorageFault('SQLITE_FULL');
+    return release(end);
+  } });
+  const ask = (more: object = {}) => house.post({ ...HELLO, stream: false, ...more }, { 'idempotency-key': 'owed' });
+  provider.next(json(400, { error: { message: 'no', type: 'invalid_request_error' } }));
+  const first = await ask();
+  t.equal(first.status, 400);
+  const second = await ask();
+  t.equal(second.status, 503, 'whether its key is free is not in the books yet');
+  t.equal(second.headers.get('retry-after'), '5');
+  t.match(await second.json(), { error: { code: 'overloaded', message: new RegExp(`Request ${first.headers.get('x-request-id')} `) } });
+  t.equal((await ask({ temperature: 1 })).status, 422, 'another body is another body');
+  isFull = false;
+  const third = await ask();
+  t.equal(third.status, 200, 'the books take it again: nobody waits for the next try');
+  t.equal((await ask()).headers.get('idempotent-replayed'), 'true');
+  t.equal(provider.requests.length, 2);
+  const report = await house.ledger.audit();
+  t.same([report.openHolds, report.findings], [0, []]);
+});
+
 t.test('ends that are owed are tried ever more rarely, each until it is written, and are bounded', async (t) => {
   const tries: string[] = [];
   let refusal: Error | undefined = new StorageFault('SQLITE_BUSY');
@@ -71,6 +99,14 @@ t.test('ends that are owed are tried ever more rarely, each until it is written,
   t.ok(await until(() => endings.owed === 0, 2_000));
   t.same(tries.slice(-2), ['a', 'b']);
   t.same(logged.slice(2), ['endings_written']);
+
+  refusal = new StorageFault('SQLITE_FULL');
+  for (const id of ['g', 'h']) endings.owe({ kind: 'release', end: end(id) }, refusal);
+  t.equal(await endings.hurry('h'), false, 'one that somebody waits for is tried at once');
+  refusal = undefined;
+  t.same([await endings.hurry('h'), await endings.hurry('h'), endings.owed], [true, false, 1], 'and is written once');
+  t.ok(await until(() => endings.owed === 0, 2_000));
+  t.ok(await until(() => logged.at(-1) === 'endings_written', 2_000));
 
   refusal = new Error('a bug');
   endings.owe({ kind: 'release', end: end('e') }, new StorageFault('SQLITE_FULL'));

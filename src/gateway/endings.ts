@@ -61,6 +61,12 @@ export class Endings {
     return true;
   }
 
+  /** Tries at once to write the end of this request, for somebody waits for it. True where it was owed here, and is no more. */
+  async hurry(id: string): Promise<boolean> {
+    const ending = this.#owed.find(({ end }) => end.id === id);
+    return ending !== undefined && this.#write(ending);
+  }
+
   /** Tries no more. */
   stop(): void {
     this.#isStopped = true;
@@ -78,8 +84,6 @@ export class Endings {
     // One after the other: where the first is refused the others need not each wait for the lock as well.
     for (let next = this.#owed[0]; next !== undefined && !this.#isStopped; next = this.#owed[0]) {
       if (!(await this.#write(next))) break;
-      this.#owed.shift();
-      this.#done += 1;
       this.#waitMs = firstMs;
     }
     this.#timer = undefined;
@@ -93,18 +97,22 @@ export class Endings {
     }
   }
 
-  /** True when nothing is left to be done about it. */
+  /** True when nothing is left to be done about it; then it is owed no more. */
   async #write(ending: Ending): Promise<boolean> {
     const { ledger, log } = this.#options;
     try {
       if (ending.kind === 'settle') ending.onDone(await ledger.settle(ending.end));
       else await ledger.release(ending.end);
-      return true;
     } catch (error) {
       if (error instanceof StorageFault) return false;
       // A ledger that was closed meanwhile has nothing to tell.
       if (!this.#isStopped) log.error('ending_failed', error);
-      return true;
     }
+    const at = this.#owed.indexOf(ending);
+    // It may have been hurried and had its turn at the same time.
+    if (at === -1) return true;
+    this.#owed.splice(at, 1);
+    this.#done += 1;
+    return true;
   }
 }

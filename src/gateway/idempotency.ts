@@ -1,5 +1,5 @@
 import { Fault, toEnvelope } from '../faults.ts';
-import type { KeyOwner } from '../ledger/index.ts';
+import type { KeyOwner, Ledger } from '../ledger/index.ts';
 import { formatUsd } from '../money/index.ts';
 import type { Interruption } from '../upstream/index.ts';
 import { fingerprint } from '../vault/index.ts';
@@ -94,7 +94,7 @@ export class KeyedRuns {
  * ```
  * none ──first──▶ running ──answered──▶ kept (24 h, bounded) ──let go, restart──▶ in the books alone: 422
  *   ▲                │ repeats join                │ repeats hear it
- *   └────failed, at no cost: the key is free again
+ *   └────failed, at no cost: the key is free again, or, until the books have taken that, 503
  * ```
  * A repeat takes no token of the rate limit: it asks no provider. A run goes on for a while after its last client left, so that a
  * client whose connection broke can come back to it.
@@ -157,13 +157,10 @@ async function runFirst(running: Running, call: Call, owner: KeyOwner, name: str
   const own: Call = { ...call, res: tape, signal: abort };
   call.body = undefined;
   const start = async (): Promise<Answer | Streamed> => {
-    const standing = await running.ledger.claimIdempotency({ accountId: owner.accountId, keyHash: fingerprint([name]), bodyHash, requestId: call.id, nowMs: startedMs, keepMs: KEEP_MS });
-    if (standing.kind === 'taken' && !standing.isSameBody) throw otherBody(standing.requestId);
-    if (standing.kind === 'taken') {
-      throw new Fault('idempotency_conflict', {
-        fill: { detail: `The answer under this Idempotency-Key is no longer kept. Request ${standing.requestId} ended as ${standing.status} and cost $${formatUsd(standing.cost)}; send a new key to ask again.` },
-      });
-    }
+    const claim = () => running.ledger.claimIdempotency({ accountId: owner.accountId, keyHash: fingerprint([name]), bodyHash, requestId: call.id, nowMs: startedMs, keepMs: KEEP_MS });
+    let standing = await claim();
+    if (isOpen(standing) && (await running.endings.hurry(standing.requestId))) standing = await claim();
+    if (standing.kind === 'taken') throw takenName(standing);
     return serveChat(running, own, owner);
   };
   const run: Run = { bodyHash, id: call.id, tape, startedMs, abort, done: start(), isOver: false, size: 0, listeners: 0, timer: undefined };
@@ -257,6 +254,22 @@ function keptSize(running: Running, run: Run, ended: Answer | Streamed): number 
 function hashOf({ req, body = EMPTY }: Call, key: string): Uint8Array {
   const { 'x-findtoken-mode': mode, 'x-findtoken-routing': routing } = req.headers;
   return fingerprint([key, body, String(mode ?? ''), String(routing ?? '')]);
+}
+
+type Standing = Awaited<ReturnType<Ledger['claimIdempotency']>>;
+type Taken = Extract<Standing, { kind: 'taken' }>;
+
+/** By the books the request runs still, though nobody here or elsewhere has its run: they have not taken its end yet. */
+function isOpen(standing: Standing): standing is Taken {
+  return standing.kind === 'taken' && standing.status === 'open';
+}
+
+/** Why a key that the books know is not free. One whose request may turn out to have cost nothing is not refused for good. */
+function takenName(standing: Taken): Fault {
+  const { requestId, status, cost, isSameBody } = standing;
+  if (!isSameBody) return otherBody(requestId);
+  if (isOpen(standing)) return new Fault('overloaded', { fill: { detail: `Request ${requestId} under this Idempotency-Key has ended, but the books have not taken its end yet. Try again in a moment.` }, retryAfterS: 5 });
+  return new Fault('idempotency_conflict', { fill: { detail: `The answer under this Idempotency-Key is no longer kept. Request ${requestId} ended as ${status} and cost $${formatUsd(cost)}; send a new key to ask again.` } });
 }
 
 /** The key stands for another request. */

@@ -128,8 +128,8 @@ async function speak(running: Running, desk: Link<ToDesk>, speaking: Map<string,
     const answer = await repeat(running, hearer, run);
     if (!outlet.writableEnded) say({ kind: 'answer', hearing, answer });
   } catch (error) {
-    // The one refusal that a repeat meets.
-    if (error instanceof Fault && error.code === 'idempotency_conflict') return say({ kind: 'gone', hearing, requestId });
+    // The one refusal that is a repeat's own; with any other the run has come to nothing, and who hears it begins anew.
+    if (error instanceof Fault) return say(error.code === 'idempotency_conflict' ? { kind: 'gone', hearing, requestId } : { kind: 'none', hearing });
     say({ kind: 'failed', hearing });
     throw error;
   } finally {
