@@ -160,6 +160,51 @@ t.test('an answer that waits behind a long stream is there when its turn comes',
   t.same((await rows()).rows.map(({ status }) => status), ['ok', 'ok']);
 });
 
+t.test('of requests that come behind one another during a drain all are answered, or cost nothing', { timeout: 60_000 }, async (t) => {
+  const one = (house: House) => chat(house, HELLO, []);
+  const cases: readonly (readonly [what: string, first: (house: House) => string, second: (house: House) => string, isStream: boolean, answers: RegExp])[] = [
+    ['in one packet', () => '', (house) => one(house) + one(house), false, /^HTTP\/1\.1 200 [^]*keep-alive[^]*HTTP\/1\.1 200 [^]*connection: close[^]*echo: Hello!/i],
+    ['three', () => '', (house) => one(house) + one(house) + one(house), false, /^HTTP\/1\.1 200 [^]*HTTP\/1\.1 200 [^]*keep-alive[^]*HTTP\/1\.1 200 [^]*connection: close/i],
+    ['the first before it, and not answered yet', one, one, false, /^HTTP\/1\.1 200 [^]*keep-alive[^]*HTTP\/1\.1 200 [^]*connection: close[^]*echo: Hello!/i],
+    ['behind a stream that has promised to go on', (house) => chat(house, STREAM, []), one, true, /^HTTP\/1\.1 200 [^]*keep-alive[^]*\[DONE\][^]*HTTP\/1\.1 200 [^]*connection: close[^]*echo: Hello!/i],
+  ];
+  for (const [what, first, second, isStream, answers] of cases) {
+    const { deepseek, house, rows } = await furnished(t);
+    deepseek.next(isStream ? sse(TEN, { gapMs: 30 }) : async (request, response) => {
+      await pause(200);
+      return json(200, { ...HEAD, object: 'chat.completion', choices: [{ index: 0, message: { role: 'assistant', content: 'echo: Hello!' }, finish_reason: 'stop' }], usage: USAGE })(request, response);
+    });
+    const [client, busy] = [bare(house), bare(house)];
+    busy.socket.write(head(house, ['content-type: application/json', 'content-length: 100']));
+    client.socket.write(first(house));
+    await until(() => house.gateway.inFlight === (first(house) === '' ? 1 : 2) && (!isStream || client.text().includes('data: ')), 5_000);
+    const drained = house.gateway.drain(20_000);
+    client.socket.write(second(house));
+    await client.closed;
+    busy.socket.destroy();
+    await drained;
+    t.match(client.text(), answers, what);
+    t.equal(client.text().match(/HTTP\/1\.1 200 /g)?.length, (await rows()).rows.length, 'as many are charged as are answered');
+  }
+});
+
+t.test('what comes behind the last answer of a connection is not begun', { timeout: 60_000 }, async (t) => {
+  const { deepseek, house, rows } = await furnished(t, { yaml: { limits: { body_bytes: 5_000 } } });
+  const refusals: readonly (readonly [bytes: string, head: RegExp])[] = [
+    [chat(house, HELLO, []).replace('host: localhost', 'host: example.com'), /^HTTP\/1\.1 200 [^]*HTTP\/1\.1 421 [^]*connection: close/i],
+    [chat(house, { ...HELLO, more: 'x'.repeat(9_000) }, []), /^HTTP\/1\.1 200 [^]*HTTP\/1\.1 413 [^]*connection: close/i],
+  ];
+  for (const [at, [refused, head]] of refusals.entries()) {
+    const client = bare(house);
+    client.socket.write(chat(house, HELLO, []) + refused + chat(house, HELLO, []));
+    await client.closed;
+    t.match(client.text(), head);
+    t.equal(deepseek.requests.length, at + 1, 'nobody is asked for what nobody will hear');
+  }
+  await house.gateway.stop();
+  t.same((await rows()).rows.map(({ status }) => status), ['ok', 'ok']);
+});
+
 /** What of a request an answer to a page hangs on. */
 const VARY = 'origin, access-control-request-headers';
 

@@ -36,6 +36,8 @@ export class Drain {
   readonly #server: Server;
   readonly #calls: UnderWay<CallUnderWay>;
   readonly #connections = new UnderWay<Connection>();
+  /** Of which the last answer is written, and may not have left yet. */
+  readonly #ended = new WeakSet<Socket>();
   #isClosing = false;
   #isCutOff = false;
 
@@ -49,9 +51,24 @@ export class Drain {
     });
   }
 
+  /** Whether an answer before this request says already that it is the connection's last: then nobody waits for another one. */
+  isPast(res: ServerResponse): boolean {
+    const { socket } = res.req;
+    return socket.writableEnded || (res.socket === null && (this.#ended.has(socket) || (this.#isClosing && this.#before(res).some((one) => one.headersSent && !one.shouldKeepAlive))));
+  }
+
+  /** To be told of a connection of which an answer is the last, whether or not it drains. */
+  last(socket: Socket): void {
+    this.#ended.add(socket);
+  }
+
   /** To be told of each call at its beginning. */
   begun({ interrupter, res }: CallUnderWay): void {
-    if (this.#isClosing) res.shouldKeepAlive = false;
+    if (this.#isClosing) {
+      // Where more requests came at once, the last answer says that it is the last, and none before it.
+      if (res.socket === null) for (const one of this.#before(res)) one.shouldKeepAlive = true;
+      res.shouldKeepAlive = false;
+    }
     if (this.#isCutOff) interrupter.abort(STOPPING);
   }
 
@@ -59,7 +76,8 @@ export class Drain {
    * To be told of each call that is under way no more. Its connection closes even where its head had promised to keep it; one that
    * lingers (our side of it has ended) does so by itself, and with the drain at the latest.
    */
-  ended({ res: { req } }: CallUnderWay): void {
+  ended({ res: { req, shouldKeepAlive } }: CallUnderWay): void {
+    if (this.#isClosing && !shouldKeepAlive) this.last(req.socket);
     if (!this.#isClosing || req.socket.destroyed || req.socket.writableEnded || this.#calls.some(({ res }) => res.req.socket === req.socket)) return;
     req.socket.destroySoon();
   }
@@ -92,6 +110,11 @@ export class Drain {
     this.#server.close();
   }
 
+  /** The answers on a connection that stand before this one. */
+  #before(res: ServerResponse): readonly ServerResponse[] {
+    return this.#calls.now().flatMap((one) => (one.res !== res && one.res.req.socket === res.req.socket ? [one.res] : []));
+  }
+
   #close(): void {
     if (this.#isClosing) return;
     this.#isClosing = true;
@@ -99,7 +122,8 @@ export class Drain {
     const calls = this.#calls.now();
     // Where more requests came at once, the first answer must not be the last.
     const followed = new Set(calls.flatMap(({ res }) => (res.socket === null ? [res.req.socket] : [])));
-    for (const { res } of calls) if (!followed.has(res.req.socket)) res.shouldKeepAlive = false;
+    // One whose head is out has promised what it has: another request may still come behind it.
+    for (const { res } of calls) if (!res.headersSent && !followed.has(res.req.socket)) res.shouldKeepAlive = false;
   }
 
   /** Closes connections on which nothing has happened since the last look: a request may be on its way while there is none. */

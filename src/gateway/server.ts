@@ -44,8 +44,8 @@ export function createHttpSide(running: Running): HttpSide {
   const hosts = knownHosts(running.settings);
   const awaitTurn = watchTurns();
   const take = (req: IncomingMessage, res: ServerResponse) => {
-    // Its connection was refused while the request was on its way: there is nobody to answer.
-    if (req.socket.writableEnded) return;
+    // Its connection was refused while the request was on its way, or ends with the answer to one before: there is nobody to answer.
+    if (ending.isPast(res)) return void req.resume();
     const one: CallUnderWay = { interrupter: new Interrupter(), res, done: undefined, place: 0 };
     calls.add(one);
     awaitTurn(req, res);
@@ -109,6 +109,8 @@ async function serveToEnd({ running, hosts, calls, ending }: Site, req: Incoming
       const refusal = refused(running, call, cause, owner);
       answer = isAtDoor ? { ...refusal, close: true } : refusal;
     }
+    // The same two ends as in `deliver`: what comes behind it on this connection is not begun.
+    if (!('streamed' in answer) && (answer.close === true || !req.complete)) ending.last(req.socket);
     const isOver = 'streamed' in answer || deliver(running, call, res, answer);
     logAccess(running, call, answer, owner);
     if (!isOver) return;
