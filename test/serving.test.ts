@@ -1,8 +1,13 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { packageVersion } from '../src/cli/version.ts';
 import { forkMember, type Member } from '../src/crew/index.ts';
+import { CLOCK } from '../src/daemon/clock.ts';
+import { openCrew } from '../src/daemon/crew.ts';
+import { liveSettings } from '../src/daemon/live-settings.ts';
+import { openLog } from '../src/daemon/log.ts';
 import type { ToPrimary, ToServing } from '../src/daemon/talk.ts';
 import { openLedger } from '../src/ledger/index.ts';
 import { loadSettings } from '../src/settings/index.ts';
@@ -58,4 +63,24 @@ t.test('a process that cannot be started is told as that, and ends nobody', asyn
   const forked = forkMember<ToServing>({});
   process.execPath = execPath;
   await t.rejects(forked, { code: 'ENOENT' });
+});
+
+t.test('a process that hangs while it starts is ended, and the start of the daemon with it', { timeout: 60_000, skip: noScript() }, async (t) => {
+  const home = t.testdir({});
+  const hanging = join(home, 'hanging.mjs');
+  writeFileSync(hanging, 'setInterval(() => undefined, 1_000);');
+  const read = loadSettings({ env: {}, cwd: home, home });
+  const settings: Settings = { ...read, server: { ...read.server, port: 0, workers: 2 }, database: { ...read.database, path: join(home, 'findtoken.db') } };
+  const ledger = await openLedger({ path: settings.database.path, as: 'daemon' });
+  t.teardown(() => ledger.close());
+  const log = { ...openLog(settings.log, false), warn: (event: string, detail: object) => void logged.push({ event, ...detail }) };
+  const logged: object[] = [];
+  const unused = async () => { throw new Error('not in this test'); };
+  const script = process.argv[1];
+  process.argv[1] = hanging;
+  t.teardown(() => (process.argv[1] = script ?? ''));
+  const crew = openCrew({ live: liveSettings(settings), ledger, vault: unused, clock: CLOCK, log, version: packageVersion(), env: { PATH: process.env['PATH'] }, lookMs: 20 });
+  await t.rejects(crew.listen('127.0.0.1', 0), { message: 'a process to serve did not begin within 60 s' });
+  t.match(logged, [{ event: 'worker_does_not_begin', worker: 1, pid: Number, seconds: 60 }]);
+  t.same(crew.workers, []);
 });

@@ -1,8 +1,11 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import { pause, sse, textChunks, type Answer } from './support/provider.ts';
+import { programOf } from './support/program.ts';
 import { runCommand, startServe } from './support/process.ts';
 import { assertSound, chat, furnished, HEAD, isAlive, openStreams, times, USAGE, whoServed, WORDS, workersOf } from './support/workers.ts';
 
@@ -165,9 +168,12 @@ t.test('a process that stands still without dying is noticed, ended and replaced
   t.teardown(() => isAlive(pid) && process.kill(pid, 'SIGKILL'));
   const streams = await openStreams(daemon, key, 8);
   process.kill(pid, 'SIGSTOP');
+  const { file, args } = programOf(['reload']);
+  const reloaded = once(spawn(file, args, { cwd: place.home, env: { HOME: place.home, PATH: process.env['PATH'] ?? '' }, stdio: 'ignore' }), 'exit');
   const texts = await Promise.all(streams.map(({ text }) => text));
   const whole = texts.filter((text) => text.endsWith('data: [DONE]\n\n')).length;
   t.ok(whole >= 1 && whole < 8, `${whole} of 8 streams went on to their end`);
+  t.same(await reloaded, [0, null], 'a reload waits for it as long as it takes to be ended');
   while (!daemon.output().includes('worker_lost')) await pause(20);
   t.match(daemon.output(), /"worker":1,"pid":\d+,"seconds":10,"msg":"worker_stands_still"/);
   // `status` tells what was published within the last second; where nobody took its place this never ends.

@@ -21,6 +21,8 @@ const RECOVER_MAX_MS = 30_000;
  */
 const LOOK_MS = 1_000;
 const SILENT_LOOKS = 10;
+/** So many looks a process may take to begin: half a second's work, but a machine may have much else to do. */
+const BEGIN_LOOKS = 60;
 /** What a process may take to leave, beyond the time that its calls have. */
 const LEAVE_MS = 15_000;
 
@@ -32,6 +34,8 @@ export interface CrewParts {
   readonly log: DaemonLog;
   readonly version: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** How often it is looked whether each process is there. */
+  readonly lookMs?: number;
 }
 
 type Recovered = Awaited<ReturnType<Ledger['recover']>>;
@@ -48,8 +52,10 @@ interface Serving extends Member<ToServing & ToMember> {
   /** On its holds in the books. */
   readonly life: string;
   isListening: boolean;
-  /** Looks since it began to listen or was last heard of. */
+  /** Looks since it was started, began to listen or was last heard of. */
   silentLooks: number;
+  /** It was ended because it did not begin. */
+  isLate: boolean;
 }
 
 /**
@@ -113,11 +119,11 @@ class Roster {
   async begin(of: number, place: { readonly host: string; readonly port: number }): Promise<{ readonly port: number }> {
     this.#of = of;
     this.#place = place;
+    this.#watch = setInterval(() => this.#look(), this.#parts.lookMs ?? LOOK_MS);
+    this.#watch.unref();
     try {
       await this.#start(1);
       await Promise.all(Array.from({ length: of - 1 }, (_, at) => this.#start(at + 2)));
-      this.#watch = setInterval(() => this.#look(), LOOK_MS);
-      this.#watch.unref();
     } catch (error) {
       await this.end(0);
       throw error;
@@ -140,13 +146,14 @@ class Roster {
     clearInterval(this.#watch);
   }
 
-  /** Ends those that stand still. */
+  /** Ends those that stand still, and those that do not begin. */
   #look(): void {
     for (const serving of this.serving) {
-      if (!serving.isListening) continue;
       serving.silentLooks += 1;
-      if (serving.silentLooks !== SILENT_LOOKS) continue;
-      this.#parts.log.warn('worker_stands_still', { worker: serving.no, pid: serving.pid, seconds: (SILENT_LOOKS * LOOK_MS) / 1_000 });
+      const { isListening, silentLooks, no: worker, pid } = serving;
+      if (silentLooks !== (isListening ? SILENT_LOOKS : BEGIN_LOOKS)) continue;
+      serving.isLate = !isListening;
+      this.#parts.log.warn(isListening ? 'worker_stands_still' : 'worker_does_not_begin', { worker, pid, seconds: (silentLooks * LOOK_MS) / 1_000 });
       serving.kill();
     }
   }
@@ -155,11 +162,11 @@ class Roster {
   async #start(no: number): Promise<void> {
     const { env, live, version } = this.#parts;
     const member = await forkMember<ToServing & ToMember>(env);
-    const serving: Serving = { ...member, no, startedMs: performance.now(), life: `${no}-${globalThis.crypto.randomUUID()}`, isListening: false, silentLooks: 0 };
+    const serving: Serving = { ...member, no, startedMs: performance.now(), life: `${no}-${globalThis.crypto.randomUUID()}`, isListening: false, silentLooks: 0, isLate: false };
     this.#serving.set(no, serving);
     const begun = new Promise<void>((resolve, reject) => {
       this.#listenTo(serving, resolve, reject);
-      void member.ended.then(({ code, signal }) => reject(new Error(`a process to serve ended with ${code ?? signal} before it could`)));
+      void member.ended.then(({ code, signal }) => reject(new Error(serving.isLate ? `a process to serve did not begin within ${BEGIN_LOOKS} s` : `a process to serve ended with ${code ?? signal} before it could`)));
     });
     member.link.tell('begin', { no, of: this.#of, settings: live.inForce(), ...this.#place, version });
     const gone = member.ended.then(({ code, signal }) => this.#lose(serving, `${code ?? signal}`));
@@ -182,7 +189,8 @@ class Roster {
         link.serve<ToDesk>({
           ...seat,
           beat: (record) => {
-            serving.silentLooks = 0;
+            // One that counts already, and yet does not come so far as to listen, does not begin.
+            if (serving.isListening) serving.silentLooks = 0;
             return seat.beat(record);
           },
         });
@@ -190,6 +198,7 @@ class Roster {
       listening: (port) => {
         this.#port = port;
         serving.isListening = true;
+        serving.silentLooks = 0;
         begun();
       },
       unable: ({ message, code, syscall }) => failed(Object.assign(new Error(message), code === undefined ? {} : { code, syscall })),

@@ -6,8 +6,8 @@ import { Refusal } from '../failure.ts';
 import { renderRecord } from '../table.ts';
 
 const ASK_EVERY_MS = 100;
-/** The daemon publishes once a second. */
-const PATIENCE_MS = 8_000;
+/** The daemon publishes once a second; a worker of it that stands still has not taken the settings before it is ended, after ten. */
+const PATIENCE_MS = 15_000;
 
 export const RELOAD: Verb = {
   usage: 'reload',
