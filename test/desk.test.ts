@@ -139,6 +139,7 @@ t.test('places of a process that died fall back', async (t) => {
   const { desk, sit } = await furnished({ concurrentRequests: 2 });
   const [one, two] = [await sit(t, 1), await sit(t, 2)];
   const first = one.shared.limits.enter(ANN, 'req_1');
+  t.match(await one.shared.limits.standing(ANN), { 'x-ratelimit-limit-requests': '600', 'x-ratelimit-remaining-requests': '599' }, 'asking takes nothing');
   two.shared.limits.enter(ANN, 'req_2');
   await t.rejects(two.shared.limits.enterWithoutHold(ANN, 'req_3'), { code: 'rate_limit_exceeded' }, 'two run, the limit');
   two.shared.limits.enter(ANN, 'req_4');

@@ -118,6 +118,29 @@ t.test('limits are the account\'s, shared by its keys', async (t) => {
   t.equal(fourth.headers.get('x-ratelimit-remaining-requests'), '97', 'and what was spent stays spent');
 });
 
+t.test('refusals say how the limit stands, and take nothing of it', async (t) => {
+  const house = await openHouse(t, { sandbox: true, credit: '0', yaml: { limits: { requests_per_minute: 50, body_bytes: 2_000 } } });
+  const good = { ...HELLO, model: 'sandbox-chat' };
+  const cases: readonly (readonly [body: unknown, headers: Record<string, string>, status: number, left: string])[] = [
+    ['{', {}, 400, '50'],
+    [{ ...good, model: 'no-such-model' }, {}, 404, '50'],
+    [good, { 'content-type': 'text/plain' }, 415, '50'],
+    [{ ...good, more: 'x'.repeat(3_000) }, {}, 413, '50'],
+    ['{', { 'idempotency-key': 'one' }, 400, '50'],
+    [good, { 'idempotency-key': 'x'.repeat(300) }, 400, '50'],
+    [good, {}, 402, '49'],
+    ['{', {}, 400, '49'],
+  ];
+  for (const [body, headers, status, left] of cases) {
+    const answer = await house.post(body, headers);
+    const told = ['limit', 'remaining', 'reset'].map((name) => answer.headers.get(`x-ratelimit-${name}-requests`));
+    t.match([answer.status, ...told], [status, '50', left, /^\d+s$/]);
+    await answer.text();
+  }
+  const stranger = await fetch(`${house.url}/v1/chat/completions`, { method: 'POST', headers: { authorization: 'Bearer sk-ft_no', 'content-type': 'application/json' }, body: '{' });
+  t.equal(stranger.headers.get('x-ratelimit-limit-requests'), null, 'whose limit it would be is not known');
+});
+
 t.test('a request cannot bring a host, a second head or a foreign name', async (t) => {
   const house = await openHouse(t, { sandbox: true });
   const head = `authorization: Bearer ${house.key}\r\n`;

@@ -34,12 +34,17 @@ export async function serveChat(running: Running, call: Call, owner: KeyOwner): 
     // Nobody is left to be told; who answers all requests knows what to note of it.
     if (cause instanceof ClientGone) throw cause;
     if (!(cause instanceof Fault)) running.log.error('chat_failed', cause);
-    return chatFault(call, cause, stand.billing, { lease: stand.lease, mayHaveAsked: stand.booked !== undefined });
+    return chatFault(call, cause, stand.billing, { lease: await leaseToTell(running, owner, stand.lease), mayHaveAsked: stand.booked !== undefined });
   } finally {
     if (stand.mouth !== undefined) running.metrics.streams -= 1;
     giveBack(running, stand);
     stand.lease?.leave();
   }
+}
+
+/** What a refusal tells of the account's limit: what its own admission found, or, where there was none, how the limit stands. */
+export async function leaseToTell({ limits }: Running, owner: KeyOwner, own: Lease | undefined): Promise<Pick<Lease, 'headers'>> {
+  return own !== undefined && Object.keys(own.headers).length > 0 ? own : { headers: await limits.standing(owner) };
 }
 
 /** What a call has come to so far, for whatever may be thrown, and for its end. */

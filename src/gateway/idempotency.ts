@@ -4,7 +4,7 @@ import { formatUsd } from '../money/index.ts';
 import type { Interruption } from '../upstream/index.ts';
 import { fingerprint } from '../vault/index.ts';
 import { HEAP_A_BYTE, readJsonBytes } from './body.ts';
-import { serveChat } from './chat.ts';
+import { leaseToTell, serveChat } from './chat.ts';
 import { Interrupter } from './interrupter.ts';
 import { breakOf } from './refusals.ts';
 import { chatFault, STOPPING } from './send.ts';
@@ -126,7 +126,7 @@ async function serveKeyed(running: Running, call: Call, owner: KeyOwner, key: st
     return await repeat(running, arrived, found);
   } catch (cause) {
     if (!(cause instanceof Fault)) throw cause;
-    return chatFault(call, cause, { mode: 'standard', cost: 0n, balance: owner.balance });
+    return chatFault(call, cause, { mode: 'standard', cost: 0n, balance: owner.balance }, { lease: await leaseToTell(running, owner, undefined) });
   }
 }
 

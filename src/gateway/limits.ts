@@ -8,6 +8,9 @@ export interface Lease {
   leave(): void;
 }
 
+/** Whose limit it is, and the account's own one where the operator has set it. */
+type Owner = Pick<KeyOwner, 'accountId' | 'requestsPerMinute'>;
+
 /**
  * What of a minute's worth is spent, not what is left: a limit that changes counts at once, in whatever order the requests that know
  * of it come.
@@ -61,19 +64,19 @@ export class Limits {
    * @throws Fault `rate_limit_exceeded` (429) with the seconds until the next token. With 600 a minute and an empty bucket
    *   that is 1 (0.1 s, rounded up).
    */
-  enter(owner: Pick<KeyOwner, 'accountId' | 'requestsPerMinute'>): Lease {
+  enter(owner: Owner): Lease {
     const entered = this.admit(owner);
     if ('leave' in entered) return entered;
     throw limitFault(entered);
   }
 
   /** As `enter`; see `AccountLimits`. */
-  async enterWithoutHold(owner: Pick<KeyOwner, 'accountId' | 'requestsPerMinute'>): Promise<Lease> {
+  async enterWithoutHold(owner: Owner): Promise<Lease> {
     return this.enter(owner);
   }
 
   /** As `enter`, but a refusal is what it returns. */
-  admit(owner: Pick<KeyOwner, 'accountId' | 'requestsPerMinute'>): Lease | LimitRefusal {
+  admit(owner: Owner): Lease | LimitRefusal {
     const perMinute = owner.requestsPerMinute ?? this.#rules.requestsPerMinute;
     const nowMs = this.#nowMs();
     const bucket = this.#refilled(owner.accountId, perMinute, nowMs);
@@ -93,6 +96,12 @@ export class Limits {
         running = false;
       },
     };
+  }
+
+  /** What an account's headers say at the moment; nothing is taken of it. */
+  standing(owner: Owner): Lease['headers'] {
+    const perMinute = owner.requestsPerMinute ?? this.#rules.requestsPerMinute;
+    return headersOf(this.#refilled(owner.accountId, perMinute, this.#nowMs()), perMinute);
   }
 
   #refilled(accountId: string, perMinute: number, nowMs: number): Bucket {

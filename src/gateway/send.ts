@@ -97,7 +97,7 @@ export function answerFault(call: Pick<Call, 'id'>, cause: unknown, billing?: Bi
  * As `answerFault`, for a chat call: its errors bear their attempts, even where there were none.
  * @param known.mayHaveAsked a provider may have been asked before a bug was thrown: then no header says that nobody was
  */
-export function chatFault(call: Pick<Call, 'id'>, cause: unknown, billing: Billing | undefined, known: { readonly lease?: Lease | undefined; readonly mayHaveAsked?: boolean } = {}): Answer {
+export function chatFault(call: Pick<Call, 'id'>, cause: unknown, billing: Billing | undefined, known: { readonly lease?: Pick<Lease, 'headers'> | undefined; readonly mayHaveAsked?: boolean } = {}): Answer {
   const fault = told(call, cause);
   const attempts = fault.attempts ?? [];
   const { error } = toEnvelope(fault, call.id);

@@ -104,7 +104,7 @@ export function openDesk({ settings, clock }: { readonly settings: Pick<Settings
   };
 }
 
-function limitHandlers(seat: Seat, limits: Limits): Pick<SeatHandlers, 'enter' | 'leave'> {
+function limitHandlers(seat: Seat, limits: Limits): Pick<SeatHandlers, 'enter' | 'leave' | 'standing'> {
   return {
     enter([id, accountId, requestsPerMinute]) {
       const entered = limits.admit({ accountId, requestsPerMinute });
@@ -117,6 +117,7 @@ function limitHandlers(seat: Seat, limits: Limits): Pick<SeatHandlers, 'enter' |
       seat.link.tellAlong('entered', [id, entered.headers]);
       return undefined;
     },
+    standing: ([accountId, requestsPerMinute]) => limits.standing({ accountId, requestsPerMinute }),
     leave(id) {
       seat.refused.delete(id);
       seat.leases.get(id)?.leave();

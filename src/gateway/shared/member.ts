@@ -80,6 +80,10 @@ class DeskLimits implements AccountLimits {
     throw limitFault(refused);
   }
 
+  standing({ accountId, requestsPerMinute }: Owner): Promise<Lease['headers']> {
+    return this.#link.ask('standing', [accountId, requestsPerMinute]);
+  }
+
   #lease(id: string): Lease {
     const lease: DeskLease = {
       headers: {},

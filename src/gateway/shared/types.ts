@@ -29,6 +29,8 @@ export interface AccountLimits {
   enter(owner: Pick<KeyOwner, 'accountId' | 'requestsPerMinute'>, id: string): Lease;
   /** As `enter`, for a request that takes no hold afterwards. @throws Fault `rate_limit_exceeded` */
   enterWithoutHold(owner: Pick<KeyOwner, 'accountId' | 'requestsPerMinute'>, id: string): Promise<Lease>;
+  /** What the account's headers say at the moment, for a request that is refused before it takes anything. */
+  standing(owner: Pick<KeyOwner, 'accountId' | 'requestsPerMinute'>): Lease['headers'] | Promise<Lease['headers']>;
 }
 
 /** What is known of the providers' health. */
@@ -69,6 +71,7 @@ export interface Neighbours {
 export interface ToDesk {
   readonly enter: { readonly ask: readonly [id: string, accountId: string, perMinute: number | undefined]; readonly answer: LimitRefusal | undefined };
   readonly leave: { readonly ask: string; readonly answer: void };
+  readonly standing: { readonly ask: readonly [accountId: string, perMinute: number | undefined]; readonly answer: Lease['headers'] };
   readonly observed: { readonly ask: readonly [key: string, event: HealthEvent]; readonly answer: void };
   readonly reserve: { readonly ask: string; readonly answer: boolean };
   readonly signUp: { readonly ask: SignUpWish; readonly answer: LimitRefusal | undefined };
