@@ -168,11 +168,14 @@ t.test('a process that stands still without dying is noticed, ended and replaced
   t.teardown(() => isAlive(pid) && process.kill(pid, 'SIGKILL'));
   const streams = await openStreams(daemon, key, 8);
   process.kill(pid, 'SIGSTOP');
+  // Connections are handed out in turn: one of these is on its way to the one that stands still.
+  const waiting = times(4, async () => (await fetch(`${daemon.url}/healthz`, { headers: { connection: 'close' } })).status);
   const { file, args } = programOf(['reload']);
   const reloaded = once(spawn(file, args, { cwd: place.home, env: { HOME: place.home, PATH: process.env['PATH'] ?? '' }, stdio: 'ignore' }), 'exit');
   const texts = await Promise.all(streams.map(({ text }) => text));
   const whole = texts.filter((text) => text.endsWith('data: [DONE]\n\n')).length;
   t.ok(whole >= 1 && whole < 8, `${whole} of 8 streams went on to their end`);
+  t.same(await waiting, [200, 200, 200, 200], 'a connection that was on its way to it is given to the other');
   t.same(await reloaded, [0, null], 'a reload waits for it as long as it takes to be ended');
   while (!daemon.output().includes('worker_lost')) await pause(20);
   t.match(daemon.output(), /"worker":1,"pid":\d+,"seconds":10,"msg":"worker_stands_still"/);

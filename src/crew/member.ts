@@ -22,6 +22,10 @@ export interface Member<T extends Topics<T>> {
   readonly link: Link<T>;
   /** Resolves when the process is no more and all that it said has been heard. */
   readonly ended: Promise<Ended>;
+  /** Connections may be handed to it: it has begun to listen, and can be talked to. */
+  readonly takes: boolean;
+  /** Once it has ended: gives the connection that was on its way to it to another one, or closes it where no other takes any. */
+  passOn(hasOther: boolean): void;
   /** Ends it at once, whatever it does. */
   kill(): void;
 }
@@ -51,31 +55,64 @@ export async function forkMember<Theirs extends Topics<Theirs>>(env: Readonly<Re
   const stream = worker.process.stdio[LINK_FD];
   if (!(stream instanceof Socket)) throw new Error('a process to serve could not be talked to');
   const link = openLink<Theirs>(stream);
-  const closeHanded = watchHanded(worker.process);
+  const passOn = watchHanded(worker.process);
+  let isListening = false;
+  worker.once('listening', () => (isListening = true));
+  // Not by `once` of events: that fails where the channel to a dying process breaks.
+  const parted = new Promise<void>((resolve) => worker.once('disconnect', resolve));
   const exited = new Promise<Ended>((resolve) => worker.once('exit', (code, signal) => resolve({ code: code ?? undefined, signal: signal ?? undefined })));
   const ended = (async () => {
     const end = await exited;
-    closeHanded();
+    // Its word that a connection has come may be among the last that it said.
+    if (worker.isConnected()) await parted;
     await link.gone;
     return end;
   })();
-  return { pid, link, ended, kill: () => void worker.process.kill('SIGKILL') };
+  return {
+    pid, link, ended, passOn,
+    get takes() {
+      return isListening && worker.isConnected();
+    },
+    kill: () => void worker.process.kill('SIGKILL'),
+  };
 }
 
 /**
- * Node hands a process one connection at a time, and waits for its word that it has come. Where the process dies before that, Node keeps the
- * connection open for ever, and its client waits for ever; one that has arrived is closed on this side already, and closing it again does nothing.
- * @returns closes the one that was handed over last
+ * Node hands a process one connection at a time, and waits for its word that it has come, which is said before anything is read. Where the
+ * process dies before that, Node keeps the connection open for ever, and its client waits for ever. It is told what a process says
+ * that cannot take one, and then it asks another; where that word means nothing to it, as after the true one, the connection is closed,
+ * which does nothing to one that has arrived.
+ * @returns passes on the one that was handed over last, or closes it
  */
-function watchHanded(process: Worker['process']): () => void {
-  let last: Closing | undefined;
+function watchHanded(process: Worker['process']): (hasOther: boolean) => void {
+  let last: { readonly number: unknown; readonly connection: Closing } | undefined;
   const send = process.send.bind(process) as (...sent: readonly unknown[]) => boolean;
   process.send = (...sent: readonly unknown[]) => {
-    const [, handle] = sent;
-    if (isClosing(handle)) last = handle;
+    const [message, handle] = sent;
+    if (isClosing(handle)) last = { number: numberOf(message), connection: handle };
     return send(...sent);
   };
-  return () => last?.close();
+  return (hasOther) => {
+    if (last === undefined) return;
+    const { number: ack, connection } = last;
+    last = undefined;
+    let isHeard = false;
+    const word = {
+      cmd: 'NODE_CLUSTER',
+      ack,
+      get accepted() {
+        isHeard = true;
+        return false;
+      },
+    };
+    if (hasOther) process.emit('internalMessage', word, undefined);
+    if (!isHeard) connection.close();
+  };
+}
+
+/** Of what Node says to a process, by which that answers. */
+function numberOf(message: unknown): unknown {
+  return typeof message === 'object' && message !== null && 'seq' in message ? message.seq : undefined;
 }
 
 interface Closing {

@@ -162,7 +162,7 @@ class Roster {
   async #start(no: number): Promise<void> {
     const { env, live, version } = this.#parts;
     const member = await forkMember<ToServing & ToMember>(env);
-    const serving: Serving = { ...member, no, startedMs: performance.now(), life: `${no}-${globalThis.crypto.randomUUID()}`, isListening: false, silentLooks: 0, isLate: false };
+    const serving: Serving = Object.assign(member, { no, startedMs: performance.now(), life: `${no}-${globalThis.crypto.randomUUID()}`, isListening: false, silentLooks: 0, isLate: false });
     this.#serving.set(no, serving);
     const begun = new Promise<void>((resolve, reject) => {
       this.#listenTo(serving, resolve, reject);
@@ -219,6 +219,7 @@ class Roster {
     const { log } = this.#parts;
     const { no, pid, life } = serving;
     this.#serving.delete(no);
+    serving.passOn(!this.#ending.signal.aborted && this.serving.some(({ takes }) => takes));
     const recovered = await this.#recover(no, life);
     this.#desk.clear(no);
     // With none left the place is given up, and a port that was anybody's may not be had again.
