@@ -232,6 +232,9 @@ t.test('a video is held for before anybody is asked', async (t) => {
   t.equal((await house.post({ ...asked, max_tokens: 8_192 })).status, 200, 'the balance covers it, with a lower limit');
   t.match(await house.lastRow(), { status: 'ok', cost: 10_128_338n }, 'what it took is charged in full, for it was held');
   t.equal((await house.post(asked)).status, 402, 'what is left does not cover another');
+  const sounds = Array.from({ length: 800 }, () => ({ type: 'input_audio', input_audio: { data: 'UklGRg==', format: 'wav' } }));
+  const many = await house.post({ ...asked, messages: [{ role: 'user', content: sounds }] });
+  t.match([many.status, await many.json()], [402, { error: { code: 'insufficient_credits' } }], 'nor so many that they are held for as more tokens than are ever counted');
   t.equal(qwen.requests.length, 1);
 });
 

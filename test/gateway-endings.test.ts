@@ -18,12 +18,12 @@ interface Standing {
 }
 
 /** A house with one model of a provider that speaks plain OpenAI, and an equivalent elsewhere. */
-async function standing(test: Test): Promise<Standing> {
+async function standing(test: Test, credit = '10'): Promise<Standing> {
   const own = await startProvider();
   const other = await startProvider();
   test.teardown(() => Promise.all([own.close(), other.close()]));
   const house = await openHouse(test, {
-    providers: { own: own.url, other: other.url }, books: 'cli', timing: { finishGraceMs: 60 },
+    providers: { own: own.url, other: other.url }, books: 'cli', credit, timing: { finishGraceMs: 60 },
     yaml: { routing: { backoff: ['1ms', '1ms', '1ms'] }, models: { m: { provider: 'own', price: { input: 1, output: 1 } }, k: { provider: 'other', price: { input: 1, output: 1 } } }, equivalents: { m: ['k'] } },
   });
   return { house, own, other, ask: (more) => house.post({ model: 'm', messages: [{ role: 'user', content: 'hello' }], max_tokens: 100, ...more }) };
@@ -103,4 +103,14 @@ t.test('who hangs up pays for what came, also where the provider has told of the
   await reader?.cancel();
   t.ok(await until(() => house.lines.length === 1, 5_000));
   t.match(await house.lastRow(), { status: 'aborted', promptTokens: 40, completionTokens: 7, usageOrigin: 'estimated' }, '23 characters at 0.3');
+});
+
+t.test('an answer without usage is told and billed, also where its prompt has more parts than are ever counted as tokens', async (t) => {
+  const { house, own, ask } = await standing(t, '200');
+  own.always(json(200, { id: 'x', choices: [{ index: 0, message: { role: 'assistant', content: 'all of them' }, finish_reason: 'stop' }] }));
+  const answer = await ask({ messages: [{ role: 'user', content: Array.from({ length: 25_000 }, () => ({ type: 'x' })) }] });
+  t.match([answer.status, await answer.json()], [200, { choices: [{ message: { content: 'all of them' } }] }]);
+  t.match(await house.lastRow(), { status: 'ok', usageOrigin: 'estimated', promptTokens: 100_000_000, shortfall: 0n });
+  t.same(house.logged, []);
+  t.same((await house.ledger.audit()).findings, []);
 });

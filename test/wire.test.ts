@@ -9,7 +9,7 @@ const PICTURE = { type: 'image_url', image_url: { url: `data:image/png;base64,${
 
 const LONG = 'A'.repeat(100_000);
 /** A request whose only message has this part alone. */
-const parts = (part: unknown) => ({ messages: [{ role: 'user', content: [part] }] });
+const parts = (...content: readonly unknown[]) => ({ messages: [{ role: 'user', content }] });
 
 const read = (raw: unknown, routingHeader?: string): ChatRequest => readChatRequest(raw, { pictureTokens: 4_096, mediaTokens: 131_072, routingHeader });
 
@@ -162,6 +162,7 @@ t.test('a prompt is bounded by its bytes and estimated by its characters', async
     [parts({ type: 'hologram', hologram: 'x' }),                                16 + 131_072 + 1,       4_096 + 1, 'what nobody knows may be anything'],
     [parts({ ...PICTURE, video_url: { url: 'x' } }),                            16 + 4_096 + 131_072,   8_192,    'two in one'],
     [parts({ text: 'hello' }),                                                  16 + 5,                 2,        'a part without a type is text'],
+    [parts(...Array.from({ length: 25_000 }, () => ({ type: 'x' }))),           100_000_000,            100_000_000, 'never more than are counted'],
     [{ tools },                                                                 5 + 16 + toolBytes,     Math.ceil((5 + JSON.stringify(tools).length) * 0.3), 'tools as JSON'],
     [{ documents: 'abc' },                                                      5 + 5 + 16,             3,        'a field nobody knows may be read by the model'],
     [{ user: 'abc', stop: 'abc', metadata: { a: 'b' }, seed: 123_456 },         5 + 16,                 2,        'fields that no model reads'],

@@ -106,7 +106,7 @@ function ceilingOf(sizings: readonly Sizing[], request: ChatRequest, tokens: num
   let dearest = 0n;
   for (const { price, maxOutput } of sizings) {
     const completion = Math.min(Math.min(tokens, maxOutput) * request.choices, TOKENS_MAX);
-    const ceiling = ceilingFor({ prompt: Math.min(request.promptBound, TOKENS_MAX), completion }, price, rate);
+    const ceiling = ceilingFor({ prompt: request.promptBound, completion }, price, rate);
     if (ceiling > dearest) dearest = ceiling;
   }
   return dearest;

@@ -8,7 +8,7 @@ import type { ChatRequest, Routing, WrittenField } from './types.ts';
 export const MODEL_CHARS_MAX = 256;
 /** OpenAI's own limit of `n`; it keeps the tokens of one request countable. */
 export const CHOICES_MAX = 128;
-/** No answer is longer; it keeps the tokens of one request countable. */
+/** No answer is longer and no prompt is; it keeps the tokens of one request countable. */
 const TOKENS_MAX = 100_000_000;
 const SUFFIX = /^(.+):(auto|cheapest|fallback)$/;
 /** What may stand in an Authorization header. */
@@ -63,8 +63,8 @@ export function readChatRequest(raw: unknown, options: RequestOptions): ChatRequ
     verbatim,
     maxTokens: positiveWhole(raw['max_completion_tokens']) ?? positiveWhole(raw['max_tokens']),
     choices: readChoices(raw['n']),
-    promptBound: weight.bound + (json === 'none' ? 0 : JSON_MESSAGE_TOKENS),
-    promptEstimate: weight.estimate,
+    promptBound: Math.min(weight.bound + (json === 'none' ? 0 : JSON_MESSAGE_TOKENS), TOKENS_MAX),
+    promptEstimate: Math.min(weight.estimate, TOKENS_MAX),
     needs: { tools: hasEntries(raw['tools']) || hasEntries(raw['functions']), vision: prompt.vision, linked: prompt.linked, json },
   };
 }

@@ -44,9 +44,9 @@ export interface ChatRequest {
   readonly maxTokens: number | undefined;
   /** `n`, at least 1. */
   readonly choices: number;
-  /** An upper bound of the prompt's tokens: bytes of text and tools, 16 a message, a setting a picture, another a video, a sound or a file. */
+  /** An upper bound of the prompt's tokens: bytes of text and tools, 16 a message, a setting a picture, another a video, a sound or a file; 100 million at most. */
   readonly promptBound: number;
-  /** What the prompt probably is, in tokens: 0.3 a Latin character, 0.6 a CJK character. */
+  /** What the prompt probably is, in tokens: 0.3 a Latin character, 0.6 a CJK character; 100 million at most. */
   readonly promptEstimate: number;
   readonly needs: Needs;
 }
