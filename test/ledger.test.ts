@@ -252,7 +252,7 @@ t.test('the history of requests', async (t) => {
   const hour = 3_600_000;
   for (let n = 0; n < 7; n += 1) await serve(ledger, `req_${n}`, { nowMs: NOW_MS + n * hour, keyId: n % 2 === 0 ? 'key_even' : 'key_odd' });
   await ledger.hold(holdOf('req_open'));
-  await ledger.hold(holdOf('req_failed', { nowMs: NOW_MS + 8 * hour, mode: 'byok', byok: { month: '2026-11', free: 5 } }));
+  await ledger.hold(holdOf('req_failed', { nowMs: NOW_MS + 8 * hour, stream: false, mode: 'byok', byok: { month: '2026-11', free: 5 } }));
   await ledger.release({ ...endOf('req_failed', NOW_MS + 8 * hour), status: 'providers_unavailable', model: 'qwen-max', provider: 'qwen' });
 
   t.test('pages go newest first and meet without gap or overlap; an open request is not in them', async (t) => {
@@ -294,6 +294,7 @@ t.test('the history of requests', async (t) => {
       provider: 'deepseek', mode: 'standard', stream: true, status: 'ok', promptTokens: 12, cachedTokens: 4, completionTokens: 7, reasoningTokens: 0,
       usageOrigin: 'reported', cost: cost.total, providerCost: cost.provider, fee: cost.fee, shortfall: 0n, latencyMs: 250, firstByteMs: 40, attempts: 1,
     });
+    t.match(await ledger.findRequest('req_failed'), { stream: false, mode: 'byok', status: 'providers_unavailable', model: 'qwen-max', provider: 'qwen', cost: 0n });
     t.match(await ledger.findRequest('req_open'), { status: 'open', cost: 0n, firstByteMs: undefined });
     t.equal(await ledger.findRequest('req_nobody'), undefined);
   });
@@ -404,6 +405,7 @@ t.test('bugs of a caller are thrown, and change nothing', async (t) => {
   await t.rejects(ledger.release(endOf('req_9', NOW_MS)), /never held/);
   await t.rejects(ledger.settle({ ...settlementOf('req_1', '1+1', NOW_MS), charge: { total: 3n, provider: 1n, fee: 1n } }), RangeError);
   await t.rejects(ledger.settle({ ...settlementOf('req_1', '1+1', NOW_MS), charge: { total: 0n, provider: 1n, fee: -1n } }), RangeError);
+  await t.rejects(ledger.progress('req_1', { ...settlementOf('req_1', '1+1', NOW_MS), charge: { total: 3n, provider: 1n, fee: 1n } }), RangeError, 'a crash would charge it');
   t.match(await ledger.findAccount('acct_ann'), { balance: 1_000_000n, held: 100n });
   t.same((await ledger.audit()).findings, []);
 });

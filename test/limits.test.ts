@@ -53,4 +53,38 @@ t.test('a lowered limit holds with the next request, and punishes nobody for wha
   idle.ask(600, 10);
   t.equal(idle.ask(60, 60).passed, 50, 'whoever has spent less has the rest');
   t.equal(idle.ask(60, 1).retryAfterS, 1);
+  const twice = account();
+  twice.ask(60, 1);
+  t.equal(twice.ask(600, 300).passed, 300);
+  t.equal(twice.ask(60, 1).retryAfterS, 25.1, 'the pace is that of the limit under which it was spent');
+});
+
+t.test('so many calls at once: a place is free when its call has left, and once', async (t) => {
+  const limits = new Limits({ requestsPerMinute: 1_000, concurrentRequests: 2 }, handClock().monotonicMs);
+  const owner = { accountId: 'acct_ann', requestsPerMinute: undefined };
+  const refused = { status: 429, message: /has 2 requests running/, headers: { 'retry-after': '1', 'x-ratelimit-remaining-requests': '998' } };
+  const first = limits.enter(owner);
+  limits.enter(owner);
+  t.throws(() => limits.enter(owner), refused, 'one that is refused takes nothing of the minute');
+  t.ok(limits.enter({ ...owner, accountId: 'acct_bob' }), 'another account has places of its own');
+  first.leave();
+  first.leave();
+  t.ok(limits.enter(owner));
+  t.throws(() => limits.enter(owner), { ...refused, headers: {} });
+});
+
+t.test('no account is forgotten while a call of it runs, or before its minute is over', async (t) => {
+  const clock = handClock();
+  const limits = new Limits({ requestsPerMinute: 2, concurrentRequests: 1 }, clock.monotonicMs);
+  const passes = (accountId: string): boolean => 'leave' in limits.admit({ accountId, requestsPerMinute: undefined });
+  t.ok(passes('acct_long'));
+  clock.advance(110_000);
+  for (const _ of [1, 2]) limits.enter({ accountId: 'acct_busy', requestsPerMinute: undefined }).leave();
+  clock.advance(20_000);
+  t.ok(passes('acct_other'), 'the first look at who is idle');
+  t.notOk(passes('acct_busy'), '20 s fill no bucket of two a minute');
+  t.notOk(passes('acct_long'), 'its only place is taken');
+  clock.advance(300_000);
+  t.ok(passes('acct_third'));
+  t.notOk(passes('acct_long'), 'however long its answer takes');
 });

@@ -100,9 +100,12 @@ t.test('a whole message at the end counts only if nothing was streamed', async (
 t.test('what a later report leaves out is still there', async (t) => {
   const told = { prompt_tokens: 9, completion_tokens: 3, cached_tokens: 4, completion_tokens_details: { reasoning_tokens: 2 } };
   const short = { prompt_tokens: 9, completion_tokens: 3 };
-  const inChoice = event({ choices: [{ index: 0, delta: {}, finish_reason: 'stop', usage: told }] });
+  const ending = (usage: unknown) => event({ choices: [{ index: 0, delta: {}, finish_reason: 'stop', usage }] });
+  const inChoice = ending(told);
   const cases = [
     [[inChoice, event({ choices: [], usage: short })],                                                    [4, 2], 'the finish frame has the cached tokens, the last one the sums'],
+    [[ending({ ...short, cached_tokens: 4 }), event({ choices: [], usage: short })],                      [4, 0], 'of an answer that was not thought about'],
+    [[ending({ ...short, completion_tokens_details: { reasoning_tokens: 2 } }), event({ choices: [], usage: short })], [0, 2], 'of a prompt that was not cached'],
     [[event({ choices: [{ index: 0, delta: {}, finish_reason: 'stop', usage: told }], usage: short })],   [4, 2], 'in one frame'],
     [[inChoice, event({ choices: [], usage: { ...short, cached_tokens: 6 } })],                           [6, 2], 'another figure stands'],
     [[inChoice, event({ choices: [], usage: { prompt_tokens: 8, completion_tokens: 1 } })],               [0, 1], 'of another prompt nothing is known, and no more is thought than written'],

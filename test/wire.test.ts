@@ -496,6 +496,7 @@ t.test('usage is read from every known place, in range or not at all', async (t)
     // usage                                                          prompt, cached, completion, reasoning   why
     [{ prompt_tokens: 9, completion_tokens: 2 },                      [9, 0, 2, 0],   'the least'],
     [{ prompt_tokens: 9, completion_tokens: 0 },                      [9, 0, 0, 0],   '0 is a value'],
+    [{ prompt_tokens: 9, completion_tokens: 9 },                      [9, 0, 9, 0],   'an answer as long as its prompt'],
     [{ prompt_tokens: 9, completion_tokens: 2, prompt_tokens_details: { cached_tokens: 4 }, cached_tokens: 5, prompt_cache_hit_tokens: 6 }, [9, 4, 2, 0], 'the details first, nothing summed'],
     [{ prompt_tokens: 9, completion_tokens: 2, cached_tokens: 5, prompt_cache_hit_tokens: 6 }, [9, 5, 2, 0], 'then the top'],
     [{ prompt_tokens: 9, completion_tokens: 2, prompt_cache_hit_tokens: 6 }, [9, 6, 2, 0], "then deepseek's own"],

@@ -170,6 +170,42 @@ const STORIES: Readonly<Record<string, string>> = {
     settle h1 25+5                -> already 17
     balance ann                   -> 58`,
 
+  'a long answer: what it has come to is noted on the way, and its end alone is charged': `
+    account ann                   -> active
+    credit ann 100                -> 100
+    hold ann h1 30                -> ok
+    progress h1 10+1              -> noted
+    progress h1 18+4              -> noted
+    balance ann                   -> 100
+    held ann                      -> 30
+    settle h1 20+5                -> paid 25
+    settle h1 20+5                -> already 25
+    hold ann h2 30                -> ok
+    progress h2 10+1              -> noted
+    release h2                    -> released
+    spendable ann                 -> 75
+    wallet provider_cost          -> 20
+    wallet fees                   -> 5`,
+
+  'one of several workers dies: what it had open ends, and what the others serve goes on': `
+    account ann                   -> active
+    credit ann 100                -> 100
+    hold ann h1 10 by one         -> ok
+    hold ann h2 10 by one         -> ok
+    hold ann h3 10 by two         -> ok
+    hold ann h4 10                -> ok
+    progress h1 5+1               -> noted
+    progress h3 5+1               -> noted
+    recover one                   -> 1 released 1 settled
+    recover one                   -> 0 released 0 settled
+    cost h1                       -> 6
+    status h3                     -> open
+    status h4                     -> open
+    held ann                      -> 20
+    settle h3 7+1                 -> paid 8
+    settle h4 7+1                 -> paid 8
+    balance ann                   -> 78`,
+
   'a recovered charge obeys the rules of every other': `
     account ann                   -> active
     credit ann 100                -> 100

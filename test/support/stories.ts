@@ -6,13 +6,13 @@ import { openLedger } from '../../src/ledger/index.ts';
  *
  *     account ann                  -> active          an account; `account ann pending` for another status
  *     credit ann 100               -> 100             the balance afterwards; `credit ann 100 ref` names the grant
- *     hold ann h1 60               -> ok              or the reason of the refusal
+ *     hold ann h1 60               -> ok              or the reason of the refusal; `by one`: asked for by the worker `one`
  *     byok ann b1 60 of 2          -> free            of 2 free requests a month; `paid` beyond them
  *     progress h1 20+5             -> noted           provider's part + fee so far
  *     settle h1 20+5               -> paid 25         `paid 25 short 3`; `already 25` where it had ended
  *     release h1                   -> released        or `already 25`
  *     restart                      -> ok              the process dies and another one opens the same books
- *     recover                      -> 1 released 1 settled
+ *     recover                      -> 1 released 1 settled    `recover one`: after the death of that worker alone
  *     spendable ann                -> 75              also `balance ann`, `held ann`
  *     status h1                    -> ok              also `cost h1`
  *     counted ann                  -> 2               BYOK requests of the month
@@ -115,8 +115,8 @@ function deeds(stage: Stage): Readonly<Record<string, Deed>> {
       if (typeof granted === 'string') return granted;
       return granted.first ? String(granted.balance) : `already ${granted.balance}`;
     },
-    async hold([name = '', id = '', ceiling = '']) {
-      const held = await take({ ...plainHold(idOf(name), requestOf(id), ceiling, nowMs), mode: 'standard', byok: undefined });
+    async hold([name = '', id = '', ceiling = '', , life]) {
+      const held = await take({ ...plainHold(idOf(name), requestOf(id), ceiling, nowMs), mode: 'standard', byok: undefined, life });
       return held.ok ? 'ok' : held.reason;
     },
     async byok([name = '', id = '', ceiling = '', , free = '']) {
@@ -141,8 +141,8 @@ function deeds(stage: Stage): Readonly<Record<string, Deed>> {
       stage.ledger = await stage.open();
       return 'ok';
     },
-    async recover() {
-      const { released, settled } = await ledger.recover(nowMs);
+    async recover([life]) {
+      const { released, settled } = await ledger.recover(nowMs, life);
       return `${released} released ${settled} settled`;
     },
     async set([name = '', status = '']) {
