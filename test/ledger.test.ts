@@ -295,7 +295,7 @@ t.test('the history of requests', async (t) => {
       usageOrigin: 'reported', cost: cost.total, providerCost: cost.provider, fee: cost.fee, shortfall: 0n, latencyMs: 250, firstByteMs: 40, attempts: 1,
     });
     t.match(await ledger.findRequest('req_failed'), { stream: false, mode: 'byok', status: 'providers_unavailable', model: 'qwen-max', provider: 'qwen', cost: 0n });
-    t.match(await ledger.findRequest('req_open'), { status: 'open', cost: 0n, firstByteMs: undefined });
+    t.match(await ledger.findRequest('req_open'), { status: 'open', stream: true, cost: 0n, firstByteMs: undefined });
     t.equal(await ledger.findRequest('req_nobody'), undefined);
   });
 

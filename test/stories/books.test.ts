@@ -106,6 +106,20 @@ const STORIES: Readonly<Record<string, string>> = {
     wallet fees                   -> 7
     wallet provider_cost          -> 0`,
 
+  'a free BYOK request stays free, however long it takes and whatever becomes of the process': `
+    account ann                   -> active
+    credit ann 100                -> 100
+    byok ann b1 60 of 2           -> free
+    byok ann b2 60 of 2           -> free
+    progress b1 0+3               -> noted
+    progress b2 0+3               -> noted
+    settle b1 0+9                 -> paid 0
+    restart                       -> ok
+    recover                       -> 0 released 1 settled
+    cost b2                       -> 0
+    counted ann                   -> 2
+    balance ann                   -> 100`,
+
   'a BYOK request that failed is given back to the month': `
     account ann                   -> active
     byok ann b1 60 of 1           -> free
