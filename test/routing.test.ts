@@ -41,6 +41,9 @@ const GROUP = catalogOf([
   model('minimax-m2.5', 'minimax', { inOut: ['0.3', '1.2'], capabilities: ['tools'] }),
 ], { 'deepseek-chat': ['qwen-max', 'glm-4-plus', 'kimi-k2', 'minimax-m2.5'] });
 
+/** Of three equivalents one that calls no tools. */
+const MIXED = catalogOf([model('a', 'p'), model('b', 'q', { capabilities: ['json_object'] }), model('c', 'r')], { a: ['b', 'c'], b: ['a'] });
+
 function input(more: Partial<Omit<PlanInput, 'request'>> & { readonly request?: Partial<PlanInput['request']> } = {}): PlanInput {
   const { request, ...rest } = more;
   return {
@@ -208,6 +211,9 @@ t.test('who is asked, in order', async (t) => {
     [{ only: 'deepseek', health: sick({ 'deepseek-chat': RESTING }) }, 'deepseek-chat', 'qwen-max:other_provider glm-4-plus:other_provider kimi-k2:other_provider minimax-m2.5:other_provider', 'a rest takes no retries away from the only one'],
     [{ request: { routing: 'cheapest' }, servedBy: (one) => (['qwen', 'zhipu'].includes(one.provider) ? one.provider : undefined), health: sick({ 'qwen-max': DOWN, 'glm-4-plus': DOWN }) },
       'glm-4-plus? qwen-max?', 'deepseek-chat:no_credential kimi-k2:no_credential minimax-m2.5:no_credential', 'trials keep the order of the cheapest'],
+    [{ request: { routing: 'fallback' }, health: sick({ 'deepseek-chat': DOWN, 'kimi-k2': RESTING }) }, 'qwen-max glm-4-plus minimax-m2.5 deepseek-chat? kimi-k2', '', 'who is ill is asked behind all others'],
+    [{ catalog: MIXED, request: { model: 'a', needs: { tools: true, vision: false, linked: false, json: 'none' } } }, 'a c', 'b:tools', 'a call of tools goes to no stand-in that would answer in words'],
+    [{ catalog: MIXED, request: { model: 'b', needs: { tools: true, vision: false, linked: false, json: 'none' } } }, 'b a', '', 'whether the requested one calls tools its provider says'],
   ];
   for (const [more, candidates, skipped, why] of cases) {
     const made = planCandidates(input(more));
@@ -275,7 +281,9 @@ t.test('the life of a circuit', async (t) => {
     [[[0, FAIL], [1, FAIL], [2, FAIL], [3, FAIL]], 3, 'up -', 'four failures of four requests'],
     [[[0, FAIL], [1, FAIL], [2, FAIL], [3, FAIL], [4, FAIL]], 4, 'down 30', 'five in a row'],
     [[[0, FAIL], [1, FAIL], [2, OK], [3, FAIL], [4, FAIL], [5, FAIL]], 5, 'up -', 'an answer breaks the row'],
+    [[[0, OK], ...[0.1, 0.3, 0.5, 0.7, 0.9].flatMap((s) => [[s, FAIL], [s + 0.1, OK]] as const)], 1, 'up -', 'nor are five of many answers a second'],
     [[[0, SPENT]], 0, 'down 30', "one request's retries are spent"],
+    [[[0, OK], [1, 'reserve']], 1, 'up -', 'who is up needs no trial'],
     [[[0, SPENT]], 29.999, 'down 0.001', 'until the last moment'],
     [[[0, SPENT]], 30, 'trying 0', 'then the next request tries it'],
     [[[0, SPENT], [30, 'reserve']], 30, 'trying 30', 'one at a time'],
@@ -292,6 +300,7 @@ t.test('the life of a circuit', async (t) => {
     [[[0, SPENT], [30, SPENT], [90, OK], [91, SPENT]], 91, 'down 30', 'an answer begins anew'],
     [[[0, SPENT], [10, { kind: 'probed', ok: true }]], 10, 'up -', 'a good probe closes'],
     [[[0, SPENT], [10, { kind: 'probed', ok: true }], [11, SPENT]], 11, 'down 60', 'but is no proof: who then fails again stays out longer'],
+    [[[0, SPENT], [10, { kind: 'probed', ok: true }], [10.5, OK], [11, SPENT]], 11, 'down 30', 'an answer is, however soon after it'],
     [[[0, SPENT], [10, { kind: 'probed', ok: false }]], 10, 'down 20', 'a bad probe while down changes nothing'],
     [[[0, SPENT], [30, { kind: 'probed', ok: false }]], 30, 'down 60', 'a bad probe when it is due doubles'],
     [[0, 1, 2, 3, 4].map((s) => [s, { kind: 'probed', ok: false }] as const), 4, 'down 30', 'five bad probes of an idle one'],
@@ -308,6 +317,7 @@ t.test('the life of a circuit', async (t) => {
     [[[0, of('money')]], 0, 'down 300', 'so is an empty account'],
     [[[0, of('money')], [10, { kind: 'probed', ok: true }]], 10, 'down 290', 'listing models costs nothing and proves no money'],
     [[[0, of('key')], [10, { kind: 'probed', ok: true }]], 10, 'up -', 'listing models proves the key'],
+    [[[0, of('money')], [10, of('client')]], 10, 'down 290', 'nor does a refusal of what was under way'],
     [[[0, of('money')], [10, probed(false)], [20, probed(true)]], 20, 'down 280', 'nor does it after a probe that failed'],
     [[[0, of('money')], [300, 'reserve'], [301, SPENT], [302, probed(true)]], 302, 'down 299', 'nor after a trial that failed otherwise'],
     [[[0, of('money')], [10, of('key')], [20, probed(true)]], 20, 'down 290', 'nor where the key was refused meanwhile'],
@@ -341,12 +351,20 @@ t.test('a clock that is set back makes no outage and no rest immortal', async (t
   t.equal(describeHealth(again, START_MS - 86_400_000).nextProbeMs, 60_000, 'and the next failure counts by the new clock');
 });
 
+t.test('when it last answered is kept to the second', async (t) => {
+  const answers = [0, 400, 999, 1_000, 1_700, 2_000, -86_400_000].map((ms) => START_MS + ms);
+  let entry: HealthEntry | undefined;
+  const kept = answers.map((nowMs) => (entry = observe(entry, { kind: 'answered' }, nowMs)).lastSuccessMs - START_MS);
+  t.strictSame(kept, [0, 0, 0, 1_000, 1_000, 2_000, -86_400_000], 'by the clock as it is, also where that was set back');
+});
+
 t.test('what an attempt says about health', async (t) => {
   const RETRYING: Step = { do: 'retry', afterMs: 1_000 };
   const ON: Step = { do: 'reroute', skip: 0 };
   const cases: readonly (readonly [Failure, Step, Partial<Trail>, HealthEvent | undefined, string])[] = [
     [failed('retry'), RETRYING, {}, { kind: 'failed', class: 'retry', retryAfterMs: undefined, spent: false }, 'a retry is coming'],
     [failed('retry'), ON, { triesHere: 4 }, { kind: 'failed', class: 'retry', retryAfterMs: undefined, spent: true }, 'the retries are spent'],
+    [failed('retry'), { do: 'give-up', why: 'deadline' }, { triesHere: 3 }, { kind: 'failed', class: 'retry', retryAfterMs: undefined, spent: false }, 'a deadline that comes before the last of them is no outage'],
     [failed('retry', { maybeServed: true }), ON, {}, { kind: 'failed', class: 'retry', retryAfterMs: undefined, spent: false }, 'one timeout is no outage'],
     [failed('retry'), ON, { once: true }, { kind: 'failed', class: 'retry', retryAfterMs: undefined, spent: false }, 'a client that retries itself does not open a circuit alone'],
     [failed('overloaded'), ON, { triesHere: 2 }, { kind: 'failed', class: 'overloaded', retryAfterMs: undefined, spent: true }, 'its one retry is spent'],
