@@ -96,6 +96,32 @@ t.test('a registered key is used by itself, sealed at rest, shown masked', async
   t.equal((await house.post(HELLO)).status, 503, 'and is gone at the next request');
 });
 
+t.test('a request may say by its key\'s provider or by a header whose key it means', async (t) => {
+  const [deepseek, qwen] = [await provider(t), await provider(t)];
+  const house = await openHouse(t, { providers: { deepseek: deepseek.url, qwen: qwen.url }, books: 'cli' });
+  await house.register('deepseek', CANARY);
+  const registered = { provider_key: { provider: 'deepseek' } };
+  const byok = { 'x-findtoken-mode': 'byok' };
+  const cases: readonly (readonly [body: object, headers: Record<string, string>, told: readonly (string | null)[], authorization: string | undefined, why: string])[] = [
+    [{}, {}, ['200', 'byok', 'deepseek-chat'], CANARY, 'a registered key of the model\'s provider'],
+    [{}, { 'x-findtoken-mode': ' Standard ' }, ['200', 'standard', 'deepseek-chat'], 'good-key', 'the operator\'s, by the header'],
+    [{}, byok, ['200', 'byok', 'deepseek-chat'], CANARY, 'the registered one, by the header'],
+    [registered, {}, ['200', 'byok', 'deepseek-chat'], CANARY, 'the registered one, by its provider'],
+    [registered, byok, ['200', 'byok', 'deepseek-chat'], CANARY, 'by both'],
+    [{ model: 'qwen-turbo' }, {}, ['200', 'standard', 'qwen-turbo'], 'good-key', 'of another provider no key is registered'],
+    [{ model: 'qwen-turbo' }, byok, ['200', 'byok', 'deepseek-coder'], CANARY, 'but of one with an equivalent'],
+    [{ model: 'qwen-vl-max' }, byok, ['400', null, null], undefined, 'where there is none BYOK is refused'],
+  ];
+  for (const [body, headers, told, authorization, why] of cases) {
+    const before = [deepseek.requests.length, qwen.requests.length];
+    const answer = await house.post({ ...HELLO, ...body }, headers);
+    t.same([String(answer.status), ...(told[1] === null ? [null, null] : [answer.headers.get('x-findtoken-mode'), answer.headers.get('x-findtoken-model')])], told, why);
+    const asked = [...deepseek.requests.slice(before[0]), ...qwen.requests.slice(before[1])];
+    t.same(asked.map((request) => request.headers.authorization), authorization === undefined ? [] : [`Bearer ${authorization}`], why);
+    t.notMatch(JSON.stringify(asked.map((request) => request.body)), 'provider_key');
+  }
+});
+
 t.test("the user's own key trouble is told to the user, and the key is not swapped", async (t) => {
   const deepseek = await provider(t);
   const house = await byokHouse(t, deepseek);
