@@ -108,6 +108,19 @@ t.test('any activity starts the time anew, with notices of its own', async (t) =
   await life.addsUp();
 });
 
+t.test("one account's activity keeps nobody else's credits", async (t) => {
+  const life = await begin(t);
+  await life.ledger.createAccount({ id: 'acct_busy', email: 'bob@example.com', status: 'active', nowMs: START });
+  for (const days of [100, 334, 357, 364]) {
+    const busy = { accountId: 'acct_busy', keyId: '', mode: 'standard', model: 'm', requestedModel: 'm', provider: 'p', stream: false, ceiling: 0n, byok: undefined } as const;
+    await life.ledger.hold({ ...busy, id: `req_${days}`, nowMs: START + days * DAY });
+  }
+  t.same(await life.day(335), noticed(1));
+  t.same(await life.day(358), noticed(1));
+  t.same(await life.day(365, SECOND), { noticed: 0, expired: 1, deactivated: 1 });
+  t.equal((await life.ledger.findAccount('acct_busy'))?.activityMs, START + 364 * DAY);
+});
+
 t.test('days that are raised after the mails announce the new end as the first one', async (t) => {
   const life = await begin(t);
   await life.day(335);

@@ -57,7 +57,8 @@ t.test('the limit is lowered to what the balance covers at the dearest candidate
       continue;
     }
     t.equal(response.status, 200, said);
-    const sent = Number((provider.requests.at(-1)?.body as { max_tokens?: unknown }).max_tokens);
+    const body = provider.requests.at(-1)?.body;
+    const sent = typeof body === 'object' && body !== null && 'max_tokens' in body ? Number(body.max_tokens) : NaN;
     t.ok(sent <= wanted && sent >= Math.min(LEAST, wanted), `${said}: ${sent}`);
     t.ok(ceilingOf(prompt, sent, choices) <= balance, `${said}: ${sent} are covered`);
     if (sent < wanted) t.ok(ceilingOf(prompt, sent + 1, choices) > balance - STEPS, `${said}: one more is not`);
