@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import {
   accountView, activateAccount, balanceOf, createAccount, createKey, deactivateAccount, grantCredits, keyView, listByok, listKeys, listProviderKeys, listView,
-  modelView, openByok, openProviderKeys, registerByok, removeByok, requestView, resolveAccount, revokeKey, setAccountLimit, setProviderKey, testByok, utcMonth,
+  modelView, openByok, openProviderKeys, registerByok, removeByok, requestView, resolveAccount, revokeKey, rotateMasterKey, setAccountLimit, setProviderKey, testByok, utcMonth,
 } from '../src/accounts/index.ts';
 import type { ByokParts, KeyProbe } from '../src/accounts/index.ts';
 import type { Model, Provider } from '../src/catalog/index.ts';
@@ -237,6 +237,29 @@ t.test('a key that is saved while the master key is being changed is not kept un
   t.match(await listProviderKeys(parts), [{ provider: 'deepseek', key: 'sk-…0001' }], 'the earlier one is still there');
   await ledger.setNote('master_key', inForce);
   t.same([...(await openProviderKeys(parts))], [['deepseek', 'sk-first-key-0001']], 'and opens');
+});
+
+t.test("a key that takes another's place while all are sealed anew is sealed anew as well", async (t) => {
+  const { ledger, vault, ...parts } = await opened(t);
+  const next = 'b'.repeat(64);
+  const notes = { get: (name: string) => ledger.note(name), set: (name: string, value: string) => ledger.setNote(name, value), once: (name: string, value: string) => ledger.noteOnce(name, value) };
+  const under = (MASTER_KEYS: string) => openVault({ source: { kind: 'env', name: 'MASTER_KEYS' }, env: { MASTER_KEYS }, home: '/home/ann', databasePath: '/data/findtoken.db', notes, sealedRowsExist: async () => true });
+  await setProviderKey({ ...parts, ledger, vault }, { provider: 'deepseek', apiKey: 'sk-first-key-0001' });
+  const other = vault.seal('sk-other-key-0002', { table: 'provider', rowId: 'deepseek', accountId: '', provider: 'deepseek' });
+  let saved: Promise<void> | undefined;
+  const meddled: Ledger = {
+    ...ledger,
+    resealAll: (reseal) => ledger.resealAll({
+      ...reseal,
+      provider: (row) => {
+        saved ??= ledger.saveProviderKey({ provider: 'deepseek', last4: '0002', sealed: other, updatedMs: NOON_MS });
+        return reseal.provider(row);
+      },
+    }),
+  };
+  t.match(await rotateMasterKey({ ledger: meddled, vault: await under(`${MASTER},${next}`) }, { forgetOld: true }), { resealed: 1 });
+  await saved;
+  t.same(await openProviderKeys({ ledger, vault: await under(next) }), new Map([['deepseek', 'sk-other-key-0002']]), 'the old master key is needed for nothing more');
 });
 
 t.test('the shapes in JSON are those of the contract', async (t) => {
