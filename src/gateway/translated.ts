@@ -16,24 +16,21 @@ import type { Answer, Call, Outlet, Running, Streamed } from './types.ts';
 const EVENT_END = '\n\n';
 const DATA = 'data: ';
 
-/** What a request comes to. */
-interface Translated {
-  /** The chat request that asks the same. */
-  readonly chat: Readonly<Record<string, unknown>>;
-  /** @param id of the call whose answer it is: a repeat tells the first one's, under its name */
-  readonly open: (id: string) => ChatTranslation;
-}
+/** Opens the answer to a request. @param id of the call whose answer it is: a repeat tells the first one's, under its name */
+type Open = (id: string) => ChatTranslation;
 
 /** `POST /v1/responses`: OpenAI's other API, of which nothing is kept here. @throws Fault as a chat call, for what cannot be said in chat too */
 export async function serveResponses(running: Running, call: Call, owner: KeyOwner): Promise<Answer | Streamed> {
   const { chat, wishes } = readResponsesRequest(await readOther(running, call));
-  return serveTranslated(running, call, owner, { chat, open: (id) => openResponse(id, wishes) });
+  const open = (id: string): ChatTranslation => openResponse(id, wishes);
+  return serveTranslated(running, asking(call, chat, open), owner, open);
 }
 
 /** `POST /v1/messages`: Anthropic's API. @throws Fault as a chat call, for what cannot be said in chat too */
 export async function serveMessages(running: Running, call: Call, owner: KeyOwner): Promise<Answer | Streamed> {
   const { chat, stream } = readMessagesRequest(await readOther(running, call));
-  return serveTranslated(running, call, owner, { chat, open: (id) => openMessage(id, stream) });
+  const open = (id: string): ChatTranslation => openMessage(id, stream);
+  return serveTranslated(running, asking(call, chat, open), owner, open);
 }
 
 /** `POST /v1/messages/count_tokens`: our own estimate, for no provider is asked. @throws Fault as `serveMessages` */
@@ -49,9 +46,13 @@ function readOther(running: Running, call: Call): Promise<unknown> {
   return readJson(call, running.settings.limits, { arriving: running.load.arriving, weigh: () => undefined });
 }
 
-async function serveTranslated(running: Running, call: Call, owner: KeyOwner, { chat, open }: Translated): Promise<Answer | Streamed> {
-  const asked: Call = { ...call, body: Buffer.from(JSON.stringify(chat)), res: new TranslatedOutlet(call, open) };
-  const answer = await serveChatOnce(running, asked, owner);
+/** The chat call that asks the same. Its body alone holds the request, and who serves it lets go of that once it is read. */
+function asking(call: Call, chat: Readonly<Record<string, unknown>>, open: Open): Call {
+  return { ...call, body: Buffer.from(JSON.stringify(chat)), res: new TranslatedOutlet(call, open) };
+}
+
+async function serveTranslated(running: Running, call: Call, owner: KeyOwner, open: Open): Promise<Answer | Streamed> {
+  const answer = await serveChatOnce(running, call, owner);
   if ('streamed' in answer || answer.status !== 200 || typeof answer.body === 'string') return answer;
   const told = open(answer.headers?.['x-request-id'] ?? call.id);
   told.take(answer.body);
@@ -62,12 +63,12 @@ async function serveTranslated(running: Running, call: Call, owner: KeyOwner, { 
 /** Where a chat stream is written that a client of another API reads. Comments (silence, cost) pass as they are. */
 class TranslatedOutlet implements Outlet {
   readonly #res: Outlet;
-  readonly #open: Translated['open'];
+  readonly #open: Open;
   #answer: ChatTranslation;
   /** The beginning of an event that is not whole. */
   #rest = '';
 
-  constructor({ res, id }: Pick<Call, 'res' | 'id'>, open: Translated['open']) {
+  constructor({ res, id }: Pick<Call, 'res' | 'id'>, open: Open) {
     this.#res = res;
     this.#open = open;
     this.#answer = open(id);
