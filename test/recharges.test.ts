@@ -9,6 +9,7 @@ import { openDesk } from './support/command-line.ts';
 import { openHouse } from './support/house.ts';
 import { startServe } from './support/process.ts';
 import { openShop, type Shop } from './support/shop.ts';
+import { endOf } from './support/stories.ts';
 
 const usd = parseUsd;
 const DAY_MS = 86_400_000;
@@ -199,6 +200,10 @@ t.test('refunds: with refund_fee: unspent the fee of an untouched recharge goes 
   t.match(await planRefund(parts, id), { amount: usd('9.45') }, 'kept, without the setting');
   await shop.house.ledger.grant({ accountId: shop.house.accountId, amount: -usd('1'), reference: 'a', note: 'spent', nowMs: Date.now() });
   t.match(await planRefund(giving, id), { amount: usd('8.45') }, 'something was spent');
+  const { ledger, accountId } = shop.house;
+  await ledger.hold({ id: 'req_1', accountId, keyId: '', mode: 'standard', model: 'm', requestedModel: 'm', provider: 'p', stream: false, ceiling: usd('2'), byok: undefined, nowMs: Date.now() });
+  t.match(await planRefund(giving, id), { amount: usd('6.45') }, 'and what a request under way may still cost is not paid back');
+  await ledger.release(endOf('req_1', Date.now()));
   await shop.house.ledger.grant({ accountId: shop.house.accountId, amount: usd('1'), reference: 'b', note: 'back', nowMs: Date.now() });
   t.match(await refundRecharge(giving, id), { amount: usd('10'), recharge: { status: 'refunded', refunded: usd('10'), refundedCredits: usd('9.45') } });
   await stands(t, shop, '0.00', 'credits and fee are both gone');
