@@ -246,7 +246,7 @@ t.test("a key that takes another's place while all are sealed anew is sealed ane
   const under = (MASTER_KEYS: string) => openVault({ source: { kind: 'env', name: 'MASTER_KEYS' }, env: { MASTER_KEYS }, home: '/home/ann', databasePath: '/data/findtoken.db', notes, sealedRowsExist: async () => true });
   await setProviderKey({ ...parts, ledger, vault }, { provider: 'deepseek', apiKey: 'sk-first-key-0001' });
   const other = vault.seal('sk-other-key-0002', { table: 'provider', rowId: 'deepseek', accountId: '', provider: 'deepseek' });
-  let saved: Promise<void> | undefined;
+  let saved: Promise<unknown> | undefined;
   const meddled: Ledger = {
     ...ledger,
     resealAll: (reseal) => ledger.resealAll({
