@@ -9,6 +9,8 @@ import type { Link, Topics } from './link.ts';
 const COMMAND = 'serve';
 /** In the member, the stream to the primary: the first descriptor after Node's own channel. */
 const LINK_FD = 4;
+/** For what a process said before its end to be heard: it lies in the system's buffer already. */
+const PARTING_MS = 1_000;
 
 /** How a process came to its end. */
 export interface Ended {
@@ -59,12 +61,11 @@ export async function forkMember<Theirs extends Topics<Theirs>>(env: Readonly<Re
   let isListening = false;
   worker.once('listening', () => (isListening = true));
   // Not by `once` of events: that fails where the channel to a dying process breaks.
-  const parted = new Promise<void>((resolve) => worker.once('disconnect', resolve));
   const exited = new Promise<Ended>((resolve) => worker.once('exit', (code, signal) => resolve({ code: code ?? undefined, signal: signal ?? undefined })));
   const ended = (async () => {
     const end = await exited;
     // Its word that a connection has come may be among the last that it said.
-    if (worker.isConnected()) await parted;
+    if (worker.isConnected()) await parted(worker);
     await link.gone;
     return end;
   })();
@@ -75,6 +76,18 @@ export async function forkMember<Theirs extends Topics<Theirs>>(env: Readonly<Re
     },
     kill: () => void worker.process.kill('SIGKILL'),
   };
+}
+
+/** Resolves when the channel to a process that is no more has been heard to its end; whoever else holds it open, no other waits for that. */
+function parted(worker: Worker): Promise<void> {
+  return new Promise((resolve) => {
+    // Not by `once` of events: that fails where the channel breaks.
+    const timer = setTimeout(resolve, PARTING_MS);
+    worker.once('disconnect', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }
 
 /**
