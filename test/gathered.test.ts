@@ -92,7 +92,8 @@ t.test('pieces are joined as clients join them', async (t) => {
 
 t.test('what is no answer is none', async (t) => {
   t.match(gather('data: [DONE]\n\n'), { kind: 'failed', providerCode: 'empty_stream' });
-  t.match(gather(written([piece({ content: 'a' }), { error: { message: 'down', type: 'server_error' } }])), { kind: 'failed', class: 'retry' });
+  t.match(gather(written([piece({ content: 'a' }), { error: { message: 'down', type: 'server_error' } }])), { kind: 'failed', class: 'next', maybeServed: true }, 'words that have come are not asked for again there');
+  t.match(gather(written([{ error: { message: 'down', type: 'server_error' } }])), { kind: 'failed', class: 'retry', maybeServed: false }, 'before any, it is');
   const long = 'x'.repeat(3 * 1_048_576);
   t.match(gather(written([piece({ content: long }), piece({ content: long }), piece({ content: long }), piece({}, 'stop')])), { kind: 'failed', providerCode: 'too_large' });
 });

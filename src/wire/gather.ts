@@ -2,7 +2,7 @@ import { brokenAnswer } from './envelope.ts';
 import { bareObject, isJsonObject, parseJson } from './json.ts';
 import { readWhole } from './outcome.ts';
 import { openAnswer } from './stream.ts';
-import type { AnswerStream, AnswerTarget, EventBlock, Failure, GatheredAnswer, Json, JsonObject, SseEvent, Usage, WholeOutcome } from './types.ts';
+import type { AnswerStream, AnswerTarget, EventBlock, Failure, FailureClass, GatheredAnswer, Json, JsonObject, SseEvent, Usage, WholeOutcome } from './types.ts';
 import { writeUsage } from './usage.ts';
 
 /** As long as an answer may be that comes whole. */
@@ -11,6 +11,8 @@ const CHARS_MAX = 8 * 1_048_576;
 const TEXTS: ReadonlySet<string> = new Set(['content', 'reasoning_content', 'refusal', 'arguments']);
 /** A tool's name may come in pieces as well, and is said no second time. */
 const CALL_TEXTS: ReadonlySet<string> = new Set(['name', 'arguments']);
+/** What is asked for once more at the same provider. */
+const AGAIN: ReadonlySet<FailureClass> = new Set(['retry', 'overloaded']);
 const NO_USAGE: Usage = { origin: 'estimated', prompt: 0, cached: 0, completion: 0, reasoning: 0 };
 
 /** One choice as it grows. */
@@ -43,7 +45,10 @@ class Gathering implements GatheredAnswer {
   }
 
   get failure(): Failure | undefined {
-    return this.#stream.failure ?? (this.#chars > CHARS_MAX ? brokenAnswer('too_large') : undefined);
+    const { failure, started } = this.#stream;
+    if (failure === undefined) return this.#chars > CHARS_MAX ? brokenAnswer('too_large') : undefined;
+    // Words that have come may be on the bill: they are not asked for again there, as they would not be in any stream.
+    return started && AGAIN.has(failure.class) ? { ...failure, class: 'next', maybeServed: true } : failure;
   }
 
   get finished(): boolean {
