@@ -1,5 +1,4 @@
 import { ratesFor } from '../money/index.ts';
-import type { Rates } from '../money/index.ts';
 import { nearestName } from './names.ts';
 import type { Catalog, Model } from './types.ts';
 
@@ -32,9 +31,11 @@ export function soldBelowCost({ price, cost }: Pick<Model, 'price' | 'cost'>): r
   if (cost === undefined) return [];
   const lengths = [0, price.longPrompt?.above, cost.longPrompt?.above].flatMap((above) => (above === undefined ? [] : [above, above + 1]));
   const pairs = lengths.map((length) => [ratesFor(price, length), ratesFor(cost, length)] as const);
-  const isBelow = (kind: keyof Rates): boolean => pairs.some(([sold, bought]) => sold[kind] < bought[kind]);
-  return [...(isBelow('input') ? ['input' as const] : []), ...(isBelow('cachedInput') ? ['cached_input' as const] : []), ...(isBelow('output') ? ['output' as const] : [])];
+  return KINDS.flatMap(([kind, name]) => (pairs.some(([sold, bought]) => sold[kind] < bought[kind]) ? [name] : []));
 }
+
+/** The kinds of token, by their names here and in the file. */
+const KINDS = [['input', 'input'], ['cachedInput', 'cached_input'], ['output', 'output']] as const;
 
 /**
  * Whole days from the day a price was looked up to `todayIso` (`YYYY-MM-DD`, or an ISO time, of which the day counts).

@@ -96,13 +96,11 @@ function observeFailure(booked: Booked, candidate: Candidate, failure: Failure, 
 /** One attempt; where the provider answers this model in streams only, it is asked for one, at once and from then on. */
 async function attempt(asking: Asking, candidate: Candidate, leftMs: number): Promise<Attempted> {
   const { running: { clock, streamsOnly } } = asking.booked;
-  const { provider, model: { upstream } } = candidate;
-  const place = `${provider} ${upstream}`;
   const sentMs = clock.monotonicMs();
-  const streams = asking.request.stream || streamsOnly.has(place);
+  const streams = asking.request.stream || streamsOnly.has(candidate.model);
   const attempted = await attemptOnce(asking, candidate, { leftMs, streams });
   if (streams || attempted.kind !== 'failed' || attempted.failure.onlyStreams !== true) return attempted;
-  streamsOnly.add(place);
+  streamsOnly.add(candidate.model);
   return attemptOnce(asking, candidate, { leftMs: leftMs - (clock.monotonicMs() - sentMs), streams: true });
 }
 

@@ -60,7 +60,7 @@ export function createGateway(parts: GatewayParts): Gateway {
     load,
     metrics,
     described: new WeakMap(),
-    streamsOnly: new Set(),
+    streamsOnly: new WeakSet(),
     measure: () => shared.measure(own),
     workers: () => shared.workers(),
     endings,

@@ -1,4 +1,5 @@
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import type { Model } from '../catalog/index.ts';
 import type { Link } from '../crew/index.ts';
 import type { KeyOwner, Ledger, Mode } from '../ledger/index.ts';
 import type { UsdE8 } from '../money/index.ts';
@@ -91,8 +92,8 @@ export interface Running extends GatewayParts {
   readonly metrics: Metrics;
   /** The API's description, by the catalogue it was made with: when settings are read again they stay one object, their catalogue does not. */
   readonly described: WeakMap<object, string>;
-  /** Models, by provider and its name for them, of which a provider said that it answers in streams only. */
-  readonly streamsOnly: Set<string>;
+  /** Models of which their provider said that it answers in streams only; when settings are read again it is asked anew. */
+  readonly streamsOnly: WeakSet<Model>;
   /** What is counted, over all who serve. */
   measure(): Promise<MetricsRecord>;
   /** How many processes serve. */
