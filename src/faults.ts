@@ -124,3 +124,8 @@ function faultHeaders(status: number, options: FaultOptions): Record<string, str
   if (status === 401) headers['www-authenticate'] = 'Bearer';
   return headers;
 }
+
+/** A request that cannot be served as it is, by the client's own fault. @param param the field at fault */
+export function invalidRequest(detail: string, param?: string): Fault {
+  return new Fault('invalid_request', { fill: { detail }, ...(param === undefined ? {} : { param }) });
+}

@@ -1,5 +1,5 @@
 import type { Catalog, Model } from '../catalog/index.ts';
-import { Fault } from '../faults.ts';
+import { invalidRequest } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
 import type { PlanInput } from '../routing/index.ts';
 import type { ChatRequest } from '../wire/index.ts';
@@ -29,20 +29,20 @@ export function chooseMode(wish: {
   const header = readModeHeader(wish.header);
   if (request.providerKey !== undefined) {
     const { provider, apiKey } = request.providerKey;
-    if (header === 'standard') throw refuse('provider_key means BYOK, but X-FindToken-Mode says standard; send one of them.', 'provider_key');
+    if (header === 'standard') throw invalidRequest('provider_key means BYOK, but X-FindToken-Mode says standard; send one of them.', 'provider_key');
     if (!catalog.providers.has(provider)) {
       const known = [...catalog.providers.keys()].join(', ');
-      throw refuse(`provider_key.provider ${JSON.stringify(provider)} is unknown; use one of ${known}.`, 'provider_key.provider');
+      throw invalidRequest(`provider_key.provider ${JSON.stringify(provider)} is unknown; use one of ${known}.`, 'provider_key.provider');
     }
     if (apiKey === undefined && !owner.byokProviders.includes(provider)) {
-      throw refuse(`No BYOK key is registered for ${provider}; register one with \`findtoken byok register ${provider}\`, or send provider_key.api_key.`, 'provider_key');
+      throw invalidRequest(`No BYOK key is registered for ${provider}; register one with \`findtoken byok register ${provider}\`, or send provider_key.api_key.`, 'provider_key');
     }
     return { mode: 'byok', only: provider, inlineKey: apiKey };
   }
   const own = owner.byokProviders.includes(model.provider);
   if (header === 'standard') return STANDARD;
   if (header === 'byok' && !own && !hasKeyForEquivalent(catalog, model, owner)) {
-    throw refuse(`X-FindToken-Mode is byok, but no BYOK key is registered for ${model.provider} or for an equivalent of ${model.id}; register one with \`findtoken byok register ${model.provider}\`.`, null);
+    throw invalidRequest(`X-FindToken-Mode is byok, but no BYOK key is registered for ${model.provider} or for an equivalent of ${model.id}; register one with \`findtoken byok register ${model.provider}\`.`);
   }
   return header === 'byok' || own ? { mode: 'byok', only: undefined, inlineKey: undefined } : STANDARD;
 }
@@ -76,14 +76,10 @@ export function keysInMode(
 function readModeHeader(value: string | undefined): 'standard' | 'byok' | undefined {
   const mode = value?.trim().toLowerCase();
   if (mode === undefined || mode === '' || mode === 'standard' || mode === 'byok') return mode === '' ? undefined : mode;
-  throw refuse('X-FindToken-Mode is "standard" or "byok".', null);
+  throw invalidRequest('X-FindToken-Mode is "standard" or "byok".');
 }
 
 function hasKeyForEquivalent(catalog: Catalog, model: Model, owner: KeyOwner): boolean {
   const ids = catalog.equivalents.get(model.id) ?? [];
   return ids.some((id) => owner.byokProviders.includes(catalog.models.get(id)?.provider ?? ''));
-}
-
-function refuse(detail: string, param: string | null): Fault {
-  return new Fault('invalid_request', { fill: { detail }, ...(param === null ? {} : { param }) });
 }

@@ -1,4 +1,4 @@
-import { Fault } from '../faults.ts';
+import { invalidRequest } from '../faults.ts';
 import { fieldsOf, isFields, textOf } from '../wire/index.ts';
 import type { Fields } from '../wire/index.ts';
 import { readTurns } from './turns.ts';
@@ -27,7 +27,7 @@ const NOT_PROMPT = /^x-anthropic-billing-header:/;
  * @throws Fault invalid_request, its `param` the field at fault
  */
 export function readMessagesRequest(raw: unknown): MessagesRequest {
-  if (!isFields(raw)) throw refuse('The request body must be a JSON object with "model", "max_tokens" and "messages".');
+  if (!isFields(raw)) throw invalidRequest('The request body must be a JSON object with "model", "max_tokens" and "messages".');
   const stream = raw['stream'] === true;
   const chat: Record<string, unknown> = Object.fromEntries(Object.entries(raw).filter(([name]) => !OWN.has(name)));
   chat['messages'] = [...systemOf(raw['system']), ...readTurns(raw['messages'])];
@@ -47,7 +47,7 @@ function systemOf(value: unknown): readonly Fields[] {
   const blocks: readonly unknown[] = typeof value === 'string' ? [{ text: value }] : Array.isArray(value) ? value : [];
   const texts = blocks.map((block, at) => {
     const { text } = fieldsOf(block);
-    if (typeof text !== 'string') throw refuse(`"system[${at}]" must be a text block.`, `system[${at}]`);
+    if (typeof text !== 'string') throw invalidRequest(`"system[${at}]" must be a text block.`, `system[${at}]`);
     return text;
   }).filter((text) => !NOT_PROMPT.test(text));
   return texts.length === 0 ? [] : [{ role: 'system', content: texts.join('\n\n') }];
@@ -77,8 +77,4 @@ function wishesOf({ thinking, output_config: config, output_format: older }: Fie
     ...(fieldsOf(thinking)['type'] === 'disabled' ? { reasoning_effort: 'none' } : {}),
     ...(type === 'json_schema' && isFields(schema) ? { response_format: { type, json_schema: { name: 'answer', strict: true, schema } } } : {}),
   };
-}
-
-function refuse(detail: string, param?: string): Fault {
-  return new Fault('invalid_request', { fill: { detail }, ...(param === undefined ? {} : { param }) });
 }

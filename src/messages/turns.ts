@@ -1,4 +1,4 @@
-import { Fault } from '../faults.ts';
+import { invalidRequest, type Fault } from '../faults.ts';
 import { fieldsOf, textOf } from '../wire/index.ts';
 import type { Fields } from '../wire/index.ts';
 
@@ -12,13 +12,13 @@ const NAME_CHARS = 60;
  * @throws Fault invalid_request for a block that chat has no words for
  */
 export function readTurns(value: unknown): readonly Fields[] {
-  if (!Array.isArray(value) || value.length === 0) throw refuse('"messages" must be a list with at least one message.', 'messages');
+  if (!Array.isArray(value) || value.length === 0) throw invalidRequest('"messages" must be a list with at least one message.', 'messages');
   return (value as readonly unknown[]).flatMap((message, at) => {
     const param = `messages[${at}]`;
     const { role, content } = fieldsOf(message);
-    if (role !== 'user' && role !== 'assistant' && role !== 'system') throw refuse(`"${param}.role" must be "user" or "assistant".`, `${param}.role`);
+    if (role !== 'user' && role !== 'assistant' && role !== 'system') throw invalidRequest(`"${param}.role" must be "user" or "assistant".`, `${param}.role`);
     if (typeof content === 'string') return [{ role, content }];
-    if (!Array.isArray(content)) throw refuse(`"${param}.content" must be a text or a list of blocks.`, `${param}.content`);
+    if (!Array.isArray(content)) throw invalidRequest(`"${param}.content" must be a text or a list of blocks.`, `${param}.content`);
     const blocks = (content as readonly unknown[]).map((block, place) => ({ block: fieldsOf(block), param: `${param}.content[${place}]` }));
     return role === 'assistant' ? assistantOf(blocks) : userOf(role, blocks);
   });
@@ -45,7 +45,7 @@ function assistantOf(blocks: readonly Placed[]): readonly Fields[] {
 }
 
 function callOf({ id, name, input }: Fields, param: string): Fields {
-  if (textOf(id) === undefined || textOf(name) === undefined) throw refuse(`"${param}" must bear "id" and "name".`, param);
+  if (textOf(id) === undefined || textOf(name) === undefined) throw invalidRequest(`"${param}" must bear "id" and "name".`, param);
   return { id, type: 'function', function: { name, arguments: JSON.stringify(input ?? {}) } };
 }
 
@@ -58,7 +58,7 @@ function userOf(role: 'user' | 'system', blocks: readonly Placed[]): readonly Fi
       continue;
     }
     const { tool_use_id: id, content, is_error: failed } = block;
-    if (textOf(id) === undefined) throw refuse(`"${param}" must bear the "tool_use_id" of its call.`, param);
+    if (textOf(id) === undefined) throw invalidRequest(`"${param}" must bear the "tool_use_id" of its call.`, param);
     const told = contentOf(content, `${param}.content`);
     const texts = told.flatMap(({ type, text }) => (type === 'text' && typeof text === 'string' ? [text] : []));
     const written = texts.join('\n');
@@ -75,7 +75,7 @@ function userOf(role: 'user' | 'system', blocks: readonly Placed[]): readonly Fi
 function contentOf(content: unknown, param: string): readonly Fields[] {
   if (content === undefined || content === null) return [];
   if (typeof content === 'string') return [{ type: 'text', text: content }];
-  if (!Array.isArray(content)) throw refuse(`"${param}" must be a text or a list of blocks.`, param);
+  if (!Array.isArray(content)) throw invalidRequest(`"${param}" must be a text or a list of blocks.`, param);
   return (content as readonly unknown[]).map((block, at) => partOf(fieldsOf(block), `${param}[${at}]`));
 }
 
@@ -93,15 +93,11 @@ function partOf(block: Fields, param: string): Fields {
 }
 
 function textIn({ text }: Fields, param: string): string {
-  if (typeof text !== 'string') throw refuse(`"${param}.text" must be a text.`, `${param}.text`);
+  if (typeof text !== 'string') throw invalidRequest(`"${param}.text" must be a text.`, `${param}.text`);
   return text;
 }
 
 function unknownBlock({ type }: Fields, param: string): Fault {
   const name = JSON.stringify(typeof type === 'string' ? type.slice(0, NAME_CHARS) : type ?? null);
-  return refuse(`"${param}" is a block of the type ${name}, which is not served. Served are text, images and documents with their data, thinking, tool_use and tool_result.`, param);
-}
-
-function refuse(detail: string, param: string): Fault {
-  return new Fault('invalid_request', { fill: { detail }, param });
+  return invalidRequest(`"${param}" is a block of the type ${name}, which is not served. Served are text, images and documents with their data, thinking, tool_use and tool_result.`, param);
 }

@@ -1,4 +1,4 @@
-import { Fault } from '../faults.ts';
+import { invalidRequest } from '../faults.ts';
 import { fieldsOf, isFields, textOf } from '../wire/index.ts';
 import type { Fields } from '../wire/index.ts';
 import { nameInChat, TEXT_ARGUMENT } from './tools.ts';
@@ -44,15 +44,15 @@ export class Conversation {
 
   /** @throws Fault invalid_request for an item that chat has no words for */
   add(item: unknown, param: string): void {
-    if (!isFields(item)) throw refuse(`"${param}" must be an object.`, param);
+    if (!isFields(item)) throw invalidRequest(`"${param}" must be an object.`, param);
     const type = item['type'] ?? 'message';
     if (type === 'message') return this.#addMessage(item, param);
     if (type === 'reasoning') return this.#addReasoning(item);
     if (type === 'function_call') return this.#addCall(item, textOf(item['arguments']) ?? '{}', param);
     if (type === 'custom_tool_call') return this.#addCall(item, JSON.stringify({ [TEXT_ARGUMENT]: item['input'] ?? '' }), param);
     if (type === 'function_call_output' || type === 'custom_tool_call_output') return this.#addOutput(item, param);
-    if (type === 'item_reference') throw refuse(`"${param}" names an item that would have to be kept here. Send the item itself; clients do so with "store": false.`, param);
-    throw refuse(`"${param}" is of the type ${JSON.stringify(typeof type === 'string' ? type.slice(0, NAME_CHARS) : type)}. Served are messages, reasoning, and the calls of functions and custom tools with their outputs.`, param);
+    if (type === 'item_reference') throw invalidRequest(`"${param}" names an item that would have to be kept here. Send the item itself; clients do so with "store": false.`, param);
+    throw invalidRequest(`"${param}" is of the type ${JSON.stringify(typeof type === 'string' ? type.slice(0, NAME_CHARS) : type)}. Served are messages, reasoning, and the calls of functions and custom tools with their outputs.`, param);
   }
 
   #addMessage({ role, content }: Fields, param: string): void {
@@ -64,7 +64,7 @@ export class Conversation {
     } else if (role === 'user') {
       this.say(role, partsOf(content, param));
     } else {
-      throw refuse(`"${param}.role" must be "user", "assistant", "system" or "developer".`, `${param}.role`);
+      throw invalidRequest(`"${param}.role" must be "user", "assistant", "system" or "developer".`, `${param}.role`);
     }
   }
 
@@ -77,12 +77,12 @@ export class Conversation {
   #addCall(item: Fields, written: string, param: string): void {
     const { call_id: id, namespace } = item;
     const name = textOf(item['name']);
-    if (textOf(id) === undefined || name === undefined) throw refuse(`"${param}" must bear "call_id" and "name".`, param);
+    if (textOf(id) === undefined || name === undefined) throw invalidRequest(`"${param}" must bear "call_id" and "name".`, param);
     this.#turnFor(() => true).calls.push({ id, type: 'function', function: { name: nameInChat(this.#tools, name, namespace), arguments: written } });
   }
 
   #addOutput({ call_id: id, output }: Fields, param: string): void {
-    if (textOf(id) === undefined) throw refuse(`"${param}" must bear the "call_id" of its call.`, param);
+    if (textOf(id) === undefined) throw invalidRequest(`"${param}" must bear the "call_id" of its call.`, param);
     this.#endTurn();
     const parts = typeof output === 'string' ? [] : partsOf(output ?? '', `${param}.output`);
     const list: readonly Fields[] = Array.isArray(parts) ? (parts as readonly Fields[]) : [{ type: 'text', text: parts }];
@@ -130,7 +130,7 @@ function textsOf(content: unknown, param: string): readonly string[] {
   return list.map((part, at) => {
     const { text, refusal } = fieldsOf(part);
     const said = typeof text === 'string' ? text : refusal;
-    if (typeof said !== 'string') throw refuse(`"${param}.content[${at}]" must be a text.`, `${param}.content[${at}]`);
+    if (typeof said !== 'string') throw invalidRequest(`"${param}.content[${at}]" must be a text.`, `${param}.content[${at}]`);
     return said;
   });
 }
@@ -138,7 +138,7 @@ function textsOf(content: unknown, param: string): readonly string[] {
 /** Content as chat has it: a text where it is one, else a list of parts. */
 function partsOf(content: unknown, param: string): unknown {
   if (typeof content === 'string') return content;
-  if (!Array.isArray(content)) throw refuse(`"${param}.content" must be a text or a list of parts.`, `${param}.content`);
+  if (!Array.isArray(content)) throw invalidRequest(`"${param}.content" must be a text or a list of parts.`, `${param}.content`);
   const parts = (content as readonly unknown[]).map((part, at) => partOf(fieldsOf(part), `${param}.content[${at}]`));
   const [only] = parts;
   return parts.length === 1 && only?.['type'] === 'text' ? only['text'] : parts;
@@ -150,9 +150,5 @@ function partOf(part: Fields, param: string): Fields {
   if (type === 'input_image' && typeof part['image_url'] === 'string') return { type: 'image_url', image_url: { url: part['image_url'], ...(typeof part['detail'] === 'string' ? { detail: part['detail'] } : {}) } };
   if (type === 'input_file' && typeof part['file_data'] === 'string') return { type: 'file', file: { file_data: part['file_data'], ...(typeof part['filename'] === 'string' ? { filename: part['filename'] } : {}) } };
   if (type === 'input_audio' && isFields(part['input_audio'])) return { type, input_audio: part['input_audio'] };
-  throw refuse(`"${param}" must be an input_text, an input_image with "image_url", or an input_file with "file_data": files are not kept here.`, param);
-}
-
-function refuse(detail: string, param: string): Fault {
-  return new Fault('invalid_request', { fill: { detail }, param });
+  throw invalidRequest(`"${param}" must be an input_text, an input_image with "image_url", or an input_file with "file_data": files are not kept here.`, param);
 }

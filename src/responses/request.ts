@@ -1,4 +1,4 @@
-import { Fault } from '../faults.ts';
+import { invalidRequest } from '../faults.ts';
 import { fieldsOf, isFields, textOf } from '../wire/index.ts';
 import type { Fields, Json, JsonObject } from '../wire/index.ts';
 import { Conversation } from './conversation.ts';
@@ -42,9 +42,9 @@ const KEPT: readonly (readonly [field: string, mend: string])[] = [
  * @throws Fault invalid_request, its `param` the field at fault: an input that cannot be said so, or what would need answers to be kept
  */
 export function readResponsesRequest(raw: unknown): ResponsesRequest {
-  if (!isFields(raw)) throw refuse('The request body must be a JSON object with "model" and "input".');
-  for (const [field, mend] of KEPT) if (raw[field] !== undefined && raw[field] !== null) throw refuse(mend, field);
-  if (raw['background'] === true) throw refuse('Nothing runs in the background here: leave "background" out, and stream the answer if it takes long.', 'background');
+  if (!isFields(raw)) throw invalidRequest('The request body must be a JSON object with "model" and "input".');
+  for (const [field, mend] of KEPT) if (raw[field] !== undefined && raw[field] !== null) throw invalidRequest(mend, field);
+  if (raw['background'] === true) throw invalidRequest('Nothing runs in the background here: leave "background" out, and stream the answer if it takes long.', 'background');
   const stream = raw['stream'] === true;
   const tools = readTools(raw['tools']);
   const chat: Record<string, unknown> = Object.fromEntries(Object.entries(raw).filter(([name]) => !OWN.has(name)));
@@ -68,9 +68,9 @@ function readConversation({ input, instructions }: Fields, tools: Wishes['tools'
   if (textOf(instructions) !== undefined) conversation.say('system', instructions);
   if (typeof input === 'string' && input !== '') conversation.say('user', input);
   else if (Array.isArray(input) && input.length > 0) for (const [at, item] of (input as readonly unknown[]).entries()) conversation.add(item, `input[${at}]`);
-  else throw refuse('"input" must be a text, or a list with at least one item.', 'input');
+  else throw invalidRequest('"input" must be a text, or a list with at least one item.', 'input');
   const messages = conversation.messages();
-  if (messages.length === 0) throw refuse('"input" holds nothing that a model could answer.', 'input');
+  if (messages.length === 0) throw invalidRequest('"input" holds nothing that a model could answer.', 'input');
   return messages;
 }
 
@@ -99,8 +99,4 @@ function repeatsOf(raw: Fields): JsonObject {
     top_p: said('top_p', null),
     truncation: 'disabled',
   };
-}
-
-function refuse(detail: string, param?: string): Fault {
-  return new Fault('invalid_request', { fill: { detail }, ...(param === undefined ? {} : { param }) });
 }

@@ -1,4 +1,4 @@
-import { Fault } from '../faults.ts';
+import { invalidRequest } from '../faults.ts';
 import { bareObject, textOf, isFields } from './json.ts';
 import type { Fields } from './json.ts';
 import { copyJson, copyMessage, newPrompt, promptTokens } from './prompt.ts';
@@ -42,7 +42,7 @@ export interface RequestOptions extends PartTokens {
  * @throws Fault invalid_request, its `param` the field at fault: the client's mistake. No message repeats a key.
  */
 export function readChatRequest(raw: unknown, options: RequestOptions): ChatRequest {
-  if (!isFields(raw)) throw refuse('The request body must be a JSON object with "model" and "messages".');
+  if (!isFields(raw)) throw invalidRequest('The request body must be a JSON object with "model" and "messages".');
   const requestedModel = readModelName(raw['model']);
   const named = splitModel(requestedModel);
   const routing = readRouting(raw['routing'], 'routing') ?? readRouting(options.routingHeader, 'X-FindToken-Routing') ?? named.routing ?? 'auto';
@@ -101,19 +101,19 @@ function copyBody(raw: Fields, prompt: PromptMeasure, written: ReadonlyMap<strin
 }
 
 function readMessages(value: unknown): readonly Fields[] {
-  if (!Array.isArray(value) || value.length === 0) throw refuse('"messages" must be a list with at least one message.', 'messages');
+  if (!Array.isArray(value) || value.length === 0) throw invalidRequest('"messages" must be a list with at least one message.', 'messages');
   const list: readonly unknown[] = value;
   return list.map((message, at) => {
     const param = `messages[${at}]`;
-    if (!isFields(message)) throw refuse(`"${param}" must be an object with "role" and "content".`, param);
+    if (!isFields(message)) throw invalidRequest(`"${param}" must be an object with "role" and "content".`, param);
     return message;
   });
 }
 
 function readModelName(value: unknown): string {
   const name = textOf(value);
-  if (name === undefined) throw refuse('"model" must name a model. GET /v1/models lists all.', 'model');
-  if (name.length > MODEL_CHARS_MAX) throw refuse(`"model" is longer than ${MODEL_CHARS_MAX} characters. GET /v1/models lists all names.`, 'model');
+  if (name === undefined) throw invalidRequest('"model" must name a model. GET /v1/models lists all.', 'model');
+  if (name.length > MODEL_CHARS_MAX) throw invalidRequest(`"model" is longer than ${MODEL_CHARS_MAX} characters. GET /v1/models lists all names.`, 'model');
   return name;
 }
 
@@ -121,24 +121,24 @@ function readRouting(value: unknown, param: string): Routing | undefined {
   if (value === undefined || value === null || value === '') return undefined;
   const wish = typeof value === 'string' ? value.trim().toLowerCase() : value;
   if (wish === 'auto' || wish === 'cheapest' || wish === 'fallback') return wish;
-  throw refuse(`"${param}" must be "auto", "cheapest" or "fallback".`, param);
+  throw invalidRequest(`"${param}" must be "auto", "cheapest" or "fallback".`, param);
 }
 
 function readProviderKey(value: unknown): ChatRequest['providerKey'] {
   if (value === undefined || value === null) return undefined;
   const provider = isFields(value) ? textOf(value['provider']) : undefined;
   if (!isFields(value) || provider === undefined || provider.length > MODEL_CHARS_MAX) {
-    throw refuse('"provider_key" must be an object: {"provider": "deepseek", "api_key": "…"}; without "api_key" your registered key is used.', 'provider_key');
+    throw invalidRequest('"provider_key" must be an object: {"provider": "deepseek", "api_key": "…"}; without "api_key" your registered key is used.', 'provider_key');
   }
   const apiKey = value['api_key'] ?? undefined;
   if (apiKey === undefined) return { provider, apiKey };
   if (typeof apiKey === 'string' && KEY_TEXT.test(apiKey)) return { provider, apiKey };
-  throw refuse('"provider_key.api_key" must be the key as the provider gave it: printable characters, no spaces.', 'provider_key');
+  throw invalidRequest('"provider_key.api_key" must be the key as the provider gave it: printable characters, no spaces.', 'provider_key');
 }
 
 function readChoices(value: unknown): number {
   const choices = positiveWhole(value) ?? 1;
-  if (choices > CHOICES_MAX) throw refuse(`"n" must lie between 1 and ${CHOICES_MAX}.`, 'n');
+  if (choices > CHOICES_MAX) throw invalidRequest(`"n" must lie between 1 and ${CHOICES_MAX}.`, 'n');
   return choices;
 }
 
@@ -153,8 +153,4 @@ function positiveWhole(value: unknown): number | undefined {
 
 function hasEntries(value: unknown): boolean {
   return Array.isArray(value) && value.length > 0;
-}
-
-function refuse(detail: string, param?: string): Fault {
-  return new Fault('invalid_request', { fill: { detail }, ...(param === undefined ? {} : { param }) });
 }
