@@ -1,6 +1,7 @@
 import t from 'tap';
 import { Fault } from '../src/faults.ts';
 import { openMessage, readMessagesRequest } from '../src/messages/index.ts';
+import { eventsOf } from './support/named-events.ts';
 
 /** Anthropic's Messages API said in chat completions and back, without a gateway. */
 
@@ -85,20 +86,6 @@ t.test('what cannot be said is refused, with the mend', async (t) => {
   }
   t.throws(() => readMessagesRequest([]), Fault);
 });
-
-interface Told {
-  readonly type: string;
-  readonly [field: string]: unknown;
-}
-
-function eventsOf(text: string): readonly Told[] {
-  return text.split('\n\n').filter((event) => event !== '').map((event) => {
-    const [name, data] = event.split('\n');
-    const told: Told = JSON.parse(data?.slice('data: '.length) ?? '');
-    if (name !== `event: ${told.type}`) throw new Error(`${name} is not ${told.type}`);
-    return told;
-  });
-}
 
 const chunk = (delta: object, reason: string | null = null) => ({ id: 'c', object: 'chat.completion.chunk', created: 1_790_000_000, model: 'm', choices: [{ index: 0, delta, finish_reason: reason }] });
 const USAGE = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15, prompt_tokens_details: { cached_tokens: 4 }, cost: 0.00042 };

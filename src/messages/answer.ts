@@ -1,10 +1,13 @@
-import { fieldsOf, isFields, parseJson, textOf } from '../wire/index.ts';
-import type { ChatTranslation, Fields, Json, JsonObject } from '../wire/index.ts';
+import { fieldsOf, isFields, NamedEvents, parseJson, readPiece, textOf } from '../wire/index.ts';
+import type { ChatPiece, ChatTranslation, Fields, JsonObject } from '../wire/index.ts';
 
 /** Anthropic's words for a finish reason of chat. */
 const STOPS: Readonly<Record<string, string>> = { stop: 'end_turn', length: 'max_tokens', tool_calls: 'tool_use', function_call: 'tool_use', content_filter: 'refusal' };
 /** Clients send thoughts back only with a signature; here nobody checks it. */
 const SIGNATURE = 'findtoken';
+
+/** As a stream begins, before its provider has told. */
+const NOTHING_USED: JsonObject = { input_tokens: 0, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 0 };
 
 /** One block of the answer as it grows. */
 interface Block {
@@ -34,33 +37,30 @@ export function openMessage(id: string, stream: boolean): ChatTranslation {
 class OpenMessage implements ChatTranslation {
   over = false;
   readonly #name: string;
-  readonly #stream: boolean;
+  readonly #events: NamedEvents;
   readonly #blocks: Block[] = [];
   /** Thoughts or words under way. */
   #open: Block | undefined;
   /** By their index in chat. */
   readonly #calls = new Map<number, Block>();
-  #events = '';
   #model = '';
   #stop: string | null = null;
-  #usage: JsonObject = usageOf({});
+  #usage: JsonObject = NOTHING_USED;
   #isBegun = false;
 
   constructor(id: string, stream: boolean) {
     this.#name = id.replace(/^req_/, '');
-    this.#stream = stream;
+    this.#events = new NamedEvents(stream);
   }
 
   take(answer: unknown): string {
-    const { model, choices, usage } = fieldsOf(answer);
-    this.#model = textOf(model) ?? this.#model;
+    const { model, said, reason, usage } = readPiece(answer);
+    this.#model = model ?? this.#model;
     this.#begin();
-    if (isFields(usage)) this.#usage = usageOf(usage);
-    const [choice] = Array.isArray(choices) ? (choices as readonly unknown[]) : [];
-    const { delta, message, finish_reason: reason } = fieldsOf(choice);
-    this.#grow(fieldsOf(delta ?? message));
-    if (typeof reason === 'string') this.#stop = STOPS[reason] ?? 'end_turn';
-    return this.#told();
+    if (usage !== undefined) this.#usage = usageOf(usage);
+    this.#grow(said);
+    if (reason !== undefined) this.#stop = STOPS[reason] ?? 'end_turn';
+    return this.#events.take();
   }
 
   finish(): string {
@@ -68,17 +68,17 @@ class OpenMessage implements ChatTranslation {
     this.#closeOpen();
     for (const call of this.#calls.values()) this.#close(call);
     this.over = true;
-    this.#emit('message_delta', { delta: { stop_reason: this.#stop, stop_sequence: null }, usage: this.#usage });
-    this.#emit('message_stop', {});
-    return this.#told();
+    this.#events.emit('message_delta', { delta: { stop_reason: this.#stop, stop_sequence: null }, usage: this.#usage });
+    this.#events.emit('message_stop', {});
+    return this.#events.take();
   }
 
   fail(error: unknown): string {
     if (this.over) return '';
     this.over = true;
     const { type, message } = fieldsOf(error);
-    this.#emit('error', { error: { type: textOf(type) ?? 'api_error', message: textOf(message) ?? 'The answer broke off.' } });
-    return this.#told();
+    this.#events.emit('error', { error: { type: textOf(type) ?? 'api_error', message: textOf(message) ?? 'The answer broke off.' } });
+    return this.#events.take();
   }
 
   whole(): JsonObject {
@@ -92,7 +92,7 @@ class OpenMessage implements ChatTranslation {
   #begin(): void {
     if (this.#isBegun) return;
     this.#isBegun = true;
-    this.#emit('message_start', { message: { ...this.#head(), content: [], stop_reason: null, stop_sequence: null, usage: this.#usage } });
+    this.#events.emit('message_start', { message: { ...this.#head(), content: [], stop_reason: null, stop_sequence: null, usage: this.#usage } });
   }
 
   #grow({ reasoning_content: thoughts, content, refusal, tool_calls: calls }: Fields): void {
@@ -136,7 +136,7 @@ class OpenMessage implements ChatTranslation {
     block.index = this.#blocks.length;
     this.#blocks.push(block);
     const empty: Readonly<Record<Block['type'], JsonObject>> = { thinking: { type, thinking: '', signature: '' }, text: { type, text: '' }, tool_use: { type, id, name, input: {} } };
-    this.#emit('content_block_start', { index: block.index, content_block: empty[type] });
+    this.#events.emit('content_block_start', { index: block.index, content_block: empty[type] });
     if (type === 'tool_use') this.#inputDelta(block, block.written);
   }
 
@@ -145,7 +145,7 @@ class OpenMessage implements ChatTranslation {
   }
 
   #delta({ index = 0 }: Block, delta: JsonObject): void {
-    this.#emit('content_block_delta', { index, delta });
+    this.#events.emit('content_block_delta', { index, delta });
   }
 
   #closeOpen(): void {
@@ -156,17 +156,7 @@ class OpenMessage implements ChatTranslation {
   #close(block: Block): void {
     if (block.index === undefined) this.#start(block);
     if (block.type === 'thinking') this.#delta(block, { type: 'signature_delta', signature: SIGNATURE });
-    this.#emit('content_block_stop', { index: block.index ?? 0 });
-  }
-
-  #emit(type: string, fields: JsonObject): void {
-    if (this.#stream) this.#events += `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`;
-  }
-
-  #told(): string {
-    const events = this.#events;
-    this.#events = '';
-    return events;
+    this.#events.emit('content_block_stop', { index: block.index ?? 0 });
   }
 }
 
@@ -178,15 +168,6 @@ function wholeBlock({ type, written, id, name }: Block): JsonObject {
 }
 
 /** Tokens by this API's names, where what was cached is no part of the input, and our cost. */
-function usageOf(usage: Fields): JsonObject {
-  const count = (value: unknown): number => (typeof value === 'number' ? value : 0);
-  const cached = count(fieldsOf(usage['prompt_tokens_details'])['cached_tokens']);
-  const cost = usage['cost'] as Json | undefined;
-  return {
-    input_tokens: count(usage['prompt_tokens']) - cached,
-    cache_creation_input_tokens: 0,
-    cache_read_input_tokens: cached,
-    output_tokens: count(usage['completion_tokens']),
-    ...(cost === undefined ? {} : { cost }),
-  };
+function usageOf({ tokens: { prompt, cached, completion }, cost }: NonNullable<ChatPiece['usage']>): JsonObject {
+  return { input_tokens: prompt - cached, cache_creation_input_tokens: 0, cache_read_input_tokens: cached, output_tokens: completion, ...(cost === undefined ? {} : { cost }) };
 }

@@ -1,5 +1,5 @@
-import { fieldsOf, isFields, textOf } from '../wire/index.ts';
-import type { ChatTranslation, Fields, Json, JsonObject } from '../wire/index.ts';
+import { fieldsOf, isFields, NamedEvents, readPiece, textOf } from '../wire/index.ts';
+import type { ChatPiece, ChatTranslation, Fields, JsonObject } from '../wire/index.ts';
 import { CallItem, TextItem, type Emit, type Item } from './items.ts';
 import type { Wishes } from './request.ts';
 import type { KnownTool } from './tools.ts';
@@ -29,7 +29,7 @@ class OpenResponse implements ChatTranslation {
   #text: TextItem | undefined;
   /** By their index in chat. */
   readonly #calls = new Map<number, CallItem>();
-  #events = '';
+  readonly #events: NamedEvents;
   #count = 0;
   #created = 0;
   #model = '';
@@ -41,19 +41,18 @@ class OpenResponse implements ChatTranslation {
   constructor(id: string, wishes: Wishes) {
     this.#name = id.replace(/^req_/, '');
     this.#wishes = wishes;
+    this.#events = new NamedEvents(wishes.stream);
   }
 
   take(answer: unknown): string {
-    const { created, model, choices, usage } = fieldsOf(answer);
-    if (typeof created === 'number') this.#created = created;
-    this.#model = textOf(model) ?? this.#model;
+    const { created, model, said, reason, usage } = readPiece(answer);
+    this.#created = created ?? this.#created;
+    this.#model = model ?? this.#model;
     this.#begin();
-    if (isFields(usage)) this.#usage = usageOf(usage);
-    const [choice] = Array.isArray(choices) ? (choices as readonly unknown[]) : [];
-    const { delta, message, finish_reason: reason } = fieldsOf(choice);
-    this.#grow(fieldsOf(delta ?? message));
-    if (typeof reason === 'string') this.#cutBy = CUT[reason];
-    return this.#told();
+    if (usage !== undefined) this.#usage = usageOf(usage);
+    this.#grow(said);
+    if (reason !== undefined) this.#cutBy = CUT[reason];
+    return this.#events.take();
   }
 
   finish(): string {
@@ -62,7 +61,7 @@ class OpenResponse implements ChatTranslation {
     for (const call of this.#calls.values()) call.close(this.#emit);
     this.over = true;
     this.#emit(this.#cutBy === undefined ? 'response.completed' : 'response.incomplete', { response: this.whole() });
-    return this.#told();
+    return this.#events.take();
   }
 
   fail(error: unknown): string {
@@ -73,7 +72,7 @@ class OpenResponse implements ChatTranslation {
     this.over = true;
     this.#emit('error', { ...this.#error, param: textOf(param) ?? null });
     this.#emit('response.failed', { response: this.whole() });
-    return this.#told();
+    return this.#events.take();
   }
 
   whole(): JsonObject {
@@ -139,28 +138,19 @@ class OpenResponse implements ChatTranslation {
   }
 
   readonly #emit: Emit = (type, fields) => {
-    if (!this.#wishes.stream) return;
-    this.#events += `event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: this.#count, ...fields })}\n\n`;
+    this.#events.emit(type, { sequence_number: this.#count, ...fields });
     this.#count += 1;
   };
-
-  #told(): string {
-    const events = this.#events;
-    this.#events = '';
-    return events;
-  }
 }
 
 /** Tokens by this API's names, and our cost. */
-function usageOf(usage: Fields): JsonObject {
-  const count = (value: unknown): number => (typeof value === 'number' ? value : 0);
-  const cost = usage['cost'] as Json | undefined;
+function usageOf({ tokens: { prompt, cached, completion, reasoning }, cost }: NonNullable<ChatPiece['usage']>): JsonObject {
   return {
-    input_tokens: count(usage['prompt_tokens']),
-    input_tokens_details: { cached_tokens: count(fieldsOf(usage['prompt_tokens_details'])['cached_tokens']) },
-    output_tokens: count(usage['completion_tokens']),
-    output_tokens_details: { reasoning_tokens: count(fieldsOf(usage['completion_tokens_details'])['reasoning_tokens']) },
-    total_tokens: count(usage['total_tokens']),
+    input_tokens: prompt,
+    input_tokens_details: { cached_tokens: cached },
+    output_tokens: completion,
+    output_tokens_details: { reasoning_tokens: reasoning },
+    total_tokens: prompt + completion,
     ...(cost === undefined ? {} : { cost }),
   };
 }
