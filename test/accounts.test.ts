@@ -289,7 +289,7 @@ t.test('a model shows its price per token exactly, and what it takes', async (t)
     source: '', sandbox: false,
   };
   const equivalents = new Map([['deepseek-chat', ['qwen-max', 'glm-4-plus']]]);
-  t.same(modelView(model, { equivalents }), {
+  t.same(modelView(model, { equivalents }, 0), {
     id: 'deepseek-chat', object: 'model', created: Date.UTC(2026, 10, 23) / 1000, owned_by: 'deepseek', name: 'DeepSeek Chat', provider: 'deepseek', context_length: 131_072,
     pricing: { prompt: '0.00000014', completion: '0.000028', input_cache_read: '0.0000000028' },
     architecture: { modality: 'text+image->text', input_modalities: ['text', 'image'], output_modalities: ['text'] },
@@ -297,6 +297,6 @@ t.test('a model shows its price per token exactly, and what it takes', async (t)
     supported_parameters: ['max_tokens', 'top_p', 'stop', 'frequency_penalty', 'presence_penalty', 'tools', 'tool_choice', 'response_format'],
     equivalents: ['qwen-max', 'glm-4-plus'],
   });
-  const bare = modelView({ ...model, id: 'lone', priced: '', sandbox: true, price: { input: 0n, cachedInput: 1_000_000_000_000n, output: 1n } }, { equivalents });
+  const bare = modelView({ ...model, id: 'lone', priced: '', sandbox: true, price: { input: 0n, cachedInput: 1_000_000_000_000n, output: 1n } }, { equivalents }, 0);
   t.match(bare, { created: 0, sandbox: true, equivalents: [], pricing: { prompt: '0', input_cache_read: '1', completion: '0.000000000001' } });
 });

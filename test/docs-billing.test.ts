@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { findModel, soldBelowCost, type Model } from '../src/catalog/index.ts';
-import { byokFee, ceilingFor, charge, feeOn, formatUsdExact, parsePrice, parseUsd } from '../src/money/index.ts';
+import { byokFee, ceilingFor, charge, feeOn, formatUsdExact, offPeak, parsePrice, parseUsd } from '../src/money/index.ts';
 import { expectedCost } from '../src/routing/index.ts';
 import { loadSettings } from '../src/settings/index.ts';
 
@@ -22,9 +22,12 @@ function table(text: string, titles: string): readonly (readonly string[])[] {
 }
 
 function model(id: string | undefined): Model {
-  const found = findModel(settings.catalog, id ?? '');
-  if (found === undefined) throw new Error(`no model ${id}`);
-  return found;
+  return found(findModel(settings.catalog, id ?? ''));
+}
+
+function found<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('not in the catalogue');
+  return value;
 }
 
 const count = (cell: string | undefined): number => Number((cell ?? '').replaceAll(',', ''));
@@ -35,7 +38,7 @@ t.test('what a request costs', async (t) => {
   t.ok(rows.length >= 9);
   for (const [id, mode, prompt, cached, answer, cost, total] of rows) {
     const tokens = { prompt: count(prompt), cached: count(cached), completion: count(answer) };
-    const { price } = model(id);
+    const price = offPeak(model(id).price);
     const { usageFee, byokFee: rate } = settings.billing;
     t.equal(charge(tokens, price, 0n).total, dollars(cost), `${id} ${mode}: the provider's part`);
     t.equal((mode === 'byok' ? byokFee(tokens, price, rate) : charge(tokens, price, usageFee)).total, dollars(total), `${id} ${mode}: the charge`);
@@ -46,7 +49,7 @@ t.test('what is held', async (t) => {
   const rows = table(billing, 'model | bound of the prompt | limit of the answer | hold');
   t.equal(rows.length, 3);
   for (const [id = '', prompt, answer, hold] of rows) {
-    t.equal(ceilingFor({ prompt: count(prompt), completion: count(answer) }, model(id).price, 1_000_000n + settings.billing.usageFee), dollars(hold), id);
+    t.equal(ceilingFor({ prompt: count(prompt), completion: count(answer) }, offPeak(model(id).price), 1_000_000n + settings.billing.usageFee), dollars(hold), id);
   }
 });
 
@@ -55,14 +58,14 @@ t.test('every model that is sold below its list price, and no other', async (t) 
   const below = [...settings.catalog.models.values()].filter((one) => soldBelowCost(one).length > 0);
   t.same(new Set(rows.map(([id]) => id)), new Set(below.map(({ id }) => id)));
   for (const [id = '', sold, list] of rows) {
-    const { price, cost } = model(id);
+    const [price, cost] = [model(id).price, found(model(id).cost)].map(offPeak);
     const [input = '', cachedInput = '', output = ''] = (sold ?? '').split(', ');
     t.same({ input: parsePrice(input), cachedInput: parsePrice(cachedInput), output: parsePrice(output) }, price, id);
     const [costInput = '', costCached = '', costOutput = ''] = (list ?? '').split(', ');
     t.same({ input: parsePrice(costInput), cachedInput: parsePrice(costCached), output: parsePrice(costOutput) }, cost, id);
   }
   const answer = { prompt: 0, cached: 0, completion: 1_000_000 };
-  t.match(billing, `is sold for $${shown(charge(answer, model('deepseek-chat').price, settings.billing.usageFee).total)} and costs the operator $${shown(charge(answer, model('deepseek-chat').cost ?? { input: 0n, cachedInput: 0n, output: 0n }, 0n).total)}`);
+  t.match(billing, `is sold for $${shown(charge(answer, offPeak(model('deepseek-chat').price), settings.billing.usageFee).total)} and costs the operator $${shown(charge(answer, offPeak(found(model('deepseek-chat').cost)), 0n).total)}`);
 });
 
 t.test('the settings that the pages name', async (t) => {
@@ -85,7 +88,7 @@ t.test('the settings that the pages name', async (t) => {
 });
 
 t.test('where glm-4-plus is cheaper than minimax-m2.5', async (t) => {
-  const of = (id: string, prompt: number): bigint => expectedCost(model(id), { promptEstimate: prompt, maxTokens: 1_000, choices: 1 });
+  const of = (id: string, prompt: number): bigint => expectedCost(offPeak(model(id).price), { promptEstimate: prompt, maxTokens: 1_000, choices: 1 });
   t.match(routing, 'shorter than 3.5 times the answer');
   t.ok(of('glm-4-plus', 3_499) < of('minimax-m2.5', 3_499));
   t.equal(of('glm-4-plus', 3_500), of('minimax-m2.5', 3_500));

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { mergeCatalogData, parseCatalog, soldBelowCost } from '../src/catalog/index.ts';
-import { byokFee, ceilingFor, charge, formatUsdExact, parsePrice, type Price } from '../src/money/index.ts';
+import { byokFee, ceilingFor, charge, formatUsdExact, parsePrice, type Price, type PriceList } from '../src/money/index.ts';
 import { openHouse } from './support/house.ts';
 import { startProvider } from './support/provider.ts';
 
@@ -9,7 +9,7 @@ import { startProvider } from './support/provider.ts';
 const TIERED: Price = { input: 1_000n, cachedInput: 100n, output: 4_000n, longPrompt: { above: 100, input: 10_000n, cachedInput: 1_000n, output: 40_000n } };
 const PROVIDERS = { acme: { base_url: 'https://api.acme.test/v1' } };
 const parts = (price: object, more: object = {}) => ({ providers: PROVIDERS, models: { x: { provider: 'acme', price, ...more } }, equivalents: undefined });
-const priceOf = (price: object): Price | undefined => parseCatalog(parts(price)).models.get('x')?.price;
+const priceOf = (price: object): PriceList | undefined => parseCatalog(parts(price)).models.get('x')?.price;
 
 t.test('a long prompt changes the price of the whole request', async (t) => {
   const pico = (prompt: number, cached: number, completion: number): bigint => charge({ prompt, cached, completion }, TIERED, 9_999_000_000n).total;
@@ -56,7 +56,7 @@ t.test('the catalogue reads it, and refuses what is not whole', async (t) => {
 
 t.test('an operator who names an input sells long prompts at it', async (t) => {
   const base = parts({ input: 0.5, output: 3, long_prompt: { above: 200_000, input: 2, output: 6 } });
-  const over = (price: object): Price | undefined => parseCatalog(mergeCatalogData(base, { providers: undefined, models: { x: { price } }, equivalents: undefined })).models.get('x')?.price;
+  const over = (price: object): PriceList | undefined => parseCatalog(mergeCatalogData(base, { providers: undefined, models: { x: { price } }, equivalents: undefined })).models.get('x')?.price;
   t.equal(over({ input: 0.6 })?.longPrompt, undefined, 'no price that nobody set');
   t.equal(over({ output: 4 })?.longPrompt?.input, 2_000_000n, 'what is not named stays');
   t.match(over({ input: 0.6, long_prompt: { above: 100_000, input: 3, output: 7 } })?.longPrompt, { above: 100_000, input: 3_000_000n }, 'their own');

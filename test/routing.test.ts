@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { Catalog, Model } from '../src/catalog/index.ts';
-import { parsePrice } from '../src/money/index.ts';
+import { offPeak, parsePrice } from '../src/money/index.ts';
 import type { HealthEntry, HealthEvent, Outcome, PlanInput, RetryRules, Step, Trail } from '../src/routing/index.ts';
 import { breakEvent, describeHealth, expectedCost, forOperator, healthEvent, healthKey, isOpen, isResting, nextStep, observe, planCandidates, readHealthKey, reserveTrial } from '../src/routing/index.ts';
 import type { Failure, FailureClass } from '../src/wire/index.ts';
@@ -253,7 +253,7 @@ t.test('health is read where it will be told: of the operator, of BYOK, of a reg
 });
 
 t.test('the expected cost is the estimated prompt and output at list price', async (t) => {
-  const chat = model('deepseek-chat', 'deepseek', { inOut: ['0.14', '0.28'], maxOutput: 8_000 });
+  const chat = offPeak(model('deepseek-chat', 'deepseek', { inOut: ['0.14', '0.28'], maxOutput: 8_000 }).price);
   const cases = [
     // prompt, max tokens, choices, e8, why
     [1_000, undefined, 1, 42_000n, '1,000 tokens of output without a limit'],

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { charge } from '../src/money/index.ts';
+import { charge, offPeak } from '../src/money/index.ts';
 import { estimateTokens, QUIRKS, readChatRequest, readUsage, toUpstream, writeUsage } from '../src/wire/index.ts';
 import type { ChatRequest } from '../src/wire/index.ts';
 import { fieldsSent, MODEL, request } from './support/wire.ts';
@@ -541,8 +541,8 @@ t.test('what each provider reports costs what it should', async (t) => {
   ] as const;
   for (const [reported, why] of cases) {
     const usage = readUsage(reported);
-    t.strictSame(usage && charge(usage, MODEL.price, 0n).total, 13_776n, `$0.00013776: ${why}`);
-    t.strictSame(usage && charge(usage, MODEL.price, 55_000n), { total: 14_534n, provider: 13_776n, fee: 758n }, `$0.00014534 with the fee: ${why}`);
+    t.strictSame(usage && charge(usage, offPeak(MODEL.price), 0n).total, 13_776n, `$0.00013776: ${why}`);
+    t.strictSame(usage && charge(usage, offPeak(MODEL.price), 55_000n), { total: 14_534n, provider: 13_776n, fee: 758n }, `$0.00014534 with the fee: ${why}`);
   }
 });
 

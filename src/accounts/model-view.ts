@@ -1,11 +1,5 @@
 import type { Catalog, Model } from '../catalog/index.ts';
-import type { PicoUsd, Rates } from '../money/index.ts';
-
-interface Pricing {
-  readonly prompt: string;
-  readonly completion: string;
-  readonly input_cache_read: string;
-}
+import { pricingView, type PricingView } from './pricing-view.ts';
 
 /** A model as `GET /v1/models` shows it: OpenAI's shape, OpenRouter's fields, and ours. */
 export interface ModelView {
@@ -16,11 +10,7 @@ export interface ModelView {
   readonly name: string;
   readonly provider: string;
   readonly context_length: number;
-  /** Decimal strings in US dollars per token, before the usage fee. */
-  readonly pricing: Pricing & {
-    /** Stands only where a request with more than `min_prompt_tokens` costs other prices, all of it. */
-    readonly overrides?: readonly (Pricing & { readonly min_prompt_tokens: number })[];
-  };
+  readonly pricing: PricingView;
   readonly architecture: {
     readonly modality: string;
     readonly input_modalities: readonly string[];
@@ -36,15 +26,10 @@ export interface ModelView {
 
 /** What every model takes, in OpenRouter's spelling; a model's `drop` list takes away. */
 const COMMON_PARAMETERS = ['max_tokens', 'temperature', 'top_p', 'stop', 'frequency_penalty', 'presence_penalty'] as const;
-const DECIMALS = 12;
 
-/**
- * One model of the catalogue. `created` is the day on which its price was looked up: the catalogue knows no other.
- * A price of $0.14 per million tokens is shown as "0.00000014" per token.
- */
-export function modelView(model: Model, catalog: Pick<Catalog, 'equivalents'>): ModelView {
+/** One model of the catalogue, at the price of now. `created` is the day on which that was looked up: the catalogue knows no other. */
+export function modelView(model: Model, catalog: Pick<Catalog, 'equivalents'>, nowMs: number): ModelView {
   const vision = model.capabilities.includes('vision');
-  const { longPrompt } = model.price;
   return {
     id: model.id,
     object: 'model',
@@ -53,7 +38,7 @@ export function modelView(model: Model, catalog: Pick<Catalog, 'equivalents'>): 
     name: model.name,
     provider: model.provider,
     context_length: model.contextWindow,
-    pricing: { ...pricingOf(model.price), ...(longPrompt === undefined ? {} : { overrides: [{ min_prompt_tokens: longPrompt.above, ...pricingOf(longPrompt) }] }) },
+    pricing: pricingView(model.price, nowMs),
     architecture: {
       modality: vision ? 'text+image->text' : 'text->text',
       input_modalities: vision ? ['text', 'image'] : ['text'],
@@ -66,10 +51,6 @@ export function modelView(model: Model, catalog: Pick<Catalog, 'equivalents'>): 
   };
 }
 
-function pricingOf({ input, cachedInput, output }: Rates): Pricing {
-  return { prompt: perToken(input), completion: perToken(output), input_cache_read: perToken(cachedInput) };
-}
-
 function parametersOf(model: Model): readonly string[] {
   const can = new Set(model.capabilities);
   const parameters: string[] = [...COMMON_PARAMETERS];
@@ -78,12 +59,4 @@ function parametersOf(model: Model): readonly string[] {
   if (can.has('json_schema')) parameters.push('structured_outputs');
   if (can.has('reasoning')) parameters.push('reasoning');
   return parameters.filter((parameter) => !model.drop.includes(parameter));
-}
-
-/** 140_000n (1e-12 dollars) is "0.00000014"; nothing is rounded, for a price has at most 12 decimals a token. */
-function perToken(price: PicoUsd): string {
-  const digits = price.toString().padStart(DECIMALS + 1, '0');
-  const fraction = digits.slice(-DECIMALS).replace(/0+$/, '');
-  const whole = digits.slice(0, -DECIMALS);
-  return fraction === '' ? whole : `${whole}.${fraction}`;
 }

@@ -1,5 +1,8 @@
 import type { CatalogParts } from './parse.ts';
 
+/** Prices that say how they differ from the `input` beside them. */
+const OF_AN_INPUT: ReadonlySet<string> = new Set(['cached_input', 'long_prompt', 'peak']);
+
 /** Fields that are mappings themselves and are laid over each other name by name. */
 const NESTED: Readonly<Record<string, (below: unknown, above: unknown) => unknown>> = {
   price: layPrice,
@@ -9,8 +12,8 @@ const NESTED: Readonly<Record<string, (below: unknown, above: unknown) => unknow
 
 /**
  * Lays an operator's plain data over the built-in data by id: models and providers field by field, `price`, `cost` and `regions`
- * within that name by name, `force` as a whole, a list of equivalents as a whole. An `input` takes the `cached_input` and the `long_prompt` below it along. What is no mapping replaces, so that
- * `parseCatalog` finds it and refuses it. A price of the operator's own keeps no built-in `cost`, `priced` or `source`.
+ * within that name by name, `force` as a whole, a list of equivalents as a whole. An `input` takes the `cached_input`, the `long_prompt` and
+ * the `peak` below it along. What is no mapping replaces, so that `parseCatalog` finds it and refuses it. A price of the operator's own keeps no built-in `cost`, `priced` or `source`.
  * `{ price: { output: 0.6 } }` over deepseek-chat leaves its input at 0.14.
  */
 export function mergeCatalogData(base: CatalogParts, over: CatalogParts): CatalogParts {
@@ -33,12 +36,12 @@ function layFields(base: unknown, over: unknown): unknown {
 }
 
 /**
- * Cached tokens and long prompts at the built-in price beside an input of the operator's own would be sold at a price that nobody set:
+ * Cached tokens, long prompts and peak hours at the built-in price beside an input of the operator's own would be sold at a price that nobody set:
  * they cost what the operator names.
  */
 function layPrice(base: unknown, over: unknown): unknown {
   const namesInput = isMapping(over) && over['input'] !== undefined;
-  const below = namesInput && isMapping(base) ? Object.fromEntries(Object.entries(base).filter(([name]) => name !== 'cached_input' && name !== 'long_prompt')) : base;
+  const below = namesInput && isMapping(base) ? Object.fromEntries(Object.entries(base).filter(([name]) => !OF_AN_INPUT.has(name))) : base;
   return overlay(below, over, (_, value) => value);
 }
 

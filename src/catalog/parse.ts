@@ -1,8 +1,8 @@
-import type { LongPromptRates, Price, Rates } from '../money/index.ts';
-import { CatalogError, readBaseUrl, readEach, readFlag, readMapping, readPrice, readText, readTexts, readTokens } from './fields.ts';
-import type { Mapping, Path } from './fields.ts';
-import { dayNumber } from './find.ts';
+import { dayNumber } from './days.ts';
+import { CatalogError, readBaseUrl, readEach, readFlag, readMapping, readText, readTexts, readTokens } from './fields.ts';
+import type { Path } from './fields.ts';
 import { nearestName } from './names.ts';
+import { isFree, readPrices } from './prices.ts';
 import type { Capability, Catalog, Model, Provider } from './types.ts';
 
 /** Plain parsed data in the shape of findtoken.yaml: `models` and `providers` by id, `equivalents` as lists of ids. */
@@ -20,9 +20,6 @@ const CAPABILITIES: readonly Capability[] = ['tools', 'json_object'];
 const EVERY_CAPABILITY: readonly Capability[] = ['tools', 'json_object', 'json_schema', 'vision', 'reasoning'];
 /** `api_key` is known here for refusals to name it; `settings` reads it, and no catalogue holds it. */
 const PROVIDER_FIELDS = ['name', 'base_url', 'regions', 'dialect', 'key_format', 'api_key'];
-const RATE_FIELDS = ['input', 'cached_input', 'output'];
-const PRICE_FIELDS = [...RATE_FIELDS, 'long_prompt'];
-const LONG_PROMPT_FIELDS = ['above', ...RATE_FIELDS];
 const MODEL_FIELDS = [
   'provider', 'upstream', 'force', 'drop', 'price', 'cost', 'name', 'context_window', 'max_output', 'capabilities', 'priced', 'source', 'sandbox',
 ];
@@ -107,31 +104,6 @@ function readProviderOf(provider: string, path: Path, providers: ReadonlyMap<str
   throw new CatalogError([...path, 'provider'], `no provider has this name. ${mend}`);
 }
 
-function readPrices(value: unknown, path: Path): Price {
-  if (value === undefined || value === null) {
-    throw new CatalogError(path, 'a model without a price is refused. Write for example price: { input: 0.14, output: 0.28 }, US dollars per million tokens.');
-  }
-  const fields = readMapping(value, path, PRICE_FIELDS);
-  const longPrompt = readLongPrompt(fields['long_prompt'], [...path, 'long_prompt']);
-  return { ...readRates(fields, path), ...(longPrompt === undefined ? {} : { longPrompt }) };
-}
-
-/** Rates of their own for long prompts: some providers take them for the whole request. */
-function readLongPrompt(value: unknown, path: Path): LongPromptRates | undefined {
-  if (value === undefined || value === null) return undefined;
-  const fields = readMapping(value, path, LONG_PROMPT_FIELDS);
-  if (fields['above'] === undefined) {
-    throw new CatalogError([...path, 'above'], 'from which length of the prompt on do these prices hold? Write for example above: 262144, a number of tokens.');
-  }
-  return { above: readTokens(fields, 'above', path, 262_144), ...readRates(fields, path) };
-}
-
-function readRates(fields: Mapping, path: Path): Rates {
-  const input = readPrice(fields, 'input', path);
-  const output = readPrice(fields, 'output', path);
-  return { input, cachedInput: fields['cached_input'] === undefined ? input : readPrice(fields, 'cached_input', path), output };
-}
-
 function readForce(value: unknown, path: Path): Readonly<Record<string, unknown>> {
   const force = readMapping(value, path);
   const ours = Object.keys(force).find((field) => OURS.includes(field));
@@ -168,8 +140,8 @@ function readEquivalents(id: string, value: unknown, path: Path, models: Readonl
     const standIn = models.get(other);
     if (standIn === undefined) throw new CatalogError(here, unknownModel(other, models));
     if (other === id) throw new CatalogError(here, 'a model stands in for others, not for itself. Leave it out.');
-    if (isFree(standIn) !== isFree(model)) {
-      const [free, paid] = isFree(model) ? [id, other] : [other, id];
+    if (isFree(standIn.price) !== isFree(model.price)) {
+      const [free, paid] = isFree(model.price) ? [id, other] : [other, id];
       // Routing by price would send everything to the free one, and a customer of the free one would be charged.
       throw new CatalogError(here, `${free} is free and ${paid} is paid; they cannot stand in for each other. List only one kind under equivalents.${id}.`, false,
         [['models', id, 'price'], ['models', other, 'price']]);
@@ -181,8 +153,4 @@ function readEquivalents(id: string, value: unknown, path: Path, models: Readonl
 function unknownModel(id: string, models: ReadonlyMap<string, Model>): string {
   const near = nearestName(models.keys(), id);
   return `no model has this name. ${near === undefined ? 'Add it under models: with a provider and a price.' : `Did you mean ${near}?`}`;
-}
-
-function isFree({ price: { longPrompt, ...short } }: Model): boolean {
-  return [short, longPrompt ?? short].every(({ input, cachedInput, output }) => input === 0n && cachedInput === 0n && output === 0n);
 }

@@ -1,4 +1,4 @@
-import type { Price } from '../money/index.ts';
+import type { PriceList } from '../money/index.ts';
 
 /** What a model can do beyond plain chat. `vision`: pictures in the prompt. */
 export type Capability = 'tools' | 'json_object' | 'json_schema' | 'vision' | 'reasoning';
@@ -19,9 +19,9 @@ export interface Model {
   readonly contextWindow: number;
   readonly maxOutput: number;
   /** What customers pay, before the usage fee. */
-  readonly price: Price;
+  readonly price: PriceList;
   /** The provider's own list price where it differs from `price`. */
-  readonly cost: Price | undefined;
+  readonly cost: PriceList | undefined;
   /** The day on which price (and cost) were looked up, `YYYY-MM-DD`. */
   readonly priced: string;
   readonly capabilities: readonly Capability[];

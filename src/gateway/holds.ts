@@ -48,7 +48,7 @@ export async function takeHold(running: Running, call: Call, ask: {
   const { billing } = running.settings;
   const standard = choice.mode === 'standard';
   const rate = standard ? ONE + billing.usageFee : billing.byokFee;
-  const sizings = plan.candidates.map(({ model }) => ({ price: model.price, maxOutput: model.maxOutput }));
+  const sizings = plan.candidates.map(({ model, price }) => ({ price, maxOutput: model.maxOutput }));
   const wanted = request.maxTokens ?? Math.min(billing.defaultMaxTokens, Math.max(...sizings.map((sizing) => sizing.maxOutput)));
 
   const first = placed(await running.ledger.hold(holdOf(running, call, ask, ceilingOf(sizings, request, wanted, rate))));

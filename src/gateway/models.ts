@@ -6,7 +6,7 @@ import { splitModel } from '../wire/index.ts';
 import { decoded, ok } from './user.ts';
 import type { Answer, Call, Running } from './types.ts';
 
-/** `GET /v1/models`: the whole catalogue, from memory. */
+/** `GET /v1/models`: the whole catalogue, from memory, at the prices of now. */
 export async function showModels(running: Running, _call: Call, owner: KeyOwner): Promise<Answer> {
   const shown = await viewer(running);
   return ok(owner, listView([...running.settings.catalog.models.values()].map(shown), undefined));
@@ -30,8 +30,10 @@ export async function showModel(running: Running, call: Call, owner: KeyOwner): 
 async function viewer(running: Running): Promise<(model: Model) => object> {
   const { catalog } = running.settings;
   const operators = await running.credentials.operatorProviders();
+  const nowMs = running.clock.nowMs();
   return (model) => {
     const byTheSandbox = running.sandbox !== undefined && !operators.has(model.provider);
-    return byTheSandbox ? { ...modelView(model, catalog), sandbox: true } : modelView(model, catalog);
+    const view = modelView(model, catalog, nowMs);
+    return byTheSandbox ? { ...view, sandbox: true } : view;
   };
 }

@@ -30,7 +30,7 @@ const NOTHING: Charge = { total: 0n, provider: 0n, fee: 0n };
 export function settlementOf(booked: Booked, served: Served, usage: Usage, status: 'ok' | 'aborted'): Settlement {
   const { running, hold, byok } = booked;
   const { billing } = running.settings;
-  const { price } = served.candidate.model;
+  const { price } = served.candidate;
   const tokens = { prompt: usage.prompt, cached: usage.cached, completion: usage.completion };
   const rate = byok ? billing.byokFee : billing.usageFee;
   const cost = !byok ? charge(tokens, price, rate) : hold.free ? NOTHING : byokFee(tokens, price, rate);

@@ -20,9 +20,37 @@ export interface Rates {
   readonly output: PicoUsd;
 }
 
-/** What a model costs: one set of rates, and with some providers another for requests whose prompt is long. */
+/** What a model costs at one time: one set of rates, and with some providers another for requests whose prompt is long. */
 export interface Price extends Rates {
   readonly longPrompt?: LongPromptRates | undefined;
+  /** Never here: which of a list's prices holds is asked of `priceAt`, and what it says is a `Price`. */
+  readonly peak?: undefined;
+}
+
+/** What a model costs around the clock: mostly one price, and with some providers another at certain hours. */
+export type PriceList = Price | ScheduledPrice;
+
+/** Its own rates are those outside the peak hours. */
+export interface ScheduledPrice extends Rates {
+  readonly longPrompt?: LongPromptRates | undefined;
+  readonly peak: Peak;
+}
+
+/** Hours at which another price holds, in UTC. */
+export interface Peak {
+  /** In order, none touching the next, each within one day. */
+  readonly hours: readonly Hours[];
+  /** Days of the week, 0 for Sunday; the hours of all others are not peak. */
+  readonly days: readonly number[];
+  /** Days since the epoch on which no hour is peak, such as holidays. */
+  readonly except: readonly number[];
+  readonly price: Price;
+}
+
+/** Minutes of a day: `from` is the first, `until` the one after the last. 01:00-04:00 is 60 and 240. */
+export interface Hours {
+  readonly from: number;
+  readonly until: number;
 }
 
 /** Rates of all tokens of a request whose prompt, cached tokens included, is longer than `above`. */

@@ -1,7 +1,7 @@
 import type { Catalog, Model } from '../catalog/index.ts';
 import { equivalents } from '../catalog/index.ts';
-import type { UsdE8 } from '../money/index.ts';
-import { charge } from '../money/index.ts';
+import type { Price, UsdE8 } from '../money/index.ts';
+import { charge, priceAt } from '../money/index.ts';
 import { fetchesPictures } from '../wire/index.ts';
 import type { ChatRequest, Needs } from '../wire/index.ts';
 import { describeHealth, healthKey, isOpen, isResting } from './health.ts';
@@ -65,9 +65,9 @@ export function planCandidates(input: PlanInput): Plan {
  * model can write less: an answer that it cuts short is not a cheaper one. Rounded half up.
  * 1,000 prompt tokens of deepseek-chat and no limit are 14_000n + 28_000n = 42_000n.
  */
-export function expectedCost(model: Model, request: Pick<ChatRequest, 'promptEstimate' | 'maxTokens' | 'choices'>, defaultMaxTokens: number = EXPECTED_OUTPUT): UsdE8 {
+export function expectedCost(price: Price, request: Pick<ChatRequest, 'promptEstimate' | 'maxTokens' | 'choices'>, defaultMaxTokens: number = EXPECTED_OUTPUT): UsdE8 {
   const output = (request.maxTokens ?? Math.min(EXPECTED_OUTPUT, defaultMaxTokens)) * request.choices;
-  return charge({ prompt: asTokens(request.promptEstimate), cached: 0, completion: asTokens(output) }, model.price, 0n).total;
+  return charge({ prompt: asTokens(request.promptEstimate), cached: 0, completion: asTokens(output) }, price, 0n).total;
 }
 
 /** The requested model, then those that may stand in for it, each once. */
@@ -117,9 +117,10 @@ function withoutTooShort(served: readonly Candidate[], input: PlanInput, skipped
 }
 
 function candidate(model: Model, provider: string, input: PlanInput): Candidate {
-  const { request, defaultMaxTokens } = input;
+  const { request, defaultMaxTokens, nowMs } = input;
+  const price = priceAt(model.price, nowMs);
   const role = model.id === request.model ? 'the requested model' : `stands in for ${request.model}`;
-  return { model, provider, healthKey: placeOf(model, provider, input), expectedCost: expectedCost(model, request, defaultMaxTokens), trial: false, reason: role };
+  return { model, price, provider, healthKey: placeOf(model, provider, input), expectedCost: expectedCost(price, request, defaultMaxTokens), trial: false, reason: role };
 }
 
 /** Health is read where this request's outcome will be told. */

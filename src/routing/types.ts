@@ -1,10 +1,12 @@
 import type { Model } from '../catalog/index.ts';
-import type { UsdE8 } from '../money/index.ts';
+import type { Price, UsdE8 } from '../money/index.ts';
 import type { FailureClass, Outcome, Routing } from '../wire/index.ts';
 
 /** A model that may serve the request, and through whom. */
 export interface Candidate {
   readonly model: Model;
+  /** What it costs at the time of the plan: by this the request is held, charged and compared. */
+  readonly price: Price;
   /** Who is asked: the model's provider, or the sandbox standing in for it. */
   readonly provider: string;
   /** Where its health stands for this request's key. */

@@ -1,6 +1,6 @@
 import type { Model } from '../../catalog/index.ts';
-import { byokFee, charge, feeOn, formatUsdExact, usdNumber } from '../../money/index.ts';
-import type { Ppm, UsdE8 } from '../../money/index.ts';
+import { byokFee, charge, feeOn, formatUsdExact, offPeak, usdNumber } from '../../money/index.ts';
+import type { Ppm, Price, UsdE8 } from '../../money/index.ts';
 import type { Settings } from '../../settings/index.ts';
 import type { Call, Given, Verb } from '../command.ts';
 import { wrongUsage } from '../failure.ts';
@@ -22,6 +22,7 @@ export const COST: Verb = {
     { flags: '--requests <n>', about: 'how many, in one month (default 1)' },
     { flags: '--cached <tokens>', about: 'how many of the prompt tokens come from the cache (default 0)' },
     { flags: '--mode <mode>', about: 'standard (default) or byok', choices: ['standard', 'byok'] },
+    { flags: '--peak', about: 'at the price of peak hours, where the model has one' },
   ],
   examples: ['findtoken cost --model deepseek-chat --input 1000 --output 500 --requests 10000', 'findtoken cost --model deepseek-chat --input 1000 --output 500 --requests 2000000 --mode byok'],
   run: cost,
@@ -51,8 +52,15 @@ async function cost({ context, given }: Call): Promise<void> {
   const byok = given.text('mode') === 'byok';
   const tokens = readTokens(given);
   const requests = BigInt(given.whole('requests', { least: 1, most: REQUESTS_MAX }) ?? 1);
-  const found = estimate(settings, model, { tokens, requests, byok });
+  const found = estimate(settings, priceOf(model, given.flag('peak')), { tokens, requests, byok });
   context.show(documentOf(found, model, byok), () => renderRecord(byok ? byokLines(found, settings) : standardLines(found, settings), context.terminal));
+  if (model.price.peak !== undefined && !given.flag('peak')) context.terminal.note(`Peak hours have a price of their own: --peak reckons with it, \`findtoken models ${model.id}\` tells when.`);
+}
+
+function priceOf({ id, price }: Model, peak: boolean): Price {
+  if (!peak) return offPeak(price);
+  if (price.peak !== undefined) return price.peak.price;
+  throw wrongUsage(`${id} costs the same at all hours. Leave --peak out.`);
 }
 
 function readTokens(given: Given): { readonly prompt: number; readonly cached: number; readonly completion: number } {
@@ -66,7 +74,7 @@ function readTokens(given: Given): { readonly prompt: number; readonly cached: n
 /** One request is rounded as the books round it, then multiplied. */
 function estimate(
   { billing }: Settings,
-  { price }: Model,
+  price: Price,
   plan: { readonly tokens: ReturnType<typeof readTokens>; readonly requests: bigint; readonly byok: boolean },
 ): Estimate {
   const { tokens, requests, byok } = plan;

@@ -1,6 +1,6 @@
 import { Fault } from '../../faults.ts';
 import type { Account, KeyOwner, Ledger } from '../../ledger/index.ts';
-import { usdNumber } from '../../money/index.ts';
+import { priceAt, usdNumber } from '../../money/index.ts';
 import type { HealthEntry, Plan } from '../../routing/index.ts';
 import type { Settings } from '../../settings/index.ts';
 import { argument } from '../command.ts';
@@ -57,15 +57,16 @@ async function explain(call: Call): Promise<void> {
   const { chooseMode, keysInMode } = await import('../../accounts/index.ts');
   const seen = await context.readOrNone((books) => look(context, settings, books));
   const choice = chooseMode({ request, header: undefined, owner: seen.owner, model, catalog: settings.catalog });
+  const nowMs = Date.now();
   const plan = planCandidates({
     catalog: settings.catalog,
     request,
     ...keysInMode(choice, model, seen.owner, { providers: seen.operators, sandbox: settings.sandbox || seen.sandbox }),
     health: seen.health,
-    nowMs: Date.now(),
+    nowMs,
     defaultMaxTokens: settings.billing.defaultMaxTokens,
   });
-  context.show(documentOf(plan, model.id, choice.mode), () => renderTable(rowsOf(plan, settings, seen.reasons), COLUMNS, context.terminal));
+  context.show(documentOf(plan, model.id, choice.mode), () => renderTable(rowsOf(plan, settings, seen.reasons, nowMs), COLUMNS, context.terminal));
   if (!context.json) context.terminal.note(modeLine(choice.mode, seen));
   if (!seen.running) context.terminal.note('The daemon is not running, so nothing is known of the providers\' health.');
   if (plan.candidates.length > 0) return;
@@ -140,10 +141,12 @@ async function ownerOf(ledger: Ledger, { id, status, frozen, balance, held, requ
 /** Without an account the operator's own keys decide. */
 const NOBODY: KeyOwner = { keyId: '', accountId: '', status: 'active', frozen: false, balance: 0n, held: 0n, requestsPerMinute: undefined, byokProviders: [], byokRegions: new Map() };
 
-function rowsOf(plan: Plan, { catalog }: Settings, reasons: ReadonlyMap<string, string>): readonly Row[] {
+function rowsOf(plan: Plan, { catalog }: Settings, reasons: ReadonlyMap<string, string>, nowMs: number): readonly Row[] {
   const priceOf = (id: string): string => {
     const price = catalog.models.get(id)?.price;
-    return price === undefined ? '' : `${perMillion(price.input)}, ${perMillion(price.output)}`;
+    if (price === undefined) return '';
+    const { input, output } = priceAt(price, nowMs);
+    return `${perMillion(input)}, ${perMillion(output)}`;
   };
   const healthOf = (key: string): string => reasons.get(key) ?? 'unknown';
   return [

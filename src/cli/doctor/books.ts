@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { soldBelowCost } from '../../catalog/index.ts';
+import { soldBelowCost, soldBelowPeakCost } from '../../catalog/index.ts';
 import { isThere } from '../../disk.ts';
 import type { Ledger } from '../../ledger/index.ts';
 import type { Settings } from '../../settings/index.ts';
@@ -61,9 +61,13 @@ export async function checkClock({ ledger, nowMs }: { readonly ledger: Ledger; r
   return [ok('clock.books', 'nothing in the books is of a time to come')];
 }
 
-/** Models sold for less than they cost at the provider's list price. */
+/** Models sold for less than they cost at the provider's list price, at all hours or in its peak hours. */
 export function checkPrices({ catalog }: Settings): Check {
-  const below = [...catalog.models.values()].filter((model) => soldBelowCost(model).length > 0);
-  if (below.length === 0) return ok('prices', 'no model is sold below its provider\'s list price');
-  return warn('prices', `sold below the provider's list price: ${below.map(({ id }) => id).join(', ')}`, 'set models.<id>.price in findtoken.yaml; `findtoken models MODEL` shows both');
+  const models = [...catalog.models.values()];
+  const below = models.filter((model) => soldBelowCost(model).length > 0);
+  const atPeak = models.filter((model) => !below.includes(model) && soldBelowPeakCost(model).length > 0);
+  if (below.length === 0 && atPeak.length === 0) return ok('prices', 'no model is sold below its provider\'s list price');
+  const named = (found: typeof models, how: string): readonly string[] => (found.length === 0 ? [] : [`${how}: ${found.map(({ id }) => id).join(', ')}`]);
+  const told = [...named(below, 'sold below the provider\'s list price'), ...named(atPeak, 'sold below its price in peak hours')];
+  return warn('prices', told.join('; '), 'set models.<id>.price in findtoken.yaml; `findtoken models MODEL` shows both');
 }
