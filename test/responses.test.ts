@@ -95,6 +95,17 @@ t.test('what the model did in one turn is one message', async (t) => {
   ], 'thoughts that led to nothing are no message');
 });
 
+t.test('an answer repeats no more of its request than can be kept while it lasts', async (t) => {
+  const repeatsOf = (body: object) => readResponsesRequest({ model: 'm', input: 'Hi', ...body }).wishes.repeats;
+  const fits = { instructions: 'x'.repeat(65_536), tools: [SHELL], metadata: { a: 'b' } };
+  t.match(repeatsOf(fits), fits);
+  const long = 'x'.repeat(65_537);
+  t.match(repeatsOf({ instructions: long, tools: [{ ...SHELL, description: long }], metadata: { long }, text: { format: { type: 'text' }, long }, reasoning: { long }, tool_choice: { long } }), {
+    instructions: null, tools: [], metadata: {}, text: { format: { type: 'text' } }, reasoning: { effort: null, summary: null }, tool_choice: 'auto',
+  });
+  t.match(chatOf({ instructions: long }), { messages: [{ role: 'system', content: long }, {}] }, 'the model is told all the same');
+});
+
 t.test('what cannot be said is refused, with the mend', async (t) => {
   const cases: readonly [object, string | undefined, RegExp][] = [
     [{ previous_response_id: 'resp_1' }, 'previous_response_id', /whole conversation/],
@@ -114,6 +125,8 @@ t.test('what cannot be said is refused, with the mend', async (t) => {
     [{ input: [{ role: 'assistant', content: [{ type: 'input_image' }] }] }, 'input[0].content[0]', /must be a text/],
     [{ input: [{ type: 'function_call', name: 'f' }] }, 'input[0]', /call_id/],
     [{ input: [{ type: 'function_call_output', output: 'f' }] }, 'input[0]', /call_id/],
+    [{ tools: [{ type: 'function', name: 'f'.repeat(257) }] }, 'tools', /256 characters/],
+    [{ tools: [{ ...NAMESPACE, name: 'n'.repeat(257) }] }, 'tools', /256 characters/],
   ];
   for (const [body, param, text] of cases) {
     try {

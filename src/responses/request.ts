@@ -27,6 +27,9 @@ const OWN: ReadonlySet<string> = new Set([
   'truncation', 'prompt', 'max_tool_calls', 'stream', 'stream_options', 'context_management', 'client_metadata', 'messages', 'n', 'top_logprobs', '__proto__',
 ]);
 
+/** Characters, as JSON, of one thing that an answer repeats: all of it is kept for as long as the answer lasts. */
+const REPEATED_CHARS_MAX = 65_536;
+
 /** What would need answers to be kept, and the mend. */
 const KEPT: readonly (readonly [field: string, mend: string])[] = [
   ['previous_response_id', 'Answers are not kept here: send the whole conversation as "input", and leave "previous_response_id" out.'],
@@ -80,9 +83,12 @@ function formatOf({ type, ...schema }: Fields): Fields | undefined {
   return type === 'json_object' ? { type } : undefined;
 }
 
-/** What every answer of this API says of its request, with OpenAI's words for what was not said. */
+/** What every answer of this API says of its request, with OpenAI's words for what was not said, or is too long to be said again. */
 function repeatsOf(raw: Fields): JsonObject {
-  const said = (name: string, otherwise: Json): Json => (raw[name] as Json | undefined) ?? otherwise;
+  const said = (name: string, otherwise: Json): Json => {
+    const value = raw[name] as Json | undefined;
+    return value === undefined || value === null || isLong(value) ? otherwise : value;
+  };
   return {
     background: false,
     instructions: said('instructions', null),
@@ -99,4 +105,8 @@ function repeatsOf(raw: Fields): JsonObject {
     top_p: said('top_p', null),
     truncation: 'disabled',
   };
+}
+
+function isLong(value: Json): boolean {
+  return (typeof value === 'string' ? value : JSON.stringify(value)).length > REPEATED_CHARS_MAX;
 }

@@ -1,3 +1,4 @@
+import { invalidRequest } from '../faults.ts';
 import { fieldsOf, isFields, textOf } from '../wire/index.ts';
 import type { Fields } from '../wire/index.ts';
 
@@ -18,6 +19,8 @@ export interface ReadTools {
 
 /** The one argument of a tool that takes a text, for chat models know functions alone. */
 export const TEXT_ARGUMENT = 'input';
+/** Names are kept for as long as the answer lasts. Far above what any provider takes. */
+const NAME_CHARS_MAX = 256;
 /** What chat takes as a function's name. */
 const NAME = /^[\w-]{1,64}$/;
 
@@ -25,6 +28,7 @@ const NAME = /^[\w-]{1,64}$/;
  * Functions are the same but for where their fields stand; a tool that takes a text is a function with one argument; one in a namespace
  * bears both names in one. Tools that OpenAI runs itself (web search, files, a computer) are left out: there is nobody here to run
  * them, and agents offer them whether or not they are to be had.
+ * @throws Fault invalid_request for a name beyond all bounds
  */
 export function readTools(value: unknown): ReadTools {
   const chat: Fields[] = [];
@@ -33,6 +37,7 @@ export function readTools(value: unknown): ReadTools {
     const { type } = tool;
     const name = textOf(tool['name']);
     if (name === undefined || (type !== 'function' && type !== 'custom')) continue;
+    if (name.length > NAME_CHARS_MAX || (namespace ?? '').length > NAME_CHARS_MAX) throw invalidRequest(`A tool's name may have ${NAME_CHARS_MAX} characters.`, 'tools');
     const inChat = freeName(name, namespace, known);
     known.set(inChat, { name, namespace, custom: type === 'custom' });
     chat.push({ type: 'function', function: { name: inChat, ...(type === 'custom' ? textTool(tool) : functionTool(tool)) } });
