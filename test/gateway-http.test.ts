@@ -53,6 +53,29 @@ t.test('every refusal has one shape, whatever was asked', async (t) => {
   t.match(await (await house.post({ ...HELLO, model: 'auto' })).json(), { error: { code: 'model_not_found', message: /"auto" does not exist\. It is a routing: send it as "routing", or behind a model, as in "deepseek-chat:auto"\. GET/ } });
 });
 
+t.test('a path that is not there names the nearest one that is', async (t) => {
+  const house = await openHouse(t, { sandbox: true });
+  const cases: readonly (readonly [method: string, path: string, named: RegExp, why: string])[] = [
+    ['POST', '/v1/chat/completions/', /Did you mean POST \/v1\/chat\/completions\?/, 'a slash too many'],
+    ['POST', '/v1/chat/completion', /Did you mean POST \/v1\/chat\/completions\?/, 'a letter too few'],
+    ['POST', '/v1/v1/chat/completions', /Did you mean POST \/v1\/chat\/completions\?/, 'a base URL that was joined twice'],
+    ['GET', '/v1/user/billing', /Did you mean GET \/v1\/user\/billing-logs\?/, 'a beginning'],
+    ['GET', '/v1/user/key', /Did you mean GET \/v1\/user\/keys\?/, 'by the method that was asked'],
+    ['POST', '/v1/user/key', /Did you mean POST \/v1\/user\/keys\?/, 'by the method that was asked'],
+    ['GET', '/V1/Models', /Did you mean GET \/v1\/models\?/, 'by case'],
+    ['GET', '/health', /Did you mean GET \/healthz\?/, 'outside /v1 too'],
+    ['POST', '/v1/completions', /path\. Use POST \/v1\/chat\/completions with messages/, 'what OpenAI has is told by what to use'],
+    ['POST', '/v1/images/generations', /path\. POST \/v1\/chat\/completions and GET \/v1\/models are/, 'near nothing'],
+    ['GET', '/v1/files', /path\. POST \/v1\/chat\/completions and GET \/v1\/models are/, 'near nothing'],
+    ['GET', `/v1/${'x'.repeat(5_000)}`, /path\. POST \/v1\/chat\/completions and GET \/v1\/models are/, 'too long to be meant'],
+  ];
+  for (const [method, path, named, why] of cases) {
+    const response = await fetch(`${house.url}${path}`, { method, headers: { authorization: `Bearer ${house.key}` } });
+    t.equal(response.status, 404, path.slice(0, 40));
+    t.match(await response.json(), { error: { code: 'not_found', message: named } }, `${path.slice(0, 40)}: ${why}`);
+  }
+});
+
 t.test('a key that is missing, malformed, unknown or revoked is refused alike', async (t) => {
   const house = await openHouse(t, { sandbox: true });
   const replies = await Promise.all([undefined, 'Bearer nonsense', `Bearer sk-ft_${'0'.repeat(64)}`, 'Basic abc'].map(async (authorization) => {

@@ -168,6 +168,7 @@ t.test('an operator\'s pending account, and one that an operator closed', async 
   await deactivateAccount(parts, account.id);
   const closed = await front.chat(key);
   t.equal(closed.status, 403);
+  t.match([closed.headers.get('x-findtoken-mode'), closed.headers.get('x-findtoken-cost'), closed.headers.get('x-findtoken-balance')], ['standard', '0.00', '0.00'], 'its credits are told all the same');
   t.match(await closed.json(), { error: { code: 'account_inactive', message: /deactivated.*operator/ } });
 
   const other = await createPendingAccount(parts, { email: 'eve@example.com' });

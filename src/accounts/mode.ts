@@ -76,7 +76,7 @@ export function keysInMode(
 function readModeHeader(value: string | undefined): 'standard' | 'byok' | undefined {
   const mode = value?.trim().toLowerCase();
   if (mode === undefined || mode === '' || mode === 'standard' || mode === 'byok') return mode === '' ? undefined : mode;
-  throw invalidRequest('X-FindToken-Mode is "standard" or "byok".');
+  throw invalidRequest('"X-FindToken-Mode" must be "standard" or "byok".', 'X-FindToken-Mode');
 }
 
 function hasKeyForEquivalent(catalog: Catalog, model: Model, owner: KeyOwner): boolean {

@@ -8,16 +8,22 @@ import type { Settings } from '../settings/index.ts';
 
 /**
  * Who is calling: the owner of the Bearer key (or of `x-api-key`), read afresh, so that a revocation holds at the next request.
- * `frozenToo`: an account that is frozen may pass, to see it and to pay what it owes.
- * @throws Fault `invalid_api_key` (401), the same for a missing, malformed, unknown or revoked key; `account_inactive` (403).
+ * @throws Fault `invalid_api_key` (401), the same for a missing, malformed, unknown or revoked key.
  */
-export async function authenticate(req: IncomingMessage, ledger: Ledger, { frozenToo }: { readonly frozenToo?: true } = {}): Promise<KeyOwner> {
+export async function authenticate(req: IncomingMessage, ledger: Ledger): Promise<KeyOwner> {
   const bare = req.headers['x-api-key'];
   const key = readApiKey(req.headers.authorization ?? (typeof bare === 'string' ? bare : undefined));
   const owner = key === undefined ? undefined : await ledger.findKey(hashKey(key));
   if (owner === undefined) throw new Fault('invalid_api_key');
-  if (owner.status !== 'active' || (owner.frozen && frozenToo !== true)) throw inactive({ ...owner, available: owner.balance - owner.held });
   return owner;
+}
+
+/**
+ * Lets an account in, or says why it is not served. `frozenToo`: one that is frozen may pass, to see it and to pay what it owes.
+ * @throws Fault `account_inactive` (403)
+ */
+export function admitAccount(owner: KeyOwner, { frozenToo }: { readonly frozenToo?: true }): void {
+  if (owner.status !== 'active' || (owner.frozen && frozenToo !== true)) throw inactive({ ...owner, available: owner.balance - owner.held });
 }
 
 /** The Host names a daemon answers to; undefined: any, for one that does not listen on loopback alone. */

@@ -1,3 +1,4 @@
+import { nearestName } from '../catalog/index.ts';
 import { Fault } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
 import { dropByokKey, registerKey, showByokKeys } from './byok.ts';
@@ -83,7 +84,21 @@ export function findRoute(method: string, path: string): Route {
     throw new Fault('method_not_allowed', { fill: { method: method.slice(0, 20), allow }, headers: { allow } });
   }
   const mend = UNSERVED.find(([prefix]) => path === prefix || path.startsWith(`${prefix}/`))?.[1];
-  throw new Fault('not_found', { fill: { detail: `There is nothing at this path. ${mend ?? 'POST /v1/chat/completions and GET /v1/models are the paths most clients want.'}` } });
+  const detail = mend ?? nearestMend(asked, path) ?? 'POST /v1/chat/completions and GET /v1/models are the paths most clients want.';
+  throw new Fault('not_found', { fill: { detail: `There is nothing at this path. ${detail}` } });
+}
+
+/** What was probably meant by a path that is not there. Only what follows `/v1/` is compared: what all paths share makes none of them near. */
+function nearestMend(method: string, path: string): string | undefined {
+  const named = [...EXACT.values()].filter((route) => route.path !== '/');
+  const near = nearestName(named.map((route) => ownPart(route.path)), ownPart(path));
+  const there = named.filter((route) => ownPart(route.path) === near);
+  const meant = there.find((route) => route.method === method) ?? there[0];
+  return meant === undefined ? undefined : `Did you mean ${meant.method} ${meant.path}?`;
+}
+
+function ownPart(path: string): string {
+  return path.replace(/^\/(?:v1\/)?/i, '');
 }
 
 /** Serves a found route, with its owner where it needs one. */

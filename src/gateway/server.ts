@@ -5,7 +5,7 @@ import type { KeyOwner } from '../ledger/index.ts';
 import { mintId } from '../vault/index.ts';
 import { ClientGone } from './body.ts';
 import { checkWishes, flushed, guardConnections, isFlushed } from './connections.ts';
-import { authenticate, checkHost, corsHeaders, knownHosts } from './door.ts';
+import { admitAccount, authenticate, checkHost, corsHeaders, knownHosts } from './door.ts';
 import { Drain, type CallUnderWay } from './drain.ts';
 import { Interrupter } from './interrupter.ts';
 import { linger, lingeringOf } from './linger.ts';
@@ -101,8 +101,12 @@ async function serveToEnd({ running, hosts, calls, ending }: Site, req: Incoming
       isAtDoor = false;
       const preflight = preflightAnswer(call, res);
       const route = preflight === undefined ? findRoute(call.method, call.path) : undefined;
-      if (route?.needsKey === true) running.load.admit();
-      if (route?.needsKey === true) owner = await authenticate(req, running.ledger, route);
+      if (route?.needsKey === true) {
+        running.load.admit();
+        // Known before it is let in: an account that is not served is told its balance, and its line in the log bears its name.
+        owner = await authenticate(req, running.ledger);
+        admitAccount(owner, route);
+      }
       answer = preflight ?? (route === undefined ? refusedRoute() : await serveRoute(route, running, call, owner));
     } catch (cause) {
       if (!isAtDoor) owner ??= await ownerToTell(running, call, cause);
@@ -153,7 +157,7 @@ async function ownerToTell(running: Running, call: Call, cause: unknown): Promis
   if (!isBilled(call.path) || !(cause instanceof Fault) || (cause.code !== 'not_found' && cause.code !== 'method_not_allowed')) return undefined;
   try {
     running.load.admit();
-    return await authenticate(call.req, running.ledger, { frozenToo: true });
+    return await authenticate(call.req, running.ledger);
   } catch (error) {
     if (!(error instanceof Fault)) running.log.error('balance_not_told', error);
     return undefined;

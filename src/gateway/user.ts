@@ -57,8 +57,8 @@ export function lastPart(call: Call): string {
 export function decoded(raw: string): string {
   try {
     return decodeURIComponent(raw);
-  } catch (error) {
-    throw new Fault('not_found', { fill: { detail: `The path ends in a broken escape (${error instanceof Error ? error.name : 'unreadable'}).` } });
+  } catch {
+    throw new Fault('not_found', { fill: { detail: 'The path holds a % that is no escape of UTF-8; write a plain % as %25.' } });
   }
 }
 
