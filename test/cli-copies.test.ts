@@ -152,7 +152,7 @@ t.test('backup, restore and a new master key from the command line', async (t) =
   t.match(await desk.run(['byok', 'list']), { code: 0, out: /sk-…1234/ });
   t.match(await desk.json('doctor', '--offline'), { checks: [{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, { name: 'master_key', state: 'ok' }] });
   t.match(await desk.run(['restore', 'b.db']), { code: 2, err: /add --yes/ });
-  t.match(await desk.run(['restore', 'none.db', '--yes']), { code: 1, err: /there is no file/ });
+  t.match(await desk.run(['restore', 'none.db', '--yes']), { code: 3, out: '', err: /there is no file/ }, 'as everything that is not found');
   t.match(await desk.json('restore', 'b.db', '--yes'), { object: 'restore', replaced: /\.replaced-\d{8}T\d{6}Z$/ });
   const test = await desk.run(['byok', 'list', '--json']);
   const [{ id }] = JSON.parse(test.out).data;

@@ -47,7 +47,8 @@ t.test('help, versions and wrong words', async (t) => {
   for (const args of [['byok', 'register', 'deepsek', '--name', 'x', '--from-stdin'], ['providers', 'set-key', 'deepsek', '--from-stdin'], ['providers', 'test', 'deepsek'], ['catalog', 'check', 'deepsek'], ['init', '--provider', 'deepsek', '--from-stdin']]) {
     t.match(await desk.run(args), { code: 3, out: '', err: /^findtoken: there is no provider "deepsek"; did you mean deepseek\? Known are deepseek, [^\n]+\.\n$/ }, `${args.join(' ')}: as a model that there is not`);
   }
-  t.match(await desk.run(['keys']), { code: 2, out: '', err: /Usage: findtoken keys[^]*findtoken: a command is missing/ }, 'a noun alone');
+  t.match(await desk.run(['keys']), { code: 2, out: '', err: /^findtoken: keys needs a command: create, list, revoke\. `findtoken keys --help` tells of them\.\n$/ }, 'a noun alone');
+  t.match(await desk.run(['--json']), { code: 2, out: '', err: /^findtoken: a command is missing\. `findtoken --help` lists the commands\.\n$/ }, 'options alone');
 });
 
 t.test('before there is a database, commands say how to get one', async (t) => {
@@ -214,6 +215,7 @@ t.test('a daemon runs beside the commands: served, chatted with, looked at, stop
   t.match(await desk.run(['chat', 'sandbox-cut', '-m', 'x']), { code: 1, out: /^You asked[^\n]*\n$/, err: /^findtoken: sandbox failed in the middle/ }, 'half an answer ends its line');
   t.match(await desk.json('status'), { running: true, daemon: { url, version: String, pid: Number, in_flight: Number }, today: { requests: 3 } });
   t.match(await desk.run(['audit']), { code: 0, out: /^sound: / });
+  t.match(await desk.run(['chat', 'glm-4.7-flash', '-m', 'Hello!']), { code: 0, err: / out, \$0\.00, \d+ ms, glm-4\.7-flash at / }, 'nothing is $0.00, as everywhere');
   const live = async () => (await desk.json('keys', 'list', '--all'))['data'];
   const slow = desk.start(['chat', 'sandbox-slow', '-m', 'x']);
   for (let tries = 0; tries < 40 && !/"findtoken chat"[^}]*"revoked":null/.test(JSON.stringify(await live())); tries += 1);

@@ -80,7 +80,7 @@ export async function runCommandLine(argv: readonly string[], run: Runner): Prom
     if (!(error instanceof CommanderError)) throw error;
     // Help and version were asked for, and are printed.
     if (error.exitCode === 0) return;
-    if (error.code === 'commander.help') throw wrongUsage('a command is missing; the help above lists them.');
+    if (error.code === 'commander.help') throw wrongUsage(missingVerb(argv.slice(2)));
     throw wrongUsage(`${oneLine(error.message)} ${helpHint(argv.slice(2))}`);
   }
 }
@@ -99,8 +99,8 @@ function buildProgram(run: Runner, tree: readonly (Noun | Verb)[]): Command {
     .helpOption('-h, --help', 'print the help')
     .usage('<command> [options]')
     .configureHelp({ showGlobalOptions: true, subcommandTerm: (command) => [command.name(), ...command.registeredArguments.map(argumentText)].join(' ') })
-    // Commander's own message is printed by nobody: `main` prints one line for every failure.
-    .configureOutput({ outputError: () => undefined, writeOut: (text) => writeAll(STDOUT, text) })
+    // Commander's own message, and the help that it prints where a command is missing, reach nobody: `main` prints one line for every failure.
+    .configureOutput({ outputError: () => undefined, writeErr: () => undefined, writeOut: (text) => writeAll(STDOUT, text) })
     .exitOverride()
     .addHelpText('after', examplesText(ROOT_EXAMPLES));
   for (const { flags, about } of GLOBAL_OPTIONS) program.option(flags, about);
@@ -145,6 +145,13 @@ function examplesText(examples: readonly string[]): string {
 function oneLine(message: string): string {
   const line = message.replace(/^error:\s*/, '').replace(/\s*\n\s*/g, ' ').trim();
   return `${line}${/[.?)]$/.test(line) ? '' : '.'}`;
+}
+
+/** A line without a command, or with the first word of one alone. */
+function missingVerb(words: readonly string[]): string {
+  const noun = COMMANDS.find((one) => !('run' in one) && words.includes(one.name));
+  if (noun === undefined || 'run' in noun) return 'a command is missing. `findtoken --help` lists the commands.';
+  return `${noun.name} needs a command: ${noun.verbs.map(nameOf).join(', ')}. \`findtoken ${noun.name} --help\` tells of them.`;
 }
 
 /** Where the words that were probably meant stand: with the command, as far as there is one. */

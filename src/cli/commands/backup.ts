@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { confirm } from '../ask.ts';
 import { argument } from '../command.ts';
 import type { Call, Verb } from '../command.ts';
-import { ENDINGS, Refusal, wrongUsage } from '../failure.ts';
+import { ENDINGS, EXIT, Refusal, wrongUsage } from '../failure.ts';
 import { sizeText } from '../format.ts';
 import { printable } from '../printable.ts';
 
@@ -50,7 +50,7 @@ async function restore(call: Call): Promise<void> {
   endInOrder();
   const { context } = call;
   const from = resolve(argument(call, 0));
-  if (!existsSync(from)) throw new Refusal(`there is no file ${from}; name one that \`findtoken backup\` made.`);
+  if (!existsSync(from)) throw new Refusal(`there is no file ${from}; name one that \`findtoken backup\` made.`, EXIT.notFound);
   const { path } = (await context.settings()).database;
   if (from === path) throw new Refusal('that is the database itself; name a backup.');
   const isReplacing = existsSync(path);

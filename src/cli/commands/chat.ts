@@ -1,8 +1,9 @@
+import { parseUsd } from '../../money/index.ts';
 import type { Call, Verb } from '../command.ts';
 import type { Books, Context } from '../context.ts';
 import { readNews } from '../daemon-news.ts';
 import { EXIT, Refusal } from '../failure.ts';
-import { counted } from '../format.ts';
+import { counted, dollars } from '../format.ts';
 import { printableLines } from '../printable.ts';
 import { talk } from '../talk.ts';
 import type { Talk } from '../talk.ts';
@@ -71,7 +72,7 @@ function endLine(context: Context, isMidLine: boolean): void {
 }
 
 function summaryOf({ requestId, provider, model, usage, latencyMs }: Talk): string {
-  const cost = usage.cost === undefined ? 'cost unknown' : `$${usage.cost}`;
+  const cost = usage.cost === undefined ? 'cost unknown' : dollars(parseUsd(usage.cost));
   return `${counted(usage.prompt, 'token')} in, ${usage.completion} out, ${cost}, ${latencyMs} ms, ${model} at ${provider}, ${requestId}`;
 }
 
