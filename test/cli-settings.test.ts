@@ -74,7 +74,7 @@ t.test('provider keys come in by standard input or a variable, and never go out'
   t.strictSame(await desk.json('byok', 'remove', record.id, '--yes'), { id: record.id, object: 'byok_key', deleted: true });
   t.match(await desk.run(['byok', 'remove', record.id, '--yes']), { code: 3, err: /byok list/ });
   t.match(await desk.run(['providers', 'set-key', 'deepseek', '--from-env', 'SECRET', '--json'], { env }), { code: 0, out: /"key":"sk-…4321"/ });
-  t.match(await desk.json('explain', 'deepseek-chat'), { mode: 'byok', candidates: [{ provider: 'deepseek' }] }, 'the only account is meant');
+  t.match(await desk.json('explain', 'deepseek-chat'), { mode: 'byok', candidates: [{ provider: 'deepseek', pricing: { prompt: '0.00000014', completion: '0.00000028', input_cache_read: '0.0000000028' }, health: null, health_reason: null }] }, 'the only account is meant; no daemon runs');
   t.match(await desk.run(['explain', 'deepseek-chat']), { code: 0, err: /^BYOK mode for ann@example\.com: with keys of the account's own\.\n/ });
   t.match(await desk.run(['explain', 'qwen-max', '--sandbox']), { code: 0, err: /^Standard mode for ann@example\.com: with the operator's keys\.\n/ });
   await desk.json('accounts', 'create', 'bob@example.com');

@@ -17,7 +17,7 @@ import { vaultFor } from './open-vault.ts';
 import { reloadOnSignal } from './reload.ts';
 import { SPACE } from './space.ts';
 import { urlOf } from './url.ts';
-import { prepareSandbox, welcomeLines } from './welcome.ts';
+import { prepareSandbox, welcomeDocument, welcomeLines } from './welcome.ts';
 
 export interface StartDaemon {
   readonly settings: Settings;
@@ -28,8 +28,14 @@ export interface StartDaemon {
   readonly reload?: () => Promise<Settings>;
   /** Serves from a book that is older than it was; see `keepAnchor`. */
   readonly acceptRollback?: boolean;
-  /** Says something to people, in one write: standard output. */
-  readonly print: (text: string) => void;
+  /** Says the welcome to people or to programs, in one write: standard output. */
+  readonly print: (welcome: Welcome) => void;
+}
+
+/** What is said once when the daemon is up: the same for people and for programs. */
+interface Welcome {
+  readonly text: string;
+  readonly document: unknown;
 }
 
 /** A running daemon. */
@@ -98,10 +104,10 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
     const providers = [...(await credentials.operatorProviders())].sort();
     // Started by npm, the program is not on the PATH under its own name.
     const program = options.env['npm_lifecycle_event'] === undefined ? 'findtoken' : 'node bin/findtoken.js';
-    const welcome = welcomeLines({ url, version, settings, providers, sandbox: ready, program }).join('\n');
+    const up = { url, version, settings, providers, sandbox: ready, program };
     const running = runUntilStopped({ settings, gateway, ledger, log, close });
     // Last: who reads it may stop the daemon at once, and is obeyed in order.
-    tell(welcome, options.print, log);
+    tell({ text: welcomeLines(up).join('\n'), document: welcomeDocument(up) }, options.print, log);
     return { url, ...running };
   } catch (error) {
     if (takeBack !== undefined) {
@@ -115,7 +121,7 @@ export async function startDaemon(options: StartDaemon): Promise<Daemon> {
 }
 
 /** Serving does not hang on whether somebody reads the welcome: its pipe may be closed, its disk full. */
-function tell(welcome: string, print: StartDaemon['print'], log: DaemonLog): void {
+function tell(welcome: Welcome, print: StartDaemon['print'], log: DaemonLog): void {
   try {
     print(welcome);
   } catch (error) {

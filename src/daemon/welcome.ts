@@ -33,8 +33,36 @@ export async function prepareSandbox(parts: { readonly ledger: Ledger; readonly 
   return { key, email: account.email, isOnly: (await ledger.listAccounts()).length === 1 };
 }
 
-/** What the daemon says when it is up, for people. */
-export function welcomeLines(about: { readonly url: string; readonly version: string; readonly settings: Settings; readonly providers: readonly string[]; readonly sandbox: SandboxReady | undefined; readonly program: string }): readonly string[] {
+/** What there is to say of a daemon that is up. */
+export interface Up {
+  readonly url: string;
+  readonly version: string;
+  readonly settings: Settings;
+  readonly providers: readonly string[];
+  readonly sandbox: SandboxReady | undefined;
+  /** How the program is called here. */
+  readonly program: string;
+}
+
+/** For programs; the sandbox's key stands in it, this once. */
+export function welcomeDocument({ url, version, settings, providers, sandbox }: Up): unknown {
+  return {
+    object: 'daemon',
+    version,
+    url,
+    base_url: `${url}/v1`,
+    workers: settings.server.workers,
+    database: settings.database.path,
+    config_file: settings.file ?? null,
+    providers,
+    sandbox: sandbox !== undefined,
+    account: sandbox?.email ?? null,
+    key: sandbox?.key ?? null,
+  };
+}
+
+/** For people. */
+export function welcomeLines(about: Up): readonly string[] {
   const { settings, sandbox, program } = about;
   const lines = [
     `findtoken ${about.version} is listening on ${about.url}`,

@@ -7,6 +7,7 @@ import { argument } from '../command.ts';
 import type { Call, Verb } from '../command.ts';
 import type { Books, Context } from '../context.ts';
 import { readNews } from '../daemon-news.ts';
+import type { HealthNews } from '../daemon-news.ts';
 import { EXIT } from '../failure.ts';
 import { perMillion } from '../format.ts';
 import { neededModel } from '../needed.ts';
@@ -54,7 +55,7 @@ async function explain(call: Call): Promise<void> {
   const request = readChatRequest(body, { pictureTokens, mediaTokens, routingHeader: undefined });
   const model = await neededModel(settings.catalog, request.model);
   const { planCandidates } = await import('../../routing/index.ts');
-  const { chooseMode, keysInMode } = await import('../../accounts/index.ts');
+  const { chooseMode, keysInMode, modelView } = await import('../../accounts/index.ts');
   const seen = await context.readOrNone((books) => look(context, settings, books));
   const choice = chooseMode({ request, header: undefined, owner: seen.owner, model, catalog: settings.catalog });
   const nowMs = Date.now();
@@ -66,7 +67,14 @@ async function explain(call: Call): Promise<void> {
     nowMs,
     defaultMaxTokens: settings.billing.defaultMaxTokens,
   });
-  context.show(documentOf(plan, model.id, choice.mode), () => renderTable(rowsOf(plan, settings, seen.reasons, nowMs), COLUMNS, context.terminal));
+  const told: Told = {
+    pricingOf: (id) => {
+      const known = settings.catalog.models.get(id);
+      return known === undefined ? null : modelView(known, settings.catalog, nowMs).pricing;
+    },
+    healthOf: (key) => ({ health: seen.news.get(key)?.state ?? null, health_reason: seen.news.get(key)?.reason ?? null }),
+  };
+  context.show(documentOf(plan, model.id, choice.mode, told), () => renderTable(rowsOf(plan, settings, told, nowMs), COLUMNS, context.terminal));
   if (!context.json) context.terminal.note(modeLine(choice.mode, seen));
   if (!seen.running) context.terminal.note('The daemon is not running, so nothing is known of the providers\' health.');
   if (plan.candidates.length > 0) return;
@@ -90,7 +98,8 @@ interface Seen {
   readonly isPlay: boolean;
   readonly operators: ReadonlySet<string>;
   readonly health: ReadonlyMap<string, HealthEntry>;
-  readonly reasons: ReadonlyMap<string, string>;
+  /** The same as the daemon tells it. */
+  readonly news: ReadonlyMap<string, HealthNews>;
   readonly running: boolean;
   /** The running daemon answers what nobody has a key for. */
   readonly sandbox: boolean;
@@ -99,7 +108,7 @@ interface Seen {
 /** What the router would know: whose keys there are, and the health that the daemon last told. */
 async function look(context: Context, settings: Settings, books: Books | undefined): Promise<Seen> {
   const configured = [...settings.providerKeys.keys()];
-  if (books === undefined) return { owner: NOBODY, email: undefined, isPlay: false, operators: new Set(configured), health: new Map(), reasons: new Map(), running: false, sandbox: false };
+  if (books === undefined) return { owner: NOBODY, email: undefined, isPlay: false, operators: new Set(configured), health: new Map(), news: new Map(), running: false, sandbox: false };
   const { ledger } = books;
   const stored = (await ledger.listProviderKeys()).map(({ provider }) => provider);
   const news = await readNews(ledger, books.nowMs());
@@ -112,7 +121,7 @@ async function look(context: Context, settings: Settings, books: Books | undefin
     isPlay,
     operators: new Set(isPlay && !settings.sandbox && news?.sandbox !== true ? [] : [...configured, ...stored]),
     health: new Map(news?.health.map(({ key, entry }) => [key, entry])),
-    reasons: new Map(news?.health.map(({ key, reason }) => [key, reason])),
+    news: new Map(news?.health.map((one) => [one.key, one])),
     running: news !== undefined,
     sandbox: news?.sandbox === true,
   };
@@ -141,27 +150,33 @@ async function ownerOf(ledger: Ledger, { id, status, frozen, balance, held, requ
 /** Without an account the operator's own keys decide. */
 const NOBODY: KeyOwner = { keyId: '', accountId: '', status: 'active', frozen: false, balance: 0n, held: 0n, requestsPerMinute: undefined, byokProviders: [], byokRegions: new Map() };
 
-function rowsOf(plan: Plan, { catalog }: Settings, reasons: ReadonlyMap<string, string>, nowMs: number): readonly Row[] {
+/** What is told of a model beside its place: its price of now, as `GET /v1/models` has it, and its health, as `providers list` has it. */
+interface Told {
+  readonly pricingOf: (model: string) => unknown;
+  readonly healthOf: (key: string) => { readonly health: string | null; readonly health_reason: string | null };
+}
+
+function rowsOf(plan: Plan, { catalog }: Settings, told: Told, nowMs: number): readonly Row[] {
   const priceOf = (id: string): string => {
     const price = catalog.models.get(id)?.price;
     if (price === undefined) return '';
     const { input, output } = priceAt(price, nowMs);
     return `${perMillion(input)}, ${perMillion(output)}`;
   };
-  const healthOf = (key: string): string => reasons.get(key) ?? 'unknown';
+  const healthOf = (key: string): string => told.healthOf(key).health_reason ?? 'unknown';
   return [
     ...plan.candidates.map(({ model, provider, healthKey, reason }, index) => ({ order: index + 1, model: model.id, provider, price: priceOf(model.id), health: healthOf(healthKey), reason })),
     ...plan.skipped.map(({ model, provider, healthKey, reason }) => ({ order: null, model, provider, price: priceOf(model), health: healthOf(healthKey), reason })),
   ];
 }
 
-function documentOf(plan: Plan, model: string, mode: string): unknown {
+function documentOf(plan: Plan, model: string, mode: string, { pricingOf, healthOf }: Told): unknown {
   return {
     object: 'plan',
     model,
     routing: plan.routing,
     mode,
-    candidates: plan.candidates.map(({ model: { id }, provider, expectedCost, trial, reason }) => ({ model: id, provider, expected_cost: usdNumber(expectedCost), trial, reason })),
-    skipped: plan.skipped.map(({ model: id, provider, kind, reason }) => ({ model: id, provider, kind, reason })),
+    candidates: plan.candidates.map(({ model: { id }, provider, healthKey, expectedCost, trial, reason }) => ({ model: id, provider, pricing: pricingOf(id), ...healthOf(healthKey), expected_cost: usdNumber(expectedCost), trial, reason })),
+    skipped: plan.skipped.map(({ model: id, provider, healthKey, kind, reason }) => ({ model: id, provider, pricing: pricingOf(id), ...healthOf(healthKey), kind, reason })),
   };
 }

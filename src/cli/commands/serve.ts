@@ -1,6 +1,6 @@
 import type { Verb } from '../command.ts';
 import { Refusal } from '../failure.ts';
-import { printableLines } from '../printable.ts';
+import { jsonText, printableLines } from '../printable.ts';
 import { packageVersion } from '../version.ts';
 
 const PORT_MAX = 65_535;
@@ -40,7 +40,7 @@ export const SERVE: Verb = {
     const read = () => context.settings({ host, port, sandbox: given.flag('sandbox') ? true : undefined });
     const settings = await read();
     const { startDaemon } = await import('../../daemon/index.ts');
-    const daemon = await startDaemon({ settings, reload: read, acceptRollback: given.flag('accept-rollback'), env, home, version: packageVersion(), print: (line) => terminal.print(printableLines(line)) }).catch((error: unknown) => {
+    const daemon = await startDaemon({ settings, reload: read, acceptRollback: given.flag('accept-rollback'), env, home, version: packageVersion(), print: ({ text, document }) => terminal.print(context.json ? jsonText(document) : printableLines(text)) }).catch((error: unknown) => {
       throw cannotListen(error, settings.server);
     });
     // Not before the daemon listens for them itself: a Ctrl-C that is on its way while nobody does would be lost, and the daemon stay.

@@ -71,7 +71,7 @@ export function markdownPage(tree: Tree, about: { readonly summary: string; read
     '# The command line',
     '<!-- Made from the command tree by the tests (DOCS=write npx tap test/cli-setup.test.ts writes it anew): change the commands, not this page. -->',
     `${about.summary} Every command works on the same database, whether the daemon runs or not; a running daemon honours a change with its next request.`,
-    'Data goes to stdout, talk to stderr. On a terminal people get tables that fit it, in a pipe tab-separated lines; with `--json` one document with the field names of the [HTTP API](http.md) (`logs --follow`: one a line). The fields stand below each command; a later version may add some, and takes none away. Nothing prompts without a terminal, and no secret is ever an argument.',
+    'Data goes to stdout, talk to stderr. On a terminal people get tables that fit it, in a pipe tab-separated lines; with `--json` one document with the field names of the [HTTP API](http.md) (`serve` and `logs --follow`: in one line each). The fields stand below each command; a later version may add some, and takes none away. Nothing prompts without a terminal, and no secret is ever an argument.',
     '## Options of every command',
     table(GLOBAL_OPTIONS),
     `Exit codes: ${EXIT_CODES.map(([code, text]) => `${code} ${text}`).join(' · ')}.`,
