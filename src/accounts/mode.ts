@@ -29,7 +29,6 @@ export function chooseMode(wish: {
   const header = readModeHeader(wish.header);
   if (request.providerKey !== undefined) {
     const { provider, apiKey } = request.providerKey;
-    if (header === 'standard') throw invalidRequest('provider_key means BYOK, but X-FindToken-Mode says standard; send one of them.', 'provider_key');
     if (!catalog.providers.has(provider)) {
       const known = [...catalog.providers.keys()].join(', ');
       throw invalidRequest(`provider_key.provider ${JSON.stringify(provider)} is unknown; use one of ${known}.`, 'provider_key.provider');
