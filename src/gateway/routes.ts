@@ -61,6 +61,7 @@ const EXACT: ReadonlyMap<string, Route> = new Map(ROUTES.filter(({ path }) => !p
 /** OpenAI paths that findtoken does not serve, and what to use instead. */
 const UNSERVED: readonly (readonly [prefix: string, mend: string])[] = [
   ['/v1/completions', 'Use POST /v1/chat/completions with messages instead of a prompt.'],
+  ['/v1/edits', 'Use POST /v1/chat/completions with messages instead of an instruction.'],
   ['/v1/responses', 'Answers are not kept: send the whole conversation to POST /v1/responses.'],
   ['/v1/messages', 'Of the Messages API, POST /v1/messages and POST /v1/messages/count_tokens are served.'],
   ['/v1/embeddings', 'Embeddings are not served; POST /v1/chat/completions is.'],
@@ -88,7 +89,7 @@ export function findRoute(method: string, path: string): Route {
   throw new Fault('not_found', { fill: { detail: `There is nothing at this path. ${detail}` } });
 }
 
-/** What was probably meant by a path that is not there. Only what follows `/v1/` is compared: what all paths share makes none of them near. */
+/** What was probably meant by a path that is not there. Only what follows `/v1/` and `/v1/user/` is compared: what many paths share makes none of them near. */
 function nearestMend(method: string, path: string): string | undefined {
   const named = [...EXACT.values()].filter((route) => route.path !== '/');
   const near = nearestName(named.map((route) => ownPart(route.path)), ownPart(path));
@@ -98,7 +99,7 @@ function nearestMend(method: string, path: string): string | undefined {
 }
 
 function ownPart(path: string): string {
-  return path.replace(/^\/(?:v1\/)?/i, '');
+  return path.replace(/^\/(?:v1\/)?(?:user\/)?/i, '');
 }
 
 /** Serves a found route, with its owner where it needs one. */
