@@ -81,9 +81,9 @@ async function open(running: Running, call: Call, owner: KeyOwner, stand: Stand)
   if (!byok) await assertGood(running, owner.accountId);
   const billing = (stand.billing = { mode: choice.mode, cost: 0n, balance: byok ? undefined : owner.balance });
   const lease = (stand.lease = running.limits.enter(owner, call.id));
-  const plan = await planFor(running, request, model, owner, choice);
+  const { plan, nowMs } = await planFor(running, request, model, owner, choice);
   if (plan.candidates.length === 0) throw unavailable(model.id, [], plan);
-  const hold = await takeHold(running, call, { owner, request, plan, choice }).catch((refused: unknown) => leaveTrial(running, plan, refused));
+  const hold = await takeHold(running, call, { owner, request, plan, choice, nowMs }).catch((refused: unknown) => leaveTrial(running, plan, refused));
 
   const booked = (stand.booked = { running, call, hold, byok });
   if (request.stream) {
@@ -203,13 +203,18 @@ function requestedModel(running: Running, request: ChatRequest): Model {
   throw new Fault('model_not_found', { fill: { model: JSON.stringify(request.requestedModel.slice(0, 100)), hint }, param: 'model' });
 }
 
-async function planFor(running: Running, request: ChatRequest, model: Model, owner: KeyOwner, choice: ModeChoice): Promise<Plan> {
+/** Who is asked, and the moment by which that is priced; the books have the request begin then, so that its row can be reckoned anew. */
+async function planFor(running: Running, request: ChatRequest, model: Model, owner: KeyOwner, choice: ModeChoice): Promise<{ readonly plan: Plan; readonly nowMs: number }> {
   const providers = choice.mode === 'standard' ? await running.credentials.operatorProviders() : new Set<string>();
   const { servedBy, byok, only } = keysInMode(choice, model, owner, { providers, sandbox: running.sandbox !== undefined });
   const { catalog, billing } = running.settings;
   const { entries: health } = running.health;
-  const planNow = () => planCandidates({ catalog, request, servedBy, byok, health, nowMs: running.clock.nowMs(), only, defaultMaxTokens: billing.defaultMaxTokens });
-  const plan = planNow();
+  const planNow = () => {
+    const nowMs = running.clock.nowMs();
+    return { plan: planCandidates({ catalog, request, servedBy, byok, health, nowMs, only, defaultMaxTokens: billing.defaultMaxTokens }), nowMs };
+  };
+  const planned = planNow();
+  const { plan } = planned;
   if (choice.only !== undefined && plan.candidates.length === 0) {
     throw new Fault('invalid_request', { fill: { detail: `provider_key names ${choice.only}, which serves neither ${request.model} nor an equivalent of it. Ask for one of its models.` }, param: 'provider_key' });
   }
@@ -217,7 +222,7 @@ async function planFor(running: Running, request: ChatRequest, model: Model, own
   const [first] = plan.candidates;
   const reserved = first === undefined || running.health.reserve(first.healthKey);
   // Where another was quicker, the health that it left tells who is next.
-  return reserved === true || (await reserved) ? plan : planNow();
+  return reserved === true || (await reserved) ? planned : planNow();
 }
 
 /** A request that asks nobody tries nobody: the mark that it would is taken back, or an account without credit would keep all others from a provider that is back. */

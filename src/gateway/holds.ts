@@ -17,8 +17,8 @@ export interface Hold {
   /** Within the free BYOK requests: nothing is charged. */
   readonly free: boolean;
   readonly balance: UsdE8;
-  /** What is put on (Standard) or taken of (BYOK) the provider's cost, in ppm. */
-  readonly rate: Ppm;
+  /** The usage fee (Standard) or the BYOK fee as it was when the request came, at which it is charged, whatever is set while it runs. */
+  readonly fee: Ppm;
 }
 
 /** What `money` takes as a count of tokens; many choices of a very large model pass it. */
@@ -43,22 +43,25 @@ export async function takeHold(running: Running, call: Call, ask: {
   readonly request: ChatRequest;
   readonly plan: Plan;
   readonly choice: ModeChoice;
+  /** When the request came, by which its plan is priced. */
+  readonly nowMs: number;
 }): Promise<Hold> {
   const { request, plan, choice } = ask;
   const { billing } = running.settings;
   const standard = choice.mode === 'standard';
-  const rate = standard ? ONE + billing.usageFee : billing.byokFee;
+  const fee = standard ? billing.usageFee : billing.byokFee;
+  const rate = standard ? ONE + fee : fee;
   const sizings = plan.candidates.map(({ model, price }) => ({ price, maxOutput: model.maxOutput }));
   const wanted = request.maxTokens ?? Math.min(billing.defaultMaxTokens, Math.max(...sizings.map((sizing) => sizing.maxOutput)));
 
   const first = placed(await running.ledger.hold(holdOf(running, call, ask, ceilingOf(sizings, request, wanted, rate))));
-  if (first.ok) return { maxTokens: standard ? wanted : undefined, free: first.free, balance: first.balance, rate };
+  if (first.ok) return { maxTokens: standard ? wanted : undefined, free: first.free, balance: first.balance, fee };
 
   const affordable = standard ? tokensFor(sizings, request, first.available, rate) : 0;
   if (affordable >= Math.min(LEAST_TOKENS, wanted)) {
     const lowered = Math.min(affordable, wanted);
     const second = placed(await running.ledger.hold(holdOf(running, call, ask, ceilingOf(sizings, request, lowered, rate))));
-    if (second.ok) return { maxTokens: lowered, free: second.free, balance: second.balance, rate };
+    if (second.ok) return { maxTokens: lowered, free: second.free, balance: second.balance, fee };
   }
   const need = ceilingOf(sizings, request, Math.min(LEAST_TOKENS, wanted), rate);
   throw new Fault('insufficient_credits', { fill: { need: formatUsd(need), available: formatUsd(first.available) } });
@@ -66,17 +69,18 @@ export async function takeHold(running: Running, call: Call, ask: {
 
 type Placed = { readonly ok: true; readonly free: boolean; readonly balance: UsdE8 } | { readonly ok: false; readonly available: UsdE8 };
 
-function holdOf(running: Running, call: Call, ask: { readonly owner: KeyOwner; readonly request: ChatRequest; readonly plan: Plan; readonly choice: ModeChoice }, ceiling: UsdE8): HoldRequest {
-  const { owner, request, plan, choice } = ask;
-  const nowMs = running.clock.nowMs();
+function holdOf(running: Running, call: Call, ask: { readonly owner: KeyOwner; readonly request: ChatRequest; readonly plan: Plan; readonly choice: ModeChoice; readonly nowMs: number }, ceiling: UsdE8): HoldRequest {
+  const { owner, request, plan, choice, nowMs } = ask;
+  const [first] = plan.candidates;
   return {
     id: call.id,
     accountId: owner.accountId,
     keyId: owner.keyId,
     mode: choice.mode,
-    model: request.model,
+    // Both of whom is asked first: where nobody lives to tell who served, they are what stands in the books.
+    model: first?.model.id ?? request.model,
     requestedModel: request.requestedModel,
-    provider: plan.candidates[0]?.provider ?? '',
+    provider: first?.provider ?? '',
     stream: request.stream,
     ceiling,
     byok: choice.mode === 'byok' ? { month: utcMonth(nowMs), free: running.settings.billing.byokFreeRequests } : undefined,

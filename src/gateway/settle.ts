@@ -24,18 +24,16 @@ export interface Booked {
 const NOTHING: Charge = { total: 0n, provider: 0n, fee: 0n };
 
 /**
- * The settlement of a call at the serving model's price. Standard: provider cost and usage fee; BYOK: nothing within the free
+ * The settlement of a call at the serving model's price and the fee, both of when it came. Standard: provider cost and usage fee; BYOK: nothing within the free
  * requests, the fee beyond them. `aborted`: the client hung up, and pays for the prompt and what was generated until then.
  */
 export function settlementOf(booked: Booked, served: Served, usage: Usage, status: 'ok' | 'aborted'): Settlement {
-  const { running, hold, byok } = booked;
-  const { billing } = running.settings;
+  const { hold, byok } = booked;
   const { price } = served.candidate;
   const tokens = { prompt: usage.prompt, cached: usage.cached, completion: usage.completion };
-  const rate = byok ? billing.byokFee : billing.usageFee;
-  const cost = !byok ? charge(tokens, price, rate) : hold.free ? NOTHING : byokFee(tokens, price, rate);
+  const cost = !byok ? charge(tokens, price, hold.fee) : hold.free ? NOTHING : byokFee(tokens, price, hold.fee);
   const { input, cachedInput, output } = ratesFor(price, usage.prompt);
-  return endOf(booked, served, usage, status, { input, cachedInput, output, rate }, cost);
+  return endOf(booked, served, usage, status, { input, cachedInput, output, rate: hold.fee }, cost);
 }
 
 /**
