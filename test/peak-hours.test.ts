@@ -99,6 +99,26 @@ t.test('an operator adds peak hours to a built-in price, and an input of their o
   t.same(over({ ...USUAL, peak: PEAK }, { output: 0.7 }).peak?.price, DEAR, 'what is not named stays');
 });
 
+t.test('peak hours alone leave the built-in price what it was: its cost stays, and with it the warning where they are too short', async (t) => {
+  const base = parts(USUAL, { cost: { ...USUAL, peak: PEAK }, priced: '2026-11-23', source: 'their price page' });
+  const over = (model: object): Model => found(parseCatalog(mergeCatalogData(base, { providers: undefined, models: { x: model }, equivalents: undefined })).models.get('x'));
+  const cases: [price: object | null, kept: boolean, lost: readonly string[], why: string][] = [
+    [{ peak: PEAK }, true, [], 'the hours of the provider'],
+    [{ peak: { ...PEAK, hours: ['01:00-04:00'] } }, true, ['input', 'cached_input', 'output'], 'half of them'],
+    [{ peak: null }, true, ['input', 'cached_input', 'output'], 'none: what is sold is what it was'],
+    [null, true, ['input', 'cached_input', 'output'], 'nothing is written'],
+    [{ long_prompt: { above: 100, input: 1, output: 2 }, peak: PEAK }, true, [], 'long prompts too'],
+    [{ input: 0.15, peak: PEAK }, false, [], 'a price that was looked up'],
+    [{ cached_input: 0.003 }, false, [], 'so is this one'],
+  ];
+  for (const [price, kept, lost, why] of cases) {
+    const model = over({ price });
+    t.same([model.cost !== undefined, model.priced, model.source], kept ? [true, '2026-11-23', 'their price page'] : [false, '', 'set by the operator'], why);
+    t.same(soldBelowPeakCost(model), lost, why);
+  }
+  t.equal(over({ cost: { peak: null } }).cost?.peak, undefined, 'an operator whom the provider takes the same at all hours');
+});
+
 t.test('a model that loses money in peak hours alone is told apart', async (t) => {
   const kinds = (price: object, cost: object) => {
     const model = modelOf(price, { cost });

@@ -3,6 +3,9 @@ import type { CatalogParts } from './parse.ts';
 /** Prices that say how they differ from the `input` beside them. */
 const OF_AN_INPUT: ReadonlySet<string> = new Set(['cached_input', 'long_prompt', 'peak']);
 
+/** Whoever names one of these has looked the price up; peak hours and long prompts are beside it. */
+const RATES = ['input', 'cached_input', 'output'];
+
 /** Fields that are mappings themselves and are laid over each other name by name. */
 const NESTED: Readonly<Record<string, (below: unknown, above: unknown) => unknown>> = {
   price: layPrice,
@@ -13,7 +16,8 @@ const NESTED: Readonly<Record<string, (below: unknown, above: unknown) => unknow
 /**
  * Lays an operator's plain data over the built-in data by id: models and providers field by field, `price`, `cost` and `regions`
  * within that name by name, `force` as a whole, a list of equivalents as a whole. An `input` takes the `cached_input`, the `long_prompt` and
- * the `peak` below it along. What is no mapping replaces, so that `parseCatalog` finds it and refuses it. A price of the operator's own keeps no built-in `cost`, `priced` or `source`.
+ * the `peak` below it along. What is no mapping replaces, so that `parseCatalog` finds it and refuses it. Rates of the operator's own keep
+ * no built-in `cost`, `priced` or `source`; a `peak` or `long_prompt` alone, or none (`peak: null`), keeps them, for the price is still the built-in one.
  * `{ price: { output: 0.6 } }` over deepseek-chat leaves its input at 0.14.
  */
 export function mergeCatalogData(base: CatalogParts, over: CatalogParts): CatalogParts {
@@ -25,7 +29,8 @@ export function mergeCatalogData(base: CatalogParts, over: CatalogParts): Catalo
 }
 
 function layModel(base: unknown, over: unknown): unknown {
-  const keepsPrice = !isMapping(over) || over['price'] === undefined;
+  const price = isMapping(over) ? over['price'] : undefined;
+  const keepsPrice = price === undefined || price === null || (isMapping(price) && RATES.every((rate) => price[rate] === undefined));
   if (keepsPrice || !isMapping(base)) return layFields(base, over);
   const stale = new Set(['cost', 'priced', 'source']);
   return layFields(Object.fromEntries(Object.entries(base).filter(([field]) => !stale.has(field))), over);
