@@ -174,6 +174,21 @@ t.test('a daemon in another container runs, and its number is somebody else\'s h
   t.equal(signals, 0, 'nobody else is told to read anything');
 });
 
+t.test('a reload is heard of also where the clock was set back since the last one', async (t) => {
+  const desk = openDesk(t);
+  const ledger = await desk.ledger();
+  t.teardown(() => ledger.close());
+  const publish = (atMs: number, applied: readonly string[]) => ledger.publish({
+    pid: process.pid, version: '1.2.3', url: 'http://127.0.0.1:1', startedMs: Date.now(), beatMs: Date.now(),
+    detail: JSON.stringify({ in_flight: 0, health: [], reload: { at_ms: atMs, ok: true, applied, waiting: [], message: '' } }),
+  });
+  await publish(Date.now() + 3_600_000, ['limits.in_flight']);
+  const hear = () => void publish(Date.now(), ['models']);
+  process.on('SIGHUP', hear);
+  t.teardown(() => process.off('SIGHUP', hear));
+  t.match(await desk.json('reload'), { ok: true, applied: ['models'] });
+});
+
 t.test('what is told of an empty and of a damaged database names it, not the file beside', async (t) => {
   const desk = openDesk(t);
   await desk.json('accounts', 'create', 'ann@example.com');

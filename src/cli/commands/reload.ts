@@ -43,12 +43,13 @@ async function ask({ ledger, nowMs }: Books): Promise<Outcome> {
   const { pid } = news.state;
   // Its number is somebody else's here.
   if (news.place === 'elsewhere') throw new Refusal(`the daemon (pid ${pid}) runs in another container; run this there, or send it SIGHUP from outside (\`docker kill --signal HUP CONTAINER\`).`);
-  const before = readOutcome(news.state.detail)?.atMs ?? 0;
+  const before = readOutcome(news.state.detail)?.atMs;
   signal(pid);
   for (const endMs = nowMs() + PATIENCE_MS; nowMs() < endMs; ) {
     await wait(ASK_EVERY_MS);
     const outcome = readOutcome((await ledger.daemonState())?.detail ?? '');
-    if (outcome !== undefined && outcome.atMs > before) return outcome;
+    // Another moment, not a later one: the clock may have been set back.
+    if (outcome !== undefined && outcome.atMs !== before) return outcome;
   }
   throw new Refusal('the daemon did not say what became of it; look at its log.');
 }
