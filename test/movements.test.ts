@@ -126,3 +126,32 @@ t.test('the commands with which a month is closed agree', async (t) => {
   t.match(await used('--since', '1d', '--until', day(today - 39 * DAY_MS)), [{ prompt_tokens: 11 }], 'a span goes back from there');
   t.match(await desk.run(['usage', '--until', '2026-02-30']), { code: 2, err: /--until is a day/ });
 });
+
+t.test('what ran over midnight at the end of a month is exported with the month that it is charged in', async (t) => {
+  const desk = openDesk(t);
+  const { id: accountId } = await desk.json('accounts', 'create', 'ann@example.com');
+  await desk.json('credits', 'grant', '5', '--note', 'x');
+  const { id: keyId } = await desk.json('keys', 'create', '--name', 'laptop');
+  const ledger = await desk.ledger();
+  const runs: [id: string, from: string, until: string][] = [
+    ['req_1', '2026-08-31T23:00:00Z', '2026-09-01T00:00:00Z'], ['req_2', '2026-09-30T23:59:59.998Z', '2026-09-30T23:59:59.999Z'],
+    ['req_3', '2026-09-28T12:00:00Z', '2026-10-01T00:00:00Z'], ['req_4', '2026-09-30T23:59:59.999Z', '2026-10-01T00:00:00Z'],
+    ['req_5', '2026-10-01T00:00:00Z', '2026-10-01T00:00:01Z'], ['req_6', '2026-10-31T23:59:59Z', '2026-11-01T02:00:00Z'],
+  ];
+  for (const [id, from, until] of runs) await book(ledger, { id, accountId: String(accountId), keyId: String(keyId), prompt: 1_000_000, completion: 1, atMs: at(from), endMs: at(until) });
+  const months: [name: string, ids: readonly string[]][] = [['2026-08', []], ['2026-09', ['req_2', 'req_1']], ['2026-10', ['req_5', 'req_4', 'req_3']], ['2026-11', ['req_6']]];
+  for (const [name, ids] of months) {
+    const { data, removed } = await desk.json('export', name) as { data: { id: string; cost_exact: string }[]; removed: { requests: number } };
+    t.same(data.map(({ id }) => id), ids, name);
+    t.equal(removed.requests, 0);
+    const { movements } = await desk.json('statement', name) as { movements: { kind: string; amount_exact: string }[] };
+    const charged = movements.filter(({ kind }) => kind === 'usage' || kind === 'fee').reduce((sum, { amount_exact: amount }) => sum + usd(amount), 0n);
+    t.equal(data.reduce((sum, { cost_exact: cost }) => sum + usd(cost), 0n), charged, `${name}: the export adds up to the statement`);
+  }
+  t.same((await ledger.listRequests({ fromMs: at('2026-09-30T00:00:00Z'), ended: month('2026-10'), toMs: at('2026-10-01T00:00:00Z') }, { limit: 9 })).rows.map(({ id }) => id), ['req_4'], 'begun and ended between');
+  // Of a month that was removed in part, rows and removed are the whole.
+  await ledger.removeRequests({ beforeMs: at('2026-10-01T00:00:00Z'), most: 100 });
+  await ledger.close();
+  t.match(await desk.json('export', '2026-09'), { data: [], removed: { requests: 2 } });
+  t.match(await desk.json('export', '2026-10'), { data: [{ id: 'req_5' }, { id: 'req_4' }, { id: 'req_3' }], removed: { requests: 0 } });
+});

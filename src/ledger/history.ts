@@ -60,13 +60,17 @@ export function createHistoryBooks(db: Connection): HistoryBooks {
       const { sql, parameters } = conditions(filter);
       const bounds = ['r.seq < @before'];
       parameters['before'] = cursorNo(after);
-      if (filter.fromMs !== undefined) {
+      // Whatever began after a time ended after it, so the later of two such times bounds the numbers from below.
+      const leastMs = Math.max(filter.fromMs ?? -Infinity, filter.ended?.fromMs ?? -Infinity);
+      if (leastMs > -Infinity) {
         bounds.push('r.seq >= @least');
-        parameters['least'] = rowsByTime.from(filter.fromMs - SLACK_MS);
+        parameters['least'] = rowsByTime.from(leastMs - SLACK_MS);
       }
-      if (filter.toMs !== undefined) {
+      const ends = [...(filter.toMs === undefined ? [] : [endOf(filter.toMs)]), ...(filter.ended === undefined ? [] : [rowsByTime.end(filter.ended.toMs + SLACK_MS)])];
+      const most = ends.reduce<bigint | undefined>((least, end) => (least === undefined || end < least ? end : least), undefined);
+      if (most !== undefined) {
         bounds.push('r.seq < @most');
-        parameters['most'] = endOf(filter.toMs);
+        parameters['most'] = most;
       }
       const end = isSelective(filter) ? reach(bounds, filter, parameters) : undefined;
       if (end !== undefined) {
@@ -110,6 +114,8 @@ function conditions(filter: RequestFilter): { readonly sql: string[]; readonly p
   where(OF_ACCOUNT, 'account', filter.accountId);
   where('r.created_ms >= @from', 'from', filter.fromMs === undefined ? undefined : whole(filter.fromMs));
   where('r.created_ms < @to', 'to', filter.toMs === undefined ? undefined : whole(filter.toMs));
+  where('r.ended_ms >= @endedFrom', 'endedFrom', filter.ended === undefined ? undefined : whole(filter.ended.fromMs));
+  where('r.ended_ms < @endedTo', 'endedTo', filter.ended === undefined ? undefined : whole(filter.ended.toMs));
   where('r.model = @model', 'model', filter.model);
   where('r.key_id = @key', 'key', filter.keyId);
   where('r.mode = @mode', 'mode', filter.mode);

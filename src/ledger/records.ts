@@ -156,6 +156,8 @@ export interface RequestFilter {
   readonly fromMs?: number;
   /** Exclusive. */
   readonly toMs?: number;
+  /** When it ended, which is when it was charged; the other two are of its beginning. */
+  readonly ended?: { readonly fromMs: number; readonly toMs: number };
   readonly model?: string;
   readonly keyId?: string;
   readonly mode?: Mode;

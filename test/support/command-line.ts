@@ -93,7 +93,7 @@ export function openDesk(t: Test): Desk {
 }
 
 /** One answered request in the books: `prompt` + `completion` tokens of deepseek-chat at its price and 5.5 %. */
-export async function book(ledger: Ledger, wish: { readonly id: string; readonly accountId: string; readonly keyId: string; readonly prompt: number; readonly completion: number; readonly atMs: number; readonly model?: string; readonly status?: string }): Promise<void> {
+export async function book(ledger: Ledger, wish: { readonly id: string; readonly accountId: string; readonly keyId: string; readonly prompt: number; readonly completion: number; readonly atMs: number; readonly endMs?: number; readonly model?: string; readonly status?: string }): Promise<void> {
   const { id, accountId, keyId, atMs: nowMs, model = 'deepseek-chat', status = 'ok' } = wish;
   const price = { input: parsePrice('0.14'), cachedInput: parsePrice('0.0028'), output: parsePrice('0.28') };
   const rate = 55_000n;
@@ -102,7 +102,7 @@ export async function book(ledger: Ledger, wish: { readonly id: string; readonly
   if (!hold.ok) throw new Error(`not held: ${hold.reason}`);
   await ledger.settle({
     id, status, model, provider: 'deepseek', promptTokens: wish.prompt, cachedTokens: 0, completionTokens: wish.completion, reasoningTokens: 0, usageOrigin: 'reported',
-    latencyMs: 812, firstByteMs: 90, attempts: 1, nowMs, price: { ...price, rate }, charge: cost,
+    latencyMs: 812, firstByteMs: 90, attempts: 1, nowMs: wish.endMs ?? nowMs, price: { ...price, rate }, charge: cost,
   });
 }
 

@@ -46,7 +46,9 @@ async function exportMonth(call: Call): Promise<void> {
   await context.read(async (books) => {
     const door = await import('../../accounts/index.ts');
     const account = context.account === undefined ? undefined : await door.resolveAccount(books, context.account);
-    const filter = { ...span, ...(account === undefined ? {} : { accountId: account.id }) };
+    const owner = account === undefined ? {} : { accountId: account.id };
+    // By their ends, as a statement and usage go, so that a month that is over changes no more and all three agree.
+    const filter = { ended: span, ...owner };
     const { terminal, json } = context;
     // Written as it is read: a month may hold more rows than fit into memory.
     let before = json ? '{"object":"list","data":[' : FIELDS.map(([title]) => title).join(',');
@@ -60,7 +62,7 @@ async function exportMonth(call: Call): Promise<void> {
       after = page.next;
     } while (after !== undefined);
     // Asked for at the end: rows may go while the others are read.
-    const removed = await books.ledger.removedRequests(filter);
+    const removed = await books.ledger.removedRequests({ ...span, ...owner });
     // A comma follows each row but the last, and only the end tells which that is.
     terminal.print(json ? `${before.replace(/,$/, '')}\n],"has_more":false,"next":null,"removed":${jsonText({ requests: removed.requests, cost_exact: formatUsdExact(removed.cost) })}}` : before);
     if (removed.requests > 0) {
