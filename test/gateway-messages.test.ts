@@ -96,10 +96,13 @@ t.test('refusals and failures cost nothing, and no client takes them for an answ
   ];
   for (const [body, status, code] of cases) {
     const refused = await ask(body);
-    t.match([refused.status, await refused.json()], [status, { error: { code } }]);
+    t.match([refused.status, await refused.json()], [status, { type: 'error', error: { code, message: String }, request_id: refused.headers.get('x-request-id') }], 'as Anthropic\'s clients read it');
     t.match(Object.fromEntries(refused.headers), { 'x-findtoken-cost': '0.00', 'x-findtoken-attempts': '0' });
   }
-  t.equal((await fetch(`${house.url}/v1/messages`, { method: 'POST', body: '{}' })).status, 401);
+  for (const path of ['/v1/messages', '/v1/messages/count_tokens']) {
+    const keyless = await fetch(house.url + path, { method: 'POST', body: '{}' });
+    t.match([keyless.status, await keyless.json()], [401, { type: 'error', error: { code: 'invalid_api_key' } }]);
+  }
   t.match([(await house.get('/v1/messages/batches')).status, (await house.get('/v1/messages')).status], [404, 405]);
   await t.rejects(sdk.messages.create({ ...ASK, model: 'nothing-like-it' }), /404.*model_not_found/s);
 
@@ -108,6 +111,8 @@ t.test('refusals and failures cost nothing, and no client takes them for an answ
   deepseek.always(sse([chunk({ content: 'Hel' }), { error: { message: 'overloaded', type: 'server_error' } }], { gapMs: 30 }));
   await t.rejects(sdk.messages.stream(ASK).finalMessage(), /broke off/);
   t.equal((await house.lastRow()).cost, 0n);
+  deepseek.always(json(400, { error: { message: 'This model\'s maximum context length is 9 tokens', type: 'invalid_request_error' } }));
+  t.match(await (await ask(ASK)).json(), { type: 'error', error: { code: 'context_length_exceeded', message: /prompt is too long/ } }, 'by these words Claude Code knows that it is to shorten its conversation');
   t.equal(await house.balance(), balance);
 });
 

@@ -1,5 +1,5 @@
 import { ServerResponse, type OutgoingHttpHeaders } from 'node:http';
-import { Fault, toEnvelope, type AttemptTrace } from '../faults.ts';
+import { Fault, toEnvelope, type AttemptTrace, type Envelope } from '../faults.ts';
 import { formatUsd, type UsdE8 } from '../money/index.ts';
 import type { Interruption } from '../upstream/index.ts';
 import type { Lease } from './limits.ts';
@@ -82,13 +82,18 @@ function told(call: Pick<Call, 'id'>, cause: unknown): Fault {
   return cause instanceof Fault ? cause : new Fault('internal_error', { fill: { request_id: call.id } });
 }
 
+/** An error as the clients of its path read it: Anthropic's know it by a type beside it, and look for the request's id there. */
+function errorAt({ id, path }: Pick<Call, 'id' | 'path'>, error: Envelope): object {
+  return path === MESSAGES_PATH || path.startsWith(`${MESSAGES_PATH}/`) ? { type: 'error', ...error, request_id: id } : error;
+}
+
 /** The answer that tells a refusal. */
-export function answerFault(call: Pick<Call, 'id'>, cause: unknown, billing?: Billing): Answer {
+export function answerFault(call: Pick<Call, 'id' | 'path'>, cause: unknown, billing?: Billing): Answer {
   const fault = told(call, cause);
   return {
     status: fault.status,
     headers: fault.headers,
-    body: toEnvelope(fault, call.id),
+    body: errorAt(call, toEnvelope(fault, call.id)),
     ...(billing === undefined ? {} : { billing: { ...billing, cost: 0n } }),
   };
 }
@@ -97,13 +102,13 @@ export function answerFault(call: Pick<Call, 'id'>, cause: unknown, billing?: Bi
  * As `answerFault`, for a chat call: its errors bear their attempts, even where there were none.
  * @param known.mayHaveAsked a provider may have been asked before a bug was thrown: then no header says that nobody was
  */
-export function chatFault(call: Pick<Call, 'id'>, cause: unknown, billing: Billing | undefined, known: { readonly lease?: Pick<Lease, 'headers'> | undefined; readonly mayHaveAsked?: boolean } = {}): Answer {
+export function chatFault(call: Pick<Call, 'id' | 'path'>, cause: unknown, billing: Billing | undefined, known: { readonly lease?: Pick<Lease, 'headers'> | undefined; readonly mayHaveAsked?: boolean } = {}): Answer {
   const fault = told(call, cause);
   const attempts = fault.attempts ?? [];
   const { error } = toEnvelope(fault, call.id);
   return {
     ...answerFault(call, fault, billing),
-    body: { error: { ...error, metadata: { request_id: call.id, attempts } } },
+    body: errorAt(call, { error: { ...error, metadata: { request_id: call.id, attempts } } }),
     headers: { ...(known.mayHaveAsked === true ? {} : { 'x-findtoken-attempts': String(attempts.length) }), ...known.lease?.headers, ...fault.headers },
   };
 }

@@ -47,7 +47,7 @@ const MESSAGES: Operation = {
   ...CHAT,
   id: 'createMessage',
   summary: 'Ask a model, by Anthropic\'s Messages API',
-  about: `The same call in other words: it is served as the chat call that says the same, and routed, charged and repeated like one. Errors are those of every path.
+  about: `The same call in other words: it is served as the chat call that says the same, and routed, charged and repeated like one. Errors are those of every path, with \`type: "error"\` and \`request_id\` beside.
 
 Tools with an \`input_schema\` are served, those that Anthropic runs itself are left out. A stream is Anthropic's events up to \`message_stop\`, or \`error\`; comments, trailers and \`usage.cost\` are those of a chat call.`,
   body: { media: 'application/json', about: 'a request as Anthropic\'s Messages API has it; `routing` and `provider_key` as in a chat call' },
