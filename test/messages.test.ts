@@ -24,6 +24,7 @@ t.test('fields are said in chat\'s words, and all others pass', async (t) => {
     [{ tools: [SHELL, { type: 'web_search_20250305', name: 'web_search' }, { type: 'custom', ...SHELL, name: 'Other' }] }, { tools: [CHAT_SHELL, { ...CHAT_SHELL, function: { ...CHAT_SHELL.function, name: 'Other' } }] }],
     [{ tools: [SHELL], tool_choice: { type: 'any', disable_parallel_tool_use: true } }, { tools: [CHAT_SHELL], tool_choice: 'required', parallel_tool_calls: false }],
     [{ tools: [SHELL], tool_choice: { type: 'tool', name: 'Bash' } }, { tools: [CHAT_SHELL], tool_choice: { type: 'function', function: { name: 'Bash' } } }],
+    [{ tools: [SHELL, { type: 'web_search_20250305', name: 'web_search' }], tool_choice: { type: 'tool', name: 'web_search' } }, { tools: [CHAT_SHELL] }],
     [{ tools: [SHELL], tool_choice: { type: 'none' } }, { tools: [CHAT_SHELL], tool_choice: 'none' }],
     [{ tools: [SHELL], tool_choice: { type: 'auto' } }, { tools: [CHAT_SHELL] }],
     [{ tools: [], tool_choice: { type: 'any' } }, {}],
@@ -53,13 +54,34 @@ t.test('blocks become messages', async (t) => {
     { role: 'tool', tool_call_id: 'a', content: 'README' },
     { role: 'tool', tool_call_id: 'b', content: 'Error: no such\nfile' },
     { role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:image/png;base64,AA' } }, { type: 'text', text: 'Well?' }] },
-    { role: 'assistant', content: 'There is README.' },
+    { role: 'assistant', content: 'There is README.', reasoning_content: 'lost' },
     { role: 'system', content: 'Mind the time.' },
     { role: 'user', content: [{ type: 'image_url', image_url: { url: 'https://a.test/x.png' } }, { type: 'file', file: { filename: 'a.pdf', file_data: 'data:application/pdf;base64,BB' } }, { type: 'text', text: 'plain' }] },
   ]);
   t.strictSame(messagesOf([...HI, { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'f', input: { x: 1 } }] }, { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a' }] }]), [
     ...HI, { role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '{"x":1}' } }] }, { role: 'tool', tool_call_id: 'a', content: '' },
   ], 'a result that is empty is one');
+});
+
+t.test('several messages of one side are one turn, where chat needs it', async (t) => {
+  const use = (id: string) => ({ type: 'tool_use', id, name: 'Bash', input: {} });
+  const result = (id: string, ...content: object[]) => ({ role: 'user', content: [{ type: 'tool_result', tool_use_id: id, content }] });
+  const picture = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AA' } };
+  t.strictSame(messagesOf([
+    { role: 'user', content: [{ type: 'text', text: '<reminder>' }, { type: 'text', text: 'List.' }] },
+    { role: 'assistant', content: [{ type: 'thinking', thinking: 'I should look.', signature: 'x' }] },
+    { role: 'assistant', content: [{ type: 'text', text: 'Let me see.' }, use('a')] },
+    { role: 'assistant', content: [{ type: 'text', text: 'And this.' }, use('b')] },
+    result('a', { type: 'text', text: 'x' }, picture), result('b', { type: 'text', text: 'y' }),
+    { role: 'user', content: 'Well?' },
+  ]), [
+    { role: 'user', content: '<reminder>\n\nList.' },
+    { role: 'assistant', content: 'Let me see.\n\nAnd this.', reasoning_content: 'I should look.', tool_calls: ['a', 'b'].map((id) => ({ id, type: 'function', function: { name: 'Bash', arguments: '{}' } })) },
+    { role: 'tool', tool_call_id: 'a', content: 'x' },
+    { role: 'tool', tool_call_id: 'b', content: 'y' },
+    { role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:image/png;base64,AA' } }] },
+    { role: 'user', content: 'Well?' },
+  ], 'no picture stands between two results, and words alone are a text: DeepSeek takes no list');
 });
 
 t.test('what cannot be said is refused, with the mend', async (t) => {
@@ -113,9 +135,9 @@ t.test('a stream is told block by block', async (t) => {
     { type: 'content_block_start', index: 2, content_block: { type: 'tool_use', id: 'call_a', name: 'Bash', input: {} } },
     { type: 'content_block_delta', index: 2, delta: { type: 'input_json_delta', partial_json: '{"command":' } },
     { type: 'content_block_delta', index: 2, delta: { type: 'input_json_delta', partial_json: '"ls"}' } },
+    { type: 'content_block_stop', index: 2 },
     { type: 'content_block_start', index: 3, content_block: { type: 'tool_use', id: 'call_b', name: 'Other' } },
     { type: 'content_block_delta', index: 3, delta: { type: 'input_json_delta', partial_json: '{}' } },
-    { type: 'content_block_stop', index: 2 },
     { type: 'content_block_stop', index: 3 },
     { type: 'message_delta', delta: { stop_reason: 'tool_use', stop_sequence: null }, usage },
     { type: 'message_stop' },
@@ -128,12 +150,43 @@ t.test('a stream is told block by block', async (t) => {
   });
 });
 
+t.test('one block is told at a time, whatever comes between', async (t) => {
+  const piece = (index: number, more: object) => chunk({ tool_calls: [{ index, ...more }] });
+  const answer = openMessage('req_1', true);
+  const events = eventsOf([
+    piece(0, { id: 'a', function: { name: 'Bash', arguments: '' } }), piece(1, { id: 'b', function: { name: 'Bash', arguments: '' } }), piece(2, { id: 'c', function: { name: 'Other', arguments: '' } }),
+    piece(1, { function: { arguments: '{"command":{"x":1}' } }), piece(0, { function: { arguments: '{"command":' } }), piece(0, { function: { arguments: '"ls"}' } }), piece(1, { function: { arguments: '}' } }),
+    chunk({ content: 'I called ' }), chunk({ content: 'them.' }), chunk({}, 'tool_calls'),
+  ].map((one) => answer.take(one)).join('') + answer.finish()).slice(1, -2);
+  let open = -1;
+  for (const { type, index } of events) {
+    if (type === 'content_block_start') t.equal(index, open === -1 ? 0 : open, 'the next one, once the last is closed');
+    if (type === 'content_block_delta') t.equal(index, open);
+    open = type === 'content_block_stop' ? Number(index) + 1 : Number(index);
+  }
+  const said = (index: number) => events.filter((event) => event['index'] === index).map(({ delta }) => { const { partial_json: json, text } = { ...(delta as { partial_json?: string; text?: string } | undefined) }; return json ?? text ?? ''; }).join('');
+  t.strictSame([0, 1, 2, 3].map(said), ['{"command":"ls"}', '{"command":{"x":1}}', '', 'I called them.']);
+  t.match(answer.whole(), { content: [{ id: 'a', input: { command: 'ls' } }, { id: 'b', input: { command: { x: 1 } } }, { id: 'c', input: {} }, { text: 'I called them.' }] });
+  const lively = openMessage('req_1', true);
+  lively.take(piece(0, { id: 'a', function: { name: 'Bash', arguments: '{}' } }));
+  t.match(eventsOf(lively.take(chunk({ content: 'So ' }))), [{ type: 'content_block_stop', index: 0 }, { type: 'content_block_start', index: 1 }, { type: 'content_block_delta' }], 'what waits for nothing goes at once');
+});
+
 t.test('ends', async (t) => {
   for (const [reason, stop] of [['stop', 'end_turn'], ['length', 'max_tokens'], ['content_filter', 'refusal'], ['else', 'end_turn']] as const) {
     const whole = openMessage('req_1', false);
     t.equal(whole.take({ ...chunk({}), choices: [{ index: 0, message: { role: 'assistant', content: 'Hi' }, finish_reason: reason }] }) + whole.finish(), '');
     t.match(whole.whole(), { stop_reason: stop, content: [{ type: 'text', text: 'Hi' }] });
   }
+  for (const [reason, stop] of [['stop', 'tool_use'], ['tool_calls', 'tool_use'], ['length', 'max_tokens']] as const) {
+    const called = openMessage('req_1', true);
+    called.take(chunk({ tool_calls: [{ index: 0, id: 'a', function: { name: 'Bash', arguments: '{}' } }] }));
+    called.take(chunk({}, reason));
+    t.match(eventsOf(called.finish()).at(-2), { delta: { stop_reason: stop } }, `calls that end with ${reason}`);
+  }
+  const parts = openMessage('req_1', false);
+  parts.take({ ...chunk({}), choices: [{ index: 0, message: { role: 'assistant', reasoning: 'Hm.', content: [{ type: 'text', text: 'Hel' }, { type: 'text', text: 'lo' }] }, finish_reason: 'stop' }] });
+  t.match(parts.whole(), { content: [{ type: 'thinking', thinking: 'Hm.' }, { type: 'text', text: 'Hello' }] }, 'as providers beyond the six say it');
   const broken = openMessage('req_1', true);
   broken.take(chunk({ content: 'Hel' }));
   t.match(eventsOf(broken.fail({ type: 'api_error', code: 'provider_failed', message: 'broke off' })), [{ type: 'error', error: { type: 'api_error', message: 'broke off' } }]);

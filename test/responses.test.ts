@@ -93,6 +93,15 @@ t.test('what the model did in one turn is one message', async (t) => {
     { role: 'developer', content: 'One.\n\nTwo.' },
     { role: 'user', content: [{ type: 'text', text: 'See' }, { type: 'image_url', image_url: { url: 'https://a.test/x.png', detail: 'low' } }] },
   ], 'thoughts that led to nothing are no message');
+  t.strictSame(messagesOf([
+    { role: 'user', content: [{ type: 'input_text', text: '<environment>' }, { type: 'input_text', text: 'List.' }] },
+    { type: 'reasoning', summary: [{ text: 'One. ' }] }, call('a'), { type: 'reasoning', summary: [{ text: 'Two.' }] }, call('b'), { role: 'assistant', content: 'I called ' }, { role: 'assistant', content: 'both.' },
+    output('a', 'x'), output('b', 'y'),
+  ]), [
+    { role: 'user', content: '<environment>\n\nList.' },
+    { role: 'assistant', content: 'I called \n\nboth.', reasoning_content: 'One. Two.', tool_calls: ['a', 'b'].map((id) => ({ id, type: 'function', function: { name: 'shell', arguments: '{"cmd":"ls"}' } })) },
+    { role: 'tool', tool_call_id: 'a', content: 'x' }, { role: 'tool', tool_call_id: 'b', content: 'y' },
+  ], 'nothing stands between calls and their results, and words alone are a text: DeepSeek takes no list');
 });
 
 t.test('an answer repeats no more of its request than can be kept while it lasts', async (t) => {
@@ -199,12 +208,22 @@ t.test('ends that are none', async (t) => {
   for (const [reason, why] of [['length', 'max_output_tokens'], ['content_filter', 'content_filter']] as const) {
     const answer = open();
     answer.take(chunk({ content: 'Hel' }, reason));
-    t.match(eventsOf(answer.finish()).at(-1), { type: 'response.incomplete', response: { status: 'incomplete', incomplete_details: { reason: why }, output: [{ content: [{ text: 'Hel' }] }] } });
+    t.match(eventsOf(answer.finish()).at(-1), { type: 'response.incomplete', response: { status: 'incomplete', incomplete_details: { reason: why }, output: [{ status: 'incomplete', content: [{ text: 'Hel' }] }] } });
   }
+  const cut = open();
+  for (const index of [0, 1]) cut.take(chunk({ tool_calls: [{ index, id: `call_${index}`, function: { name: 'f', arguments: index === 0 ? '{}' : '{"a' } }] }));
+  cut.take(chunk({}, 'length'));
+  t.match(eventsOf(cut.finish()).at(-1), { response: { output: [{ call_id: 'call_0', status: 'completed' }, { call_id: 'call_1', status: 'incomplete', arguments: '{"a' }] } }, 'only the last is cut');
+  const bare = open();
+  bare.take(chunk({ tool_calls: [{ index: 0, id: 'c', function: { name: 'f', arguments: '' } }] }, 'tool_calls'));
+  t.match(eventsOf(bare.finish()).slice(-4), [{ type: 'response.function_call_arguments.delta', delta: '{}' }, { type: 'response.function_call_arguments.done', arguments: '{}' }, { item: { arguments: '{}' } }, { response: { output: [{ arguments: '{}' }] } }], 'clients parse it');
   const broken = open();
   broken.take(chunk({ content: 'Hel' }));
   const told = eventsOf(broken.fail({ code: 'provider_failed', message: 'broke off', param: null, type: 'api_error' }));
-  t.match(told, [{ type: 'error', code: 'provider_failed', message: 'broke off', param: null }, { type: 'response.failed', response: { status: 'failed', error: { code: 'provider_failed', message: 'broke off' } } }]);
+  t.match(told, [
+    { type: 'error', code: 'provider_failed', message: 'broke off', param: null, error: { type: 'api_error', code: 'provider_failed', message: 'broke off', param: null } },
+    { type: 'response.failed', response: { status: 'failed', error: { code: 'provider_failed', message: 'broke off' }, output: [{ status: 'incomplete' }] } },
+  ]);
   t.equal(broken.fail({ code: 'x' }), '', 'an end is told once');
   t.equal(broken.over, true);
   t.match(eventsOf(open().fail(undefined)), [{ type: 'response.created' }, { type: 'response.in_progress' }, { type: 'error', code: 'server_error' }, { type: 'response.failed' }], 'even before a word');
@@ -215,4 +234,16 @@ t.test('ends that are none', async (t) => {
   const text = openResponse('req_1', { ...wishes, tools: new Map([['p', { name: 'p', namespace: undefined, custom: true }]]) });
   text.take(chunk({ tool_calls: [{ index: 0, id: 'c', function: { name: 'p', arguments: 'no JSON' } }] }));
   t.match(eventsOf(text.finish()).at(-1), { response: { output: [{ type: 'custom_tool_call', input: 'no JSON' }] } }, 'a model that gave the text itself');
+});
+
+t.test('thoughts are sealed for whoever keeps them himself, or asks for it', async (t) => {
+  const cases: readonly [object, boolean][] = [[{}, false], [{ store: true }, false], [{ store: false }, true], [{ include: ['reasoning.encrypted_content'] }, true], [{ include: ['file_search_call.results'] }, false], [{ include: 7 }, false]];
+  for (const [body, isSealed] of cases) {
+    const answer = openResponse('req_1', readResponsesRequest({ model: 'm', input: 'Hi', stream: true, ...body }).wishes);
+    const events = eventsOf(answer.take(chunk({ reasoning_content: 'Hm.' }, 'stop')) + answer.finish());
+    for (const { type, item } of events) if (type.startsWith('response.output_item')) t.equal('encrypted_content' in Object(item), isSealed, JSON.stringify(body));
+    const { output: [thoughts] } = answer.whole() as { output: readonly [object] };
+    t.equal('encrypted_content' in thoughts, isSealed);
+    t.match(messagesOf([thoughts, { role: 'assistant', content: 'Hi' }]), [{ reasoning_content: 'Hm.' }]);
+  }
 });

@@ -1,5 +1,5 @@
 import { fieldsOf, isFields, NamedEvents, parseJson, readPiece, textOf } from '../wire/index.ts';
-import type { ChatPiece, ChatTranslation, Fields, JsonObject } from '../wire/index.ts';
+import type { CallPiece, ChatPiece, ChatTranslation, JsonObject } from '../wire/index.ts';
 
 /** Anthropic's words for a finish reason of chat. */
 const STOPS: Readonly<Record<string, string>> = { stop: 'end_turn', length: 'max_tokens', tool_calls: 'tool_use', function_call: 'tool_use', content_filter: 'refusal' };
@@ -13,11 +13,11 @@ const NOTHING_USED: JsonObject = { input_tokens: 0, cache_creation_input_tokens:
 interface Block {
   readonly type: 'thinking' | 'text' | 'tool_use';
   readonly id: string;
-  /** From its beginning on, which for a call is when its tool has a name. */
-  index: number | undefined;
   name: string;
   /** Thoughts, words, or the JSON of a call's input. */
   written: string;
+  /** Of what is written, the characters that were told; undefined before it is announced, which for a call wants a name. */
+  told: number | undefined;
 }
 
 /**
@@ -27,6 +27,7 @@ interface Block {
  * message_start ─▶ blocks: start, deltas, stop (thinking, text, calls) ─▶ message_delta (stop_reason, usage) ─▶ message_stop
  *                                                                  └──── error
  * ```
+ * One block is told at a time, as clients expect it: what a provider says of a second call while the first is not whole waits for that.
  * @param id the request's; the message is named by it, so that a replay tells the same name
  * @param stream whether the events are wanted, or the whole message alone
  */
@@ -39,12 +40,12 @@ class OpenMessage implements ChatTranslation {
   readonly #name: string;
   readonly #events: NamedEvents;
   readonly #blocks: Block[] = [];
-  /** Thoughts or words under way. */
-  #open: Block | undefined;
+  /** Which of the blocks is being told: all before it are closed. */
+  #at = 0;
   /** By their index in chat. */
   readonly #calls = new Map<number, Block>();
   #model = '';
-  #stop: string | null = null;
+  #reason: string | undefined;
   #usage: JsonObject = NOTHING_USED;
   #isBegun = false;
 
@@ -54,19 +55,20 @@ class OpenMessage implements ChatTranslation {
   }
 
   take(answer: unknown): string {
-    const { model, said, reason, usage } = readPiece(answer);
+    const { model, thoughts, words, calls, reason, usage } = readPiece(answer);
     this.#model = model ?? this.#model;
     this.#begin();
     if (usage !== undefined) this.#usage = usageOf(usage);
-    this.#grow(said);
-    if (reason !== undefined) this.#stop = STOPS[reason] ?? 'end_turn';
+    this.#write('thinking', thoughts);
+    this.#write('text', words);
+    for (const call of calls) this.#call(call);
+    this.#reason = reason ?? this.#reason;
     return this.#events.take();
   }
 
   finish(): string {
     this.#begin();
-    this.#closeOpen();
-    for (const call of this.#calls.values()) this.#close(call);
+    for (; this.#at < this.#blocks.length; this.#at += 1) this.#close();
     this.over = true;
     this.#events.emit('message_delta', { delta: { stop_reason: this.#stop, stop_sequence: null }, usage: this.#usage });
     this.#events.emit('message_stop', {});
@@ -85,6 +87,13 @@ class OpenMessage implements ChatTranslation {
     return { ...this.#head(), content: this.#blocks.map(wholeBlock), stop_reason: this.#stop, stop_sequence: null, usage: this.#usage };
   }
 
+  /** Clients run tools where it says `tool_use` alone, and some providers end an answer with calls as any other, above all where a tool was demanded. */
+  get #stop(): string | null {
+    if (this.#reason === undefined) return null;
+    const stop = STOPS[this.#reason] ?? 'end_turn';
+    return stop === 'end_turn' && this.#calls.size > 0 ? 'tool_use' : stop;
+  }
+
   #head(): JsonObject {
     return { id: `msg_${this.#name}`, type: 'message', role: 'assistant', model: this.#model };
   }
@@ -95,69 +104,70 @@ class OpenMessage implements ChatTranslation {
     this.#events.emit('message_start', { message: { ...this.#head(), content: [], stop_reason: null, stop_sequence: null, usage: this.#usage } });
   }
 
-  #grow({ reasoning_content: thoughts, content, refusal, tool_calls: calls }: Fields): void {
-    this.#write('thinking', textOf(thoughts));
-    for (const words of [content, refusal]) this.#write('text', textOf(words));
-    for (const [at, call] of (Array.isArray(calls) ? (calls as readonly unknown[]) : []).entries()) if (isFields(call)) this.#call(call, at);
-  }
-
   #write(type: 'thinking' | 'text', text: string | undefined): void {
     if (text === undefined) return;
-    let block = this.#open;
-    if (block?.type !== type) {
-      this.#closeOpen();
-      block = { type, id: '', index: undefined, name: '', written: '' };
-      this.#start(block);
-      this.#open = block;
-    }
-    block.written += text;
-    this.#delta(block, type === 'text' ? { type: 'text_delta', text } : { type: 'thinking_delta', thinking: text });
+    const last = this.#blocks.at(-1);
+    if (last?.type === type) last.written += text;
+    else this.#blocks.push({ type, id: '', name: '', written: text, told: undefined });
+    this.#tell();
   }
 
-  #call(call: Fields, at: number): void {
-    const place = typeof call['index'] === 'number' ? call['index'] : at;
-    const { name, arguments: written } = fieldsOf(call['function']);
+  #call({ place, id, name, written }: CallPiece): void {
     let block = this.#calls.get(place);
     if (block === undefined) {
-      this.#closeOpen();
-      block = { type: 'tool_use', id: textOf(call['id']) ?? `toolu_${this.#name}_${place}`, index: undefined, name: '', written: '' };
+      block = { type: 'tool_use', id: id ?? `toolu_${this.#name}_${place}`, name: '', written: '', told: undefined };
       this.#calls.set(place, block);
+      this.#blocks.push(block);
     }
-    block.name += textOf(name) ?? '';
-    const piece = textOf(written) ?? '';
-    block.written += piece;
-    if (block.index !== undefined) this.#inputDelta(block, piece);
-    else if (block.name !== '') this.#start(block);
+    block.name += name;
+    block.written += written;
+    this.#tell();
   }
 
-  /** Announces a block, and what has come of it. */
-  #start(block: Block): void {
-    const { type, id, name } = block;
-    block.index = this.#blocks.length;
-    this.#blocks.push(block);
-    const empty: Readonly<Record<Block['type'], JsonObject>> = { thinking: { type, thinking: '', signature: '' }, text: { type, text: '' }, tool_use: { type, id, name, input: {} } };
-    this.#events.emit('content_block_start', { index: block.index, content_block: empty[type] });
-    if (type === 'tool_use') this.#inputDelta(block, block.written);
+  /** Tells what has come of the block under way, and of those behind it as far as it is whole. */
+  #tell(): void {
+    for (let block = this.#blocks[this.#at]; block !== undefined; block = this.#blocks[this.#at]) {
+      const isLast = this.#at === this.#blocks.length - 1;
+      if (!isLast && isWhole(block)) {
+        this.#close();
+        this.#at += 1;
+      } else {
+        if (block.type !== 'tool_use' || block.name !== '') this.#tellBlock(block);
+        return;
+      }
+    }
   }
 
-  #inputDelta(block: Block, piece: string): void {
-    if (piece !== '') this.#delta(block, { type: 'input_json_delta', partial_json: piece });
+  /** Announces a block, if that has not been done, and tells what has been added to it. */
+  #tellBlock(block: Block): void {
+    const { type, id, name, written } = block;
+    if (block.told === undefined) {
+      const empty: Readonly<Record<Block['type'], JsonObject>> = { thinking: { type, thinking: '', signature: '' }, text: { type, text: '' }, tool_use: { type, id, name, input: {} } };
+      this.#events.emit('content_block_start', { index: this.#at, content_block: empty[type] });
+    }
+    const piece = written.slice(block.told ?? 0);
+    block.told = written.length;
+    if (piece === '') return;
+    this.#delta(type === 'text' ? { type: 'text_delta', text: piece } : type === 'thinking' ? { type: 'thinking_delta', thinking: piece } : { type: 'input_json_delta', partial_json: piece });
   }
 
-  #delta({ index = 0 }: Block, delta: JsonObject): void {
-    this.#events.emit('content_block_delta', { index, delta });
+  /** Closes the block under way. */
+  #close(): void {
+    const block = this.#blocks[this.#at];
+    if (block === undefined) return;
+    this.#tellBlock(block);
+    if (block.type === 'thinking') this.#delta({ type: 'signature_delta', signature: SIGNATURE });
+    this.#events.emit('content_block_stop', { index: this.#at });
   }
 
-  #closeOpen(): void {
-    if (this.#open !== undefined) this.#close(this.#open);
-    this.#open = undefined;
+  #delta(delta: JsonObject): void {
+    this.#events.emit('content_block_delta', { index: this.#at, delta });
   }
+}
 
-  #close(block: Block): void {
-    if (block.index === undefined) this.#start(block);
-    if (block.type === 'thinking') this.#delta(block, { type: 'signature_delta', signature: SIGNATURE });
-    this.#events.emit('content_block_stop', { index: block.index ?? 0 });
-  }
+/** Nothing more is to come of it, now that another has begun: a call's input ends where its JSON does. */
+function isWhole({ type, name, written }: Block): boolean {
+  return type !== 'tool_use' || (name !== '' && written.trimEnd().endsWith('}') && isFields(parseJson(written)));
 }
 
 function wholeBlock({ type, written, id, name }: Block): JsonObject {

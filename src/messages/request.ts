@@ -35,7 +35,7 @@ export function readMessagesRequest(raw: unknown): MessagesRequest {
   if (raw['max_tokens'] !== undefined) chat['max_tokens'] = raw['max_tokens'];
   if (Array.isArray(raw['stop_sequences']) && raw['stop_sequences'].length > 0) chat['stop'] = raw['stop_sequences'];
   const tools = toolsOf(raw['tools']);
-  if (tools.length > 0) Object.assign(chat, { tools }, choiceOf(fieldsOf(raw['tool_choice'])));
+  if (tools.length > 0) Object.assign(chat, { tools }, choiceOf(fieldsOf(raw['tool_choice']), tools));
   const user = textOf(fieldsOf(raw['metadata'])['user_id']);
   if (user !== undefined) chat['user'] = user;
   Object.assign(chat, wishesOf(raw));
@@ -63,8 +63,10 @@ function toolsOf(value: unknown): readonly Fields[] {
   });
 }
 
-function choiceOf({ type, name, disable_parallel_tool_use: single }: Fields): Fields {
-  const choice = type === 'any' ? 'required' : type === 'none' ? 'none' : type === 'tool' ? { type: 'function', function: { name } } : undefined;
+/** A wish for a tool that is left out leaves the choice to the model. */
+function choiceOf({ type, name, disable_parallel_tool_use: single }: Fields, tools: readonly Fields[]): Fields {
+  const isThere = type === 'tool' && tools.some((tool) => fieldsOf(tool['function'])['name'] === name);
+  const choice = type === 'any' ? 'required' : type === 'none' ? 'none' : isThere ? { type: 'function', function: { name } } : undefined;
   return { ...(choice === undefined ? {} : { tool_choice: choice }), ...(single === true ? { parallel_tool_calls: false } : {}) };
 }
 

@@ -6,22 +6,78 @@ import type { Fields } from '../wire/index.ts';
 const UNREADABLE: ReadonlySet<unknown> = new Set(['redacted_thinking']);
 const NAME_CHARS = 60;
 
+/** What one side said before the other did, by one message or by several in a row, which this API takes as one. */
+type Turn = AssistantTurn | UserTurn;
+
+interface AssistantTurn {
+  readonly role: 'assistant';
+  readonly text: string | undefined;
+  readonly reasoning: string;
+  readonly calls: readonly Fields[];
+}
+
+interface UserTurn {
+  readonly role: 'user' | 'system';
+  /** Of tools, as messages of chat. */
+  readonly results: readonly Fields[];
+  /** All else, in chat's parts. */
+  readonly parts: readonly Fields[];
+}
+
 /**
- * The messages of a conversation as chat has them. One message of the user's may hold results of tools and words: the results become
+ * The messages of a conversation as chat has them. What the user says in one turn may hold results of tools and words: the results become
  * messages of their own, and what follows them (pictures that a tool returned, the words) one of the user's.
  * @throws Fault invalid_request for a block that chat has no words for
  */
 export function readTurns(value: unknown): readonly Fields[] {
   if (!Array.isArray(value) || value.length === 0) throw invalidRequest('"messages" must be a list with at least one message.', 'messages');
-  return (value as readonly unknown[]).flatMap((message, at) => {
-    const param = `messages[${at}]`;
-    const { role, content } = fieldsOf(message);
-    if (role !== 'user' && role !== 'assistant' && role !== 'system') throw invalidRequest(`"${param}.role" must be "user" or "assistant".`, `${param}.role`);
-    if (typeof content === 'string') return [{ role, content }];
-    if (!Array.isArray(content)) throw invalidRequest(`"${param}.content" must be a text or a list of blocks.`, `${param}.content`);
-    const blocks = (content as readonly unknown[]).map((block, place) => ({ block: fieldsOf(block), param: `${param}.content[${place}]` }));
-    return role === 'assistant' ? assistantOf(blocks) : userOf(role, blocks);
-  });
+  const turns: Turn[] = [];
+  for (const [at, message] of (value as readonly unknown[]).entries()) {
+    const turn = turnOf(message, `messages[${at}]`);
+    const joined = joinedTurn(turns.at(-1), turn);
+    if (joined !== undefined) turns.pop();
+    turns.push(joined ?? turn);
+  }
+  return turns.flatMap((turn) => (turn.role === 'assistant' ? answerOf(turn) : questionOf(turn)));
+}
+
+function turnOf(message: unknown, param: string): Turn {
+  const { role, content } = fieldsOf(message);
+  if (role !== 'user' && role !== 'assistant' && role !== 'system') throw invalidRequest(`"${param}.role" must be "user" or "assistant".`, `${param}.role`);
+  if (typeof content !== 'string' && !Array.isArray(content)) throw invalidRequest(`"${param}.content" must be a text or a list of blocks.`, `${param}.content`);
+  const blocks: readonly unknown[] = typeof content === 'string' ? [{ type: 'text', text: content }] : content;
+  const placed = blocks.map((block, place) => ({ block: fieldsOf(block), param: `${param}.content[${place}]` }));
+  return role === 'assistant' ? assistantOf(placed) : userOf(role, placed);
+}
+
+/**
+ * Two turns of one side as one, where chat needs it: thoughts and calls of one answer are one message there, and between calls and their
+ * results nothing may stand. The user's words by themselves stay the messages that they are.
+ */
+function joinedTurn(before: Turn | undefined, turn: Turn): Turn | undefined {
+  if (before?.role === 'assistant' && turn.role === 'assistant') {
+    const texts = [before.text, turn.text].filter((text) => text !== undefined);
+    return { role: 'assistant', text: texts.length === 0 ? undefined : texts.join('\n\n'), reasoning: before.reasoning + turn.reasoning, calls: [...before.calls, ...turn.calls] };
+  }
+  if (before?.role !== 'user' || turn.role !== 'user' || turn.results.length === 0) return undefined;
+  return { role: 'user', results: [...before.results, ...turn.results], parts: [...before.parts, ...turn.parts] };
+}
+
+/** Thoughts alone are no message: what they led to was not sent. */
+function answerOf({ role, text, reasoning, calls }: AssistantTurn): readonly Fields[] {
+  if (text === undefined && calls.length === 0) return [];
+  return [{ role, content: text ?? null, ...(reasoning === '' ? {} : { reasoning_content: reasoning }), ...(calls.length === 0 ? {} : { tool_calls: calls }) }];
+}
+
+/** Words alone are one text: not every provider takes a list. */
+function questionOf({ role, results, parts }: UserTurn): readonly Fields[] {
+  if (parts.length === 0) return results;
+  const texts = textsIn(parts);
+  return [...results, { role, content: role === 'system' || texts.length === parts.length ? texts.join('\n\n') : parts }];
+}
+
+function textsIn(parts: readonly Fields[]): readonly string[] {
+  return parts.flatMap(({ type, text }) => (type === 'text' && typeof text === 'string' ? [text] : []));
 }
 
 interface Placed {
@@ -29,7 +85,7 @@ interface Placed {
   readonly param: string;
 }
 
-function assistantOf(blocks: readonly Placed[]): readonly Fields[] {
+function assistantOf(blocks: readonly Placed[]): AssistantTurn {
   let text: string | undefined;
   let reasoning = '';
   const calls: Fields[] = [];
@@ -40,8 +96,7 @@ function assistantOf(blocks: readonly Placed[]): readonly Fields[] {
     else if (type === 'tool_use') calls.push(callOf(block, param));
     else if (!UNREADABLE.has(type)) throw unknownBlock(block, param);
   }
-  if (text === undefined && calls.length === 0) return [];
-  return [{ role: 'assistant', content: text ?? null, ...(reasoning === '' ? {} : { reasoning_content: reasoning }), ...(calls.length === 0 ? {} : { tool_calls: calls }) }];
+  return { role: 'assistant', text, reasoning, calls };
 }
 
 function callOf({ id, name, input }: Fields, param: string): Fields {
@@ -49,7 +104,7 @@ function callOf({ id, name, input }: Fields, param: string): Fields {
   return { id, type: 'function', function: { name, arguments: JSON.stringify(input ?? {}) } };
 }
 
-function userOf(role: 'user' | 'system', blocks: readonly Placed[]): readonly Fields[] {
+function userOf(role: UserTurn['role'], blocks: readonly Placed[]): UserTurn {
   const results: Fields[] = [];
   const parts: Fields[] = [];
   for (const { block, param } of blocks) {
@@ -60,16 +115,11 @@ function userOf(role: 'user' | 'system', blocks: readonly Placed[]): readonly Fi
     const { tool_use_id: id, content, is_error: failed } = block;
     if (textOf(id) === undefined) throw invalidRequest(`"${param}" must bear the "tool_use_id" of its call.`, param);
     const told = contentOf(content, `${param}.content`);
-    const texts = told.flatMap(({ type, text }) => (type === 'text' && typeof text === 'string' ? [text] : []));
-    const written = texts.join('\n');
+    const written = textsIn(told).join('\n');
     results.push({ role: 'tool', tool_call_id: id, content: failed === true && !/^error/i.test(written) ? `Error: ${written}` : written });
     parts.push(...told.filter(({ type }) => type !== 'text'));
   }
-  if (parts.length === 0) return results;
-  const texts = parts.flatMap(({ type, text }) => (type === 'text' && typeof text === 'string' ? [text] : []));
-  const [only] = texts;
-  const content = role === 'system' ? texts.join('\n\n') : parts.length === 1 && only !== undefined ? only : parts;
-  return [...results, { role, content }];
+  return { role, results, parts };
 }
 
 function contentOf(content: unknown, param: string): readonly Fields[] {

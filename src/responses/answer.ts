@@ -1,5 +1,5 @@
-import { fieldsOf, isFields, NamedEvents, readPiece, textOf } from '../wire/index.ts';
-import type { ChatPiece, ChatTranslation, Fields, JsonObject } from '../wire/index.ts';
+import { fieldsOf, NamedEvents, readPiece, textOf } from '../wire/index.ts';
+import type { CallPiece, ChatPiece, ChatTranslation, JsonObject } from '../wire/index.ts';
 import { CallItem, TextItem, type Emit, type Item } from './items.ts';
 import type { Wishes } from './request.ts';
 import type { KnownTool } from './tools.ts';
@@ -45,32 +45,38 @@ class OpenResponse implements ChatTranslation {
   }
 
   take(answer: unknown): string {
-    const { created, model, said, reason, usage } = readPiece(answer);
+    const { created, model, thoughts, words, calls, reason, usage } = readPiece(answer);
     this.#created = created ?? this.#created;
     this.#model = model ?? this.#model;
     this.#begin();
     if (usage !== undefined) this.#usage = usageOf(usage);
-    this.#grow(said);
+    if (thoughts !== undefined) this.#textOf('reasoning').add(thoughts, this.#emit);
+    if (words !== undefined) this.#textOf('message').add(words, this.#emit);
+    for (const call of calls) this.#callOf(call).add(call, this.#emit);
     if (reason !== undefined) this.#cutBy = CUT[reason];
     return this.#events.take();
   }
 
   finish(): string {
     this.#begin();
-    this.#closeText();
-    for (const call of this.#calls.values()) call.close(this.#emit);
+    const last = this.#items.at(-1);
+    const isCut = this.#cutBy !== undefined;
+    this.#closeText(isCut && this.#text === last);
+    for (const call of this.#calls.values()) call.close(this.#emit, isCut && call === last);
     this.over = true;
-    this.#emit(this.#cutBy === undefined ? 'response.completed' : 'response.incomplete', { response: this.whole() });
+    this.#emit(isCut ? 'response.incomplete' : 'response.completed', { response: this.whole() });
     return this.#events.take();
   }
 
   fail(error: unknown): string {
     if (this.over) return '';
     this.#begin();
-    const { code, message, param } = fieldsOf(error);
+    const { code, message, param, type } = fieldsOf(error);
     this.#error = { code: textOf(code) ?? 'server_error', message: textOf(message) ?? 'The answer broke off.' };
     this.over = true;
-    this.#emit('error', { ...this.#error, param: textOf(param) ?? null });
+    const told = { ...this.#error, param: textOf(param) ?? null };
+    // The fields stand in the event itself by OpenAI's reference, and in an object within it by OpenAI's own servers: without that its SDKs raise nothing.
+    this.#emit('error', { ...told, error: { type: textOf(type) ?? 'server_error', ...told } });
     this.#emit('response.failed', { response: this.whole() });
     return this.#events.take();
   }
@@ -98,31 +104,22 @@ class OpenResponse implements ChatTranslation {
     this.#emit('response.in_progress', { response: this.whole() });
   }
 
-  #grow({ reasoning_content: thoughts, content, refusal, tool_calls: calls }: Fields): void {
-    if (textOf(thoughts) !== undefined) this.#textOf('reasoning').add(String(thoughts), this.#emit);
-    // The six decline in plain words; where one says so in a field of its own, they are words all the same.
-    for (const words of [content, refusal]) if (textOf(words) !== undefined) this.#textOf('message').add(String(words), this.#emit);
-    for (const [at, call] of (Array.isArray(calls) ? (calls as readonly unknown[]) : []).entries()) if (isFields(call)) this.#callOf(call, at).add(call, this.#emit);
-  }
-
   #textOf(kind: TextItem['kind']): TextItem {
     if (this.#text?.kind === kind) return this.#text;
-    this.#closeText();
-    const item = new TextItem(kind, this.#place(kind === 'message' ? 'msg' : 'rs'));
+    this.#closeText(false);
+    const item = new TextItem(kind, this.#place(kind === 'message' ? 'msg' : 'rs'), this.#wishes.sealsThoughts);
     this.#items.push(item);
     item.open(this.#emit);
     this.#text = item;
     return item;
   }
 
-  #callOf(call: Fields, at: number): CallItem {
-    const { index } = call;
-    const place = typeof index === 'number' ? index : at;
+  #callOf({ place, id }: CallPiece): CallItem {
     const known = this.#calls.get(place);
     if (known !== undefined) return known;
-    this.#closeText();
+    this.#closeText(false);
     const toolNamed = (name: string): KnownTool => this.#wishes.tools.get(name) ?? { name, namespace: undefined, custom: false };
-    const item = new CallItem(toolNamed, textOf(call['id']) ?? `call_${this.#name}_${place}`, this.#place('fc'));
+    const item = new CallItem(toolNamed, id ?? `call_${this.#name}_${place}`, this.#place('fc'));
     this.#items.push(item);
     this.#calls.set(place, item);
     return item;
@@ -132,8 +129,8 @@ class OpenResponse implements ChatTranslation {
     return { id: `${kind}_${this.#name}_${this.#items.length}`, index: this.#items.length };
   }
 
-  #closeText(): void {
-    this.#text?.close(this.#emit);
+  #closeText(isCut: boolean): void {
+    this.#text?.close(this.#emit, isCut);
     this.#text = undefined;
   }
 

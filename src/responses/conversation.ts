@@ -57,8 +57,10 @@ export class Conversation {
 
   #addMessage({ role, content }: Fields, param: string): void {
     if (role === 'assistant') {
-      const turn = this.#turnFor((open) => open.text === undefined && open.calls.length === 0);
-      turn.text = textsOf(content, param).join('');
+      const text = textsOf(content, param).join('');
+      // Words behind a call belong to its turn, for nothing may stand between a call and its result.
+      const turn = this.#turnFor((open) => open.text === undefined || open.calls.length > 0);
+      turn.text = turn.text === undefined ? text : `${turn.text}\n\n${text}`;
     } else if (role === 'system' || role === 'developer') {
       this.say(role, textsOf(content, param).join('\n\n'));
     } else if (role === 'user') {
@@ -71,7 +73,7 @@ export class Conversation {
   #addReasoning({ content, summary }: Fields): void {
     const text = [content, summary].map(thoughtsOf).find((thoughts) => thoughts !== '');
     if (text === undefined) return;
-    this.#turnFor((open) => open.text === undefined && open.calls.length === 0).reasoning += text;
+    this.#turnFor((open) => open.text === undefined || open.calls.length > 0).reasoning += text;
   }
 
   #addCall(item: Fields, written: string, param: string): void {
@@ -135,13 +137,12 @@ function textsOf(content: unknown, param: string): readonly string[] {
   });
 }
 
-/** Content as chat has it: a text where it is one, else a list of parts. */
+/** Content as chat has it: a text where it is nothing else, for not every provider takes a list, or a list of parts. */
 function partsOf(content: unknown, param: string): unknown {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) throw invalidRequest(`"${param}.content" must be a text or a list of parts.`, `${param}.content`);
   const parts = (content as readonly unknown[]).map((part, at) => partOf(fieldsOf(part), `${param}.content[${at}]`));
-  const [only] = parts;
-  return parts.length === 1 && only?.['type'] === 'text' ? only['text'] : parts;
+  return parts.length > 0 && parts.every(({ type }) => type === 'text') ? parts.map(({ text }) => text).join('\n\n') : parts;
 }
 
 function partOf(part: Fields, param: string): Fields {

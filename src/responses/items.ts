@@ -1,5 +1,5 @@
-import { fieldsOf, parseJson, textOf } from '../wire/index.ts';
-import type { Fields, JsonObject } from '../wire/index.ts';
+import { fieldsOf, parseJson } from '../wire/index.ts';
+import type { CallPiece, JsonObject } from '../wire/index.ts';
 import { TEXT_ARGUMENT } from './tools.ts';
 import type { KnownTool } from './tools.ts';
 
@@ -18,20 +18,28 @@ interface Place {
   readonly index: number;
 }
 
+/** In the place of thoughts that only OpenAI can read: some clients send none back without. Here they stand in the summary, and nobody reads this. */
+const SEAL: JsonObject = { encrypted_content: 'findtoken' };
+
 /** Thoughts, told as their own summary (clients show that, and send it back), or the words of the answer. */
 export class TextItem implements Item {
   readonly kind: 'reasoning' | 'message';
   readonly #place: Place;
+  readonly #seal: JsonObject;
   #text = '';
+  /** As long as it is not closed, for an answer that breaks off. */
+  #status = 'incomplete';
 
-  constructor(kind: 'reasoning' | 'message', place: Place) {
+  /** @param isSealed where these are thoughts, they bear an `encrypted_content` */
+  constructor(kind: 'reasoning' | 'message', place: Place, isSealed: boolean) {
     this.kind = kind;
     this.#place = place;
+    this.#seal = isSealed ? SEAL : {};
   }
 
   open(emit: Emit): void {
     const { id, index } = this.#place;
-    const empty: JsonObject = this.kind === 'message' ? { id, type: 'message', status: 'in_progress', role: 'assistant', content: [] } : { id, type: 'reasoning', summary: [] };
+    const empty: JsonObject = this.kind === 'message' ? { id, type: 'message', status: 'in_progress', role: 'assistant', content: [] } : { id, type: 'reasoning', summary: [], ...this.#seal };
     emit('response.output_item.added', { output_index: index, item: empty });
     emit(this.kind === 'message' ? 'response.content_part.added' : 'response.reasoning_summary_part.added', { ...this.#at(), part: this.#part() });
   }
@@ -42,7 +50,9 @@ export class TextItem implements Item {
     else emit('response.reasoning_summary_text.delta', { ...this.#at(), delta: text });
   }
 
-  close(emit: Emit): void {
+  /** @param isCut the answer ends in the middle of it */
+  close(emit: Emit, isCut: boolean): void {
+    if (!isCut) this.#status = 'completed';
     if (this.kind === 'message') emit('response.output_text.done', { ...this.#at(), text: this.#text, logprobs: [] });
     else emit('response.reasoning_summary_text.done', { ...this.#at(), text: this.#text });
     emit(this.kind === 'message' ? 'response.content_part.done' : 'response.reasoning_summary_part.done', { ...this.#at(), part: this.#part() });
@@ -51,7 +61,7 @@ export class TextItem implements Item {
 
   whole(): JsonObject {
     const { id } = this.#place;
-    return this.kind === 'message' ? { id, type: 'message', status: 'completed', role: 'assistant', content: [this.#part()] } : { id, type: 'reasoning', summary: [this.#part()] };
+    return this.kind === 'message' ? { id, type: 'message', status: this.#status, role: 'assistant', content: [this.#part()] } : { id, type: 'reasoning', summary: [this.#part()], ...this.#seal };
   }
 
   #at(): JsonObject {
@@ -76,6 +86,7 @@ export class CallItem implements Item {
   #written = '';
   /** Of the arguments, what is not told yet. */
   #untold = '';
+  #status = 'incomplete';
 
   constructor(toolNamed: (name: string) => KnownTool, callId: string, place: Place) {
     this.#toolNamed = toolNamed;
@@ -83,16 +94,18 @@ export class CallItem implements Item {
     this.#place = place;
   }
 
-  /** Adds a piece, as a chunk of a chat answer has it. */
-  add(call: Fields, emit: Emit): void {
-    const { name, arguments: written } = fieldsOf(call['function']);
-    this.#name += textOf(name) ?? '';
-    this.#written += textOf(written) ?? '';
-    this.#untold += textOf(written) ?? '';
+  add({ name, written }: Pick<CallPiece, 'name' | 'written'>, emit: Emit): void {
+    this.#name += name;
+    this.#written += written;
+    this.#untold += written;
     if (this.#name !== '') this.#tell(emit);
   }
 
-  close(emit: Emit): void {
+  /** @param isCut the answer ends in the middle of it */
+  close(emit: Emit, isCut: boolean): void {
+    // Of a function that takes nothing some providers say nothing; clients parse it.
+    if (this.#written === '' && !isCut && !this.#tool().custom) this.add({ name: '', written: '{}' }, emit);
+    if (!isCut) this.#status = 'completed';
     this.#tell(emit);
     const { name, custom } = this.#tool();
     if (custom) {
@@ -105,7 +118,7 @@ export class CallItem implements Item {
   }
 
   whole(): JsonObject {
-    return this.#told('completed', this.#tool().custom ? this.#input() : this.#written);
+    return this.#told(this.#status, this.#tool().custom ? this.#input() : this.#written);
   }
 
   #tell(emit: Emit): void {

@@ -17,6 +17,8 @@ export interface Wishes {
   readonly stream: boolean;
   /** The tools by their names in chat: their calls are told as the client knows them. */
   readonly tools: ReadonlyMap<string, KnownTool>;
+  /** Thoughts are to be sent back by whoever keeps nothing here either, or says so: they bear what clients look for. */
+  readonly sealsThoughts: boolean;
   /** What the answer repeats of the request. */
   readonly repeats: JsonObject;
 }
@@ -63,7 +65,11 @@ export function readResponsesRequest(raw: unknown): ResponsesRequest {
   const responseFormat = formatOf(fieldsOf(format));
   if (responseFormat !== undefined) chat['response_format'] = responseFormat;
   if (typeof verbosity === 'string') chat['verbosity'] = verbosity;
-  return { chat, wishes: { stream, tools: tools.known, repeats: repeatsOf(raw) } };
+  return { chat, wishes: { stream, tools: tools.known, sealsThoughts: raw['store'] === false || includes(raw, 'reasoning.encrypted_content'), repeats: repeatsOf(raw) } };
+}
+
+function includes({ include }: Fields, name: string): boolean {
+  return Array.isArray(include) && include.includes(name);
 }
 
 function readConversation({ input, instructions }: Fields, tools: Wishes['tools']): readonly unknown[] {

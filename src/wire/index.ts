@@ -41,4 +41,4 @@ export { readTransport, readWhole } from './outcome.ts';
 export { readUsage, writeUsage } from './usage.ts';
 export { openAnswer, simulateAnswer } from './stream.ts';
 export { NamedEvents, readPiece } from './translation.ts';
-export type { ChatPiece } from './translation.ts';
+export type { CallPiece, ChatPiece } from './translation.ts';

@@ -7,11 +7,22 @@ import { readUsage } from './usage.ts';
 export interface ChatPiece {
   readonly created: number | undefined;
   readonly model: string | undefined;
-  /** The delta, or the message of a whole answer. */
-  readonly said: Fields;
+  readonly thoughts: string | undefined;
+  /** What it says, also where it declines: the six do that in plain words, others in a field of its own. */
+  readonly words: string | undefined;
+  readonly calls: readonly CallPiece[];
   readonly reason: string | undefined;
   /** Present where usage is told; `cost` where we told one. */
   readonly usage: { readonly tokens: Usage; readonly cost: Json | undefined } | undefined;
+}
+
+/** A tool call, or a piece of one. */
+export interface CallPiece {
+  /** Which of the answer's calls it is. */
+  readonly place: number;
+  readonly id: string | undefined;
+  readonly name: string;
+  readonly written: string;
 }
 
 const NO_TOKENS: Usage = { origin: 'reported', prompt: 0, cached: 0, completion: 0, reasoning: 0 };
@@ -21,13 +32,28 @@ export function readPiece(answer: unknown): ChatPiece {
   const { created, model, choices, usage } = fieldsOf(answer);
   const [choice] = Array.isArray(choices) ? (choices as readonly unknown[]) : [];
   const { delta, message, finish_reason: reason } = fieldsOf(choice);
+  const { reasoning_content: thoughts, reasoning, content, refusal, tool_calls: calls } = fieldsOf(delta ?? message);
   return {
     created: typeof created === 'number' ? created : undefined,
     model: textOf(model),
-    said: fieldsOf(delta ?? message),
+    thoughts: wordsOf(thoughts) ?? wordsOf(reasoning),
+    words: textOf((wordsOf(content) ?? '') + (wordsOf(refusal) ?? '')),
+    calls: (Array.isArray(calls) ? (calls as readonly unknown[]) : []).flatMap((call, at) => (isFields(call) ? [callOf(call, at)] : [])),
     reason: typeof reason === 'string' ? reason : undefined,
     usage: isFields(usage) ? { tokens: readUsage(usage) ?? NO_TOKENS, cost: usage['cost'] as Json | undefined } : undefined,
   };
+}
+
+/** A text, or the texts of a list of parts, as some providers beyond the six answer. */
+function wordsOf(value: unknown): string | undefined {
+  if (!Array.isArray(value)) return textOf(value);
+  return textOf((value as readonly unknown[]).map((part) => textOf(fieldsOf(part)['text']) ?? '').join(''));
+}
+
+function callOf(call: Fields, at: number): CallPiece {
+  const { index, id } = call;
+  const { name, arguments: written } = fieldsOf(call['function']);
+  return { place: typeof index === 'number' ? index : at, id: textOf(id), name: textOf(name) ?? '', written: textOf(written) ?? '' };
 }
 
 /** Server-sent events that bear their name and their type, gathered until they are taken. */
