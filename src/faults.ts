@@ -63,6 +63,8 @@ export interface FaultOptions {
   /** Further response headers, such as `Allow`. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly attempts?: readonly AttemptTrace[];
+  /** What clients of one API look for within an error, to go on without what was refused. */
+  readonly details?: Readonly<Record<string, unknown>>;
 }
 
 /** A refusal on its way to the caller. Thrown by any room, turned into an answer at the edge (HTTP) or a line (CLI). */
@@ -73,6 +75,7 @@ export class Fault extends Error {
   readonly param: string | null;
   readonly headers: Readonly<Record<string, string>>;
   readonly attempts: readonly AttemptTrace[] | undefined;
+  readonly details: FaultOptions['details'];
 
   /**
    * @param code a row of `FAULTS`
@@ -89,6 +92,7 @@ export class Fault extends Error {
     this.type = kind.type;
     this.param = options.param ?? null;
     this.attempts = options.attempts;
+    this.details = options.details;
     this.headers = faultHeaders(this.status, options);
   }
 }
@@ -100,6 +104,7 @@ export interface Envelope {
     readonly type: string;
     readonly code: string;
     readonly param: string | null;
+    readonly details?: FaultOptions['details'];
     readonly metadata?: { readonly request_id: string; readonly attempts: readonly AttemptTrace[] };
   };
 }
@@ -109,9 +114,9 @@ export interface Envelope {
  * `toEnvelope(new Fault('invalid_api_key'), 'req_1').error.code` is `"invalid_api_key"`.
  */
 export function toEnvelope(fault: Fault, requestId: string): Envelope {
-  const { message, type, code, param, attempts } = fault;
-  if (attempts === undefined) return { error: { message, type, code, param } };
-  return { error: { message, type, code, param, metadata: { request_id: requestId, attempts } } };
+  const { message, type, code, param, details, attempts } = fault;
+  const error = { message, type, code, param, ...(details === undefined ? {} : { details }) };
+  return { error: attempts === undefined ? error : { ...error, metadata: { request_id: requestId, attempts } } };
 }
 
 /** Some clients give up at once on a 429 or 503 without Retry-After, and wait out any number they are given: 1 to 60. */

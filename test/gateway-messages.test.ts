@@ -1,4 +1,5 @@
 import Anthropic from '@anthropic-ai/sdk';
+import { betaTool } from '@anthropic-ai/sdk/helpers/beta/json-schema';
 import t, { type Test } from 'tap';
 import { openHouse, type House } from './support/house.ts';
 import { json, sse, startProvider, until, type FakeProvider } from './support/provider.ts';
@@ -71,8 +72,23 @@ t.test('a tool loop goes round in streams, thoughts and all', async (t) => {
   t.equal((await house.lastRow()).cost, 14_534n);
 
   deepseek.always(sse([chunk({ content: 'Hi' }), chunk({}, 'stop'), LAST]));
+  const { input_tokens: counted } = await sdk.messages.countTokens({ model: ASK.model, messages: ASK.messages });
   const text = await (await ask({ ...ASK, stream: true })).text();
+  t.match(text, `"usage":{"input_tokens":${counted},`, 'the beginning tells what is counted, the end what was used');
   t.match(text, /^event: message_start\n[^]*: x-findtoken-cost 0\.000145\n\n[^]*event: message_stop\ndata: \{"type":"message_stop"\}\n\n$/);
+});
+
+t.test('the SDK\'s tool runner has the whole conversation answered', async (t) => {
+  const { deepseek, sdk } = await scene(t);
+  const call = { index: 0, id: 'call_1', type: 'function', function: { name: 'Bash', arguments: '{"command":"ls"}' } };
+  const shell = betaTool({ name: 'Bash', description: 'Runs a command.', inputSchema: { type: 'object', properties: { command: { type: 'string' } } }, run: ({ command }) => `${String(command)}: README.md` });
+  for (const stream of [false, true]) {
+    // It ends its call as any other answer.
+    deepseek.next(stream ? sse([chunk({ tool_calls: [call] }), chunk({}, 'stop'), LAST]) : json(200, { ...HEAD, choices: [{ index: 0, message: { role: 'assistant', content: null, tool_calls: [call] }, finish_reason: 'stop' }], usage: USAGE }));
+    const runner = sdk.beta.messages.toolRunner({ ...ASK, stream, tools: [shell] });
+    t.match(await runner.runUntilDone(), { stop_reason: 'end_turn', content: [{ type: 'text', text: 'echo: Hello!' }] });
+    t.match(deepseek.requests.at(-1)?.body, { messages: [{ role: 'user', content: 'Hello!' }, { role: 'assistant', tool_calls: [{ id: 'call_1' }] }, { role: 'tool', tool_call_id: 'call_1', content: 'ls: README.md' }] });
+  }
 });
 
 t.test('tokens are counted without a provider and without a charge', async (t) => {
@@ -97,7 +113,7 @@ t.test('refusals and failures cost nothing, and no client takes them for an answ
   for (const [body, status, code] of cases) {
     const refused = await ask(body);
     t.match([refused.status, await refused.json()], [status, { type: 'error', error: { code, message: String }, request_id: refused.headers.get('x-request-id') }], 'as Anthropic\'s clients read it');
-    t.match(Object.fromEntries(refused.headers), { 'x-findtoken-cost': '0.00', 'x-findtoken-attempts': '0' });
+    t.match(Object.fromEntries(refused.headers), { 'x-findtoken-cost': '0.00', 'x-findtoken-attempts': '0', 'x-ratelimit-limit-requests': '600' });
   }
   for (const path of ['/v1/messages', '/v1/messages/count_tokens']) {
     const keyless = await fetch(house.url + path, { method: 'POST', body: '{}' });

@@ -93,7 +93,7 @@ t.test('refusals are those of a chat call', async (t) => {
     const refused = await ask(body);
     t.equal(refused.status, status, code);
     t.match(await refused.json(), { error: { code, param } });
-    t.match(Object.fromEntries(refused.headers), { 'x-findtoken-cost': '0.00', 'x-findtoken-attempts': '0', 'x-request-id': /^req_/ });
+    t.match(Object.fromEntries(refused.headers), { 'x-findtoken-cost': '0.00', 'x-findtoken-attempts': '0', 'x-request-id': /^req_/, 'x-ratelimit-limit-requests': '600' });
   }
   t.equal(deepseek.requests.length, 0, 'nobody was asked');
   const kept = await house.get('/v1/responses/resp_1');

@@ -28,7 +28,7 @@ t.test('fields are said in chat\'s words, and all others pass', async (t) => {
     [{ tools: [SHELL], tool_choice: { type: 'none' } }, { tools: [CHAT_SHELL], tool_choice: 'none' }],
     [{ tools: [SHELL], tool_choice: { type: 'auto' } }, { tools: [CHAT_SHELL] }],
     [{ tools: [], tool_choice: { type: 'any' } }, {}],
-    [{ context_management: {}, service_tier: 'auto', container: 'c', mcp_servers: [], betas: ['x'], n: 3 }, {}],
+    [{ context_management: {}, service_tier: 'auto', container: 'c', mcp_servers: [], betas: ['x'], thread: null, fallbacks: [], compaction: {}, billing_policy: {}, workspace_id: 'w', n: 3 }, {}],
   ];
   for (const [body, fields] of cases) t.strictSame(chatOf(body), { model: 'm', messages: HI, max_tokens: 9, ...fields }, JSON.stringify(body));
   t.strictSame(chatOf({ system: 'Be brief.' })['messages'], [{ role: 'system', content: 'Be brief.' }, ...HI]);
@@ -107,6 +107,9 @@ t.test('what cannot be said is refused, with the mend', async (t) => {
     }
   }
   t.throws(() => readMessagesRequest([]), Fault);
+  for (const thread of [{ type: 'create' }, { type: 'continue', previous_message_id: 'msg_1' }]) {
+    t.throws(() => chatOf({ thread }), { code: 'invalid_request', param: 'thread', message: /send the whole of it/, details: { error_code: 'thread_unsupported_request' } });
+  }
 });
 
 const chunk = (delta: object, reason: string | null = null) => ({ id: 'c', object: 'chat.completion.chunk', created: 1_790_000_000, model: 'm', choices: [{ index: 0, delta, finish_reason: reason }] });
@@ -167,6 +170,7 @@ t.test('one block is told at a time, whatever comes between', async (t) => {
   const said = (index: number) => events.filter((event) => event['index'] === index).map(({ delta }) => { const { partial_json: json, text } = { ...(delta as { partial_json?: string; text?: string } | undefined) }; return json ?? text ?? ''; }).join('');
   t.strictSame([0, 1, 2, 3].map(said), ['{"command":"ls"}', '{"command":{"x":1}}', '', 'I called them.']);
   t.match(answer.whole(), { content: [{ id: 'a', input: { command: 'ls' } }, { id: 'b', input: { command: { x: 1 } } }, { id: 'c', input: {} }, { text: 'I called them.' }] });
+  t.match(eventsOf(openMessage('req_1', true, 42).take(chunk({ content: 'Hi' })))[0], { type: 'message_start', message: { usage: { input_tokens: 42 } } }, 'some clients read the input there alone');
   const lively = openMessage('req_1', true);
   lively.take(piece(0, { id: 'a', function: { name: 'Bash', arguments: '{}' } }));
   t.match(eventsOf(lively.take(chunk({ content: 'So ' }))), [{ type: 'content_block_stop', index: 0 }, { type: 'content_block_start', index: 1 }, { type: 'content_block_delta' }], 'what waits for nothing goes at once');

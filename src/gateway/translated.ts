@@ -1,11 +1,14 @@
 import type { OutgoingHttpHeaders } from 'node:http';
+import { Fault } from '../faults.ts';
 import type { KeyOwner } from '../ledger/index.ts';
 import { openMessage, readMessagesRequest } from '../messages/index.ts';
 import { openResponse, readResponsesRequest } from '../responses/index.ts';
 import { readChatRequest, type ChatTranslation } from '../wire/index.ts';
 import { readJson } from './body.ts';
+import { leaseToTell } from './chat.ts';
 import { serveChatOnce } from './idempotency.ts';
 import { utf8 } from './mouth.ts';
+import { chatFault } from './send.ts';
 import type { Answer, Call, Outlet, Running, Streamed } from './types.ts';
 
 /**
@@ -19,26 +22,39 @@ const DATA = 'data: ';
 /** Opens the answer to a request. @param id of the call whose answer it is: a repeat tells the first one's, under its name */
 type Open = (id: string) => ChatTranslation;
 
-/** `POST /v1/responses`: OpenAI's other API, of which nothing is kept here. @throws Fault as a chat call, for what cannot be said in chat too */
+/** A request of another API, read. */
+interface Asked {
+  /** The body of the chat call that asks the same. */
+  readonly chat: Readonly<Record<string, unknown>>;
+  readonly open: Open;
+}
+
+/** `POST /v1/responses`: OpenAI's other API, of which nothing is kept here. @throws Fault as a chat call */
 export async function serveResponses(running: Running, call: Call, owner: KeyOwner): Promise<Answer | Streamed> {
-  const { chat, wishes } = readResponsesRequest(await readOther(running, call));
-  const open = (id: string): ChatTranslation => openResponse(id, wishes);
-  return serveTranslated(running, asking(call, chat, open), owner, open);
+  return serveTranslated(running, call, owner, (raw) => {
+    const { chat, wishes } = readResponsesRequest(raw);
+    return { chat, open: (id) => openResponse(id, wishes) };
+  });
 }
 
-/** `POST /v1/messages`: Anthropic's API. @throws Fault as a chat call, for what cannot be said in chat too */
+/** `POST /v1/messages`: Anthropic's API. @throws Fault as a chat call */
 export async function serveMessages(running: Running, call: Call, owner: KeyOwner): Promise<Answer | Streamed> {
-  const { chat, stream } = readMessagesRequest(await readOther(running, call));
-  const open = (id: string): ChatTranslation => openMessage(id, stream);
-  return serveTranslated(running, asking(call, chat, open), owner, open);
+  return serveTranslated(running, call, owner, (raw) => {
+    const { chat, stream } = readMessagesRequest(raw);
+    const promptEstimate = stream ? promptEstimateOf(running, chat) : 0;
+    return { chat, open: (id) => openMessage(id, stream, promptEstimate) };
+  });
 }
 
-/** `POST /v1/messages/count_tokens`: our own estimate, for no provider is asked. @throws Fault as `serveMessages` */
+/** `POST /v1/messages/count_tokens`: our own estimate, for no provider is asked. @throws Fault for what cannot be said in chat */
 export async function countTokens(running: Running, call: Call, owner: KeyOwner): Promise<Answer> {
   const { chat } = readMessagesRequest(await readOther(running, call));
-  const { pictureTokens, mediaTokens } = running.settings.billing;
-  const { promptEstimate } = readChatRequest(chat, { pictureTokens, mediaTokens, routingHeader: undefined });
-  return { status: 200, body: { input_tokens: promptEstimate }, billing: { mode: 'standard', cost: 0n, balance: owner.balance } };
+  return { status: 200, body: { input_tokens: promptEstimateOf(running, chat) }, billing: { mode: 'standard', cost: 0n, balance: owner.balance } };
+}
+
+function promptEstimateOf({ settings }: Running, chat: Asked['chat']): number {
+  const { pictureTokens, mediaTokens } = settings.billing;
+  return readChatRequest(chat, { pictureTokens, mediaTokens, routingHeader: undefined }).promptEstimate;
 }
 
 /** The body, parsed, said anew and let go of within one turn: nothing of it is on the heap when another body is. */
@@ -47,12 +63,22 @@ function readOther(running: Running, call: Call): Promise<unknown> {
 }
 
 /** The chat call that asks the same. Its body alone holds the request, and who serves it lets go of that once it is read. */
-function asking(call: Call, chat: Readonly<Record<string, unknown>>, open: Open): Call {
-  return { ...call, body: Buffer.from(JSON.stringify(chat)), res: new TranslatedOutlet(call, open) };
+async function askingOf(running: Running, call: Call, read: (raw: unknown) => Asked): Promise<{ readonly asking: Call; readonly open: Open }> {
+  const { chat, open } = read(await readOther(running, call));
+  return { asking: { ...call, body: Buffer.from(JSON.stringify(chat)), res: new TranslatedOutlet(call, open) }, open };
 }
 
-async function serveTranslated(running: Running, call: Call, owner: KeyOwner, open: Open): Promise<Answer | Streamed> {
-  const answer = await serveChatOnce(running, call, owner);
+/** @param read says the request anew; throws a Fault for what cannot be said in chat, which is told as a chat call's */
+async function serveTranslated(running: Running, call: Call, owner: KeyOwner, read: (raw: unknown) => Asked): Promise<Answer | Streamed> {
+  let begun: Awaited<ReturnType<typeof askingOf>>;
+  try {
+    begun = await askingOf(running, call, read);
+  } catch (cause) {
+    if (!(cause instanceof Fault)) throw cause;
+    return chatFault(call, cause, { mode: 'standard', cost: 0n, balance: owner.balance }, { lease: await leaseToTell(running, owner, undefined) });
+  }
+  const { asking, open } = begun;
+  const answer = await serveChatOnce(running, asking, owner);
   if ('streamed' in answer || answer.status !== 200 || typeof answer.body === 'string') return answer;
   const told = open(answer.headers?.['x-request-id'] ?? call.id);
   told.take(answer.body);

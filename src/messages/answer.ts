@@ -6,9 +6,6 @@ const STOPS: Readonly<Record<string, string>> = { stop: 'end_turn', length: 'max
 /** Clients send thoughts back only with a signature; here nobody checks it. */
 const SIGNATURE = 'findtoken';
 
-/** As a stream begins, before its provider has told. */
-const NOTHING_USED: JsonObject = { input_tokens: 0, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 0 };
-
 /** One block of the answer as it grows. */
 interface Block {
   readonly type: 'thinking' | 'text' | 'tool_use';
@@ -30,9 +27,10 @@ interface Block {
  * One block is told at a time, as clients expect it: what a provider says of a second call while the first is not whole waits for that.
  * @param id the request's; the message is named by it, so that a replay tells the same name
  * @param stream whether the events are wanted, or the whole message alone
+ * @param promptEstimate what its beginning tells of the input, for some clients read it there alone; its end tells what was used
  */
-export function openMessage(id: string, stream: boolean): ChatTranslation {
-  return new OpenMessage(id, stream);
+export function openMessage(id: string, stream: boolean, promptEstimate = 0): ChatTranslation {
+  return new OpenMessage(id, stream, promptEstimate);
 }
 
 class OpenMessage implements ChatTranslation {
@@ -46,11 +44,12 @@ class OpenMessage implements ChatTranslation {
   readonly #calls = new Map<number, Block>();
   #model = '';
   #reason: string | undefined;
-  #usage: JsonObject = NOTHING_USED;
+  #usage: JsonObject;
   #isBegun = false;
 
-  constructor(id: string, stream: boolean) {
+  constructor(id: string, stream: boolean, promptEstimate: number) {
     this.#name = id.replace(/^req_/, '');
+    this.#usage = { input_tokens: promptEstimate, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 0 };
     this.#events = new NamedEvents(stream);
   }
 

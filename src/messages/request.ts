@@ -1,4 +1,4 @@
-import { invalidRequest } from '../faults.ts';
+import { Fault, invalidRequest } from '../faults.ts';
 import { fieldsOf, isFields, textOf } from '../wire/index.ts';
 import type { Fields } from '../wire/index.ts';
 import { readTurns } from './turns.ts';
@@ -13,7 +13,8 @@ export interface MessagesRequest {
 /** Fields that are said in other words, or that are Anthropic's alone. All others pass as they are. */
 const OWN: ReadonlySet<string> = new Set([
   'messages', 'system', 'max_tokens', 'stop_sequences', 'tools', 'tool_choice', 'thinking', 'output_config', 'output_format', 'metadata', 'stream', 'stream_options',
-  'service_tier', 'container', 'context_management', 'mcp_servers', 'betas', 'anthropic_version', 'cache_control', 'inference_geo', 'speed', 'diagnostics', 'n', '__proto__',
+  'service_tier', 'container', 'context_management', 'mcp_servers', 'betas', 'anthropic_version', 'cache_control', 'inference_geo', 'speed', 'diagnostics', 'thread', 'compaction', 'fallbacks', 'fallback_credit_token',
+  'billing_policy', 'user_profile_id', 'workspace_id', 'n', '__proto__',
 ]);
 /** A line that one client puts before its prompt, another one each time: no provider would ever find the rest in its cache. */
 const NOT_PROMPT = /^x-anthropic-billing-header:/;
@@ -28,6 +29,7 @@ const NOT_PROMPT = /^x-anthropic-billing-header:/;
  */
 export function readMessagesRequest(raw: unknown): MessagesRequest {
   if (!isFields(raw)) throw invalidRequest('The request body must be a JSON object with "model", "max_tokens" and "messages".');
+  if (raw['thread'] !== undefined && raw['thread'] !== null) throw threadRefused();
   const stream = raw['stream'] === true;
   const chat: Record<string, unknown> = Object.fromEntries(Object.entries(raw).filter(([name]) => !OWN.has(name)));
   chat['messages'] = [...systemOf(raw['system']), ...readTurns(raw['messages'])];
@@ -40,6 +42,12 @@ export function readMessagesRequest(raw: unknown): MessagesRequest {
   if (user !== undefined) chat['user'] = user;
   Object.assign(chat, wishesOf(raw));
   return { chat, stream };
+}
+
+/** A thread sends what is new alone. By these details the SDK's tool runner knows that it is to send the whole conversation instead. */
+function threadRefused(): Fault {
+  const detail = 'Conversations are not kept here: send the whole of it as "messages", and leave "thread" out.';
+  return new Fault('invalid_request', { fill: { detail }, param: 'thread', details: { error_code: 'thread_unsupported_request', unsupported: ['thread'] } });
 }
 
 function systemOf(value: unknown): readonly Fields[] {

@@ -129,6 +129,7 @@ const ERROR = view<Envelope>({
     type: { enum: [...new Set(Object.values(FAULTS).map(({ type }) => type))] },
     code: { enum: Object.keys(FAULTS) },
     param: { type: ['string', 'null'], description: 'the field at fault' },
+    details: { type: 'object', description: 'of the Messages API: what its clients look for, to go on without what was refused' },
     metadata: {
       ...view<NonNullable<Envelope['error']['metadata']>>({
         request_id: string,
@@ -145,7 +146,7 @@ const ERROR = view<Envelope>({
       }),
       description: 'of chat calls alone: what was tried',
     },
-  }, ['metadata']),
+  }, ['details', 'metadata']),
 });
 
 /** The answer to something deleted. */
