@@ -18,7 +18,7 @@ const RETRIES = 'findtoken retries and fails over by itself; retries of the tool
 const MODELS = 'Any model of `GET /v1/models` will do, and a routing may stand behind its name: `deepseek-chat:cheapest`.';
 
 const NOTES: Readonly<Record<string, Notes>> = {
-  codex: { language: 'toml', notes: ['Codex speaks the Responses API, which findtoken serves without keeping anything; see [the HTTP API](../http.md#the-responses-api).', 'That Codex has no metadata of the model is a warning of its own, and changes nothing. Web search is OpenAI\'s and is not to be had here.'] },
+  codex: { language: 'toml', notes: ['Codex speaks the Responses API, which findtoken serves without keeping anything; see [the HTTP API](../http.md#the-responses-api).', 'That Codex has no metadata of the model is a warning of its own: `model_context_window` is what it needs to know of one, or it fills windows beyond their end. Web search is OpenAI\'s and is not to be had here.'] },
   claude: { language: 'sh', notes: ['Claude Code speaks Anthropic\'s Messages API, which findtoken serves; see [the HTTP API](../http.md#the-messages-api). What it says a call cost is by Anthropic\'s prices: `findtoken logs` tells the charge.', 'Its web search is Anthropic\'s and is not to be had here.'] },
   cline: { language: 'text', notes: ['Cline finds the models by itself once base URL and key are in.', 'Context window and longest answer are not known to Cline; they are `context_length` and `top_provider.max_completion_tokens` of `GET /v1/models`.'] },
   continue: { language: 'yaml', notes: [MODELS, 'Completion while you type wants a model for it and `POST /v1/completions`, which findtoken does not serve; the roles above are those that work.'] },
@@ -26,7 +26,7 @@ const NOTES: Readonly<Record<string, Notes>> = {
   librechat: { language: 'yaml', notes: ['LibreChat reads prices and windows out of `GET /v1/models` by itself, for its own counting.', '`version` is that of LibreChat\'s file format; keep the one your release wants.'] },
   aider: { language: 'sh', notes: ['The `openai/` before the model tells aider which API to speak; findtoken never sees it.', 'aider knows no prices of models under this name: the charge stands in `findtoken logs`.'] },
   langchain: { language: 'text', notes: [RETRIES, 'The charge of an answer is `usage.cost`, which LangChain keeps in the message\'s response metadata.'] },
-  'ai-sdk': { language: 'js', notes: [RETRIES, 'Reasoning comes in `reasoning_content`, which this provider package reads.'] },
+  'ai-sdk': { language: 'js', notes: [RETRIES, 'Reasoning comes in `reasoning_content`, which this provider package reads.', 'The models of `@ai-sdk/openai` leave their history with OpenAI unless told not to, and nothing is kept here: they want `providerOptions: { openai: { store: false } }`, or `openai.chat(…)`. Those of `@ai-sdk/anthropic` want the base URL as above.'] },
   env: { language: 'sh', notes: [RETRIES, MODELS] },
 };
 

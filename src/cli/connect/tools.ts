@@ -28,6 +28,7 @@ export const RECIPES: readonly Recipe[] = [
     about: 'OpenAI Codex CLI',
     place: '~/.codex/config.toml',
     settings: (target) => `model = "${target.model}"
+model_context_window = ${target.contextWindow} # where it shortens the conversation in time
 model_provider = "findtoken"
 
 [model_providers.findtoken]
