@@ -63,6 +63,11 @@ t.test('blocks become messages', async (t) => {
   ], 'a result that is empty is one');
 });
 
+t.test('an answer that was empty is not sent on', async (t) => {
+  const again = { role: 'user', content: 'And?' };
+  for (const content of ['', [], [{ type: 'text', text: '' }]]) t.strictSame(messagesOf([...HI, { role: 'assistant', content }, again]), [...HI, again], JSON.stringify(content));
+});
+
 t.test('several messages of one side are one turn, where chat needs it', async (t) => {
   const use = (id: string) => ({ type: 'tool_use', id, name: 'Bash', input: {} });
   const result = (id: string, ...content: object[]) => ({ role: 'user', content: [{ type: 'tool_result', tool_use_id: id, content }] });

@@ -214,6 +214,14 @@ t.test('ends that are none', async (t) => {
   for (const index of [0, 1]) cut.take(chunk({ tool_calls: [{ index, id: `call_${index}`, function: { name: 'f', arguments: index === 0 ? '{}' : '{"a' } }] }));
   cut.take(chunk({}, 'length'));
   t.match(eventsOf(cut.finish()).at(-1), { response: { output: [{ call_id: 'call_0', status: 'completed' }, { call_id: 'call_1', status: 'incomplete', arguments: '{"a' }] } }, 'only the last is cut');
+  for (const delta of [{ role: 'assistant', content: '' }, { reasoning_content: 'Nothing to say.' }]) {
+    const empty = open();
+    empty.take(chunk(delta, 'stop'));
+    t.match(eventsOf(empty.finish()).at(-1), { type: 'response.completed' });
+    const { output } = empty.whole() as { output: readonly object[] };
+    t.match(output.at(-1), { type: 'message', status: 'completed', content: [{ type: 'output_text', text: '' }] }, 'an agent knows that this was all');
+    t.strictSame(messagesOf([{ role: 'user', content: 'Hi' }, ...output, { role: 'user', content: 'And?' }]), [{ role: 'user', content: 'Hi' }, { role: 'user', content: 'And?' }], 'and what is empty is not sent on');
+  }
   const bare = open();
   bare.take(chunk({ tool_calls: [{ index: 0, id: 'c', function: { name: 'f', arguments: '' } }] }, 'tool_calls'));
   t.match(eventsOf(bare.finish()).slice(-4), [{ type: 'response.function_call_arguments.delta', delta: '{}' }, { type: 'response.function_call_arguments.done', arguments: '{}' }, { item: { arguments: '{}' } }, { response: { output: [{ arguments: '{}' }] } }], 'clients parse it');
@@ -240,7 +248,7 @@ t.test('thoughts are sealed for whoever keeps them himself, or asks for it', asy
   const cases: readonly [object, boolean][] = [[{}, false], [{ store: true }, false], [{ store: false }, true], [{ include: ['reasoning.encrypted_content'] }, true], [{ include: ['file_search_call.results'] }, false], [{ include: 7 }, false]];
   for (const [body, isSealed] of cases) {
     const answer = openResponse('req_1', readResponsesRequest({ model: 'm', input: 'Hi', stream: true, ...body }).wishes);
-    const events = eventsOf(answer.take(chunk({ reasoning_content: 'Hm.' }, 'stop')) + answer.finish());
+    const events = eventsOf(answer.take(chunk({ reasoning_content: 'Hm.' }, 'length')) + answer.finish());
     for (const { type, item } of events) if (type.startsWith('response.output_item')) t.equal('encrypted_content' in Object(item), isSealed, JSON.stringify(body));
     const { output: [thoughts] } = answer.whole() as { output: readonly [object] };
     t.equal('encrypted_content' in thoughts, isSealed);

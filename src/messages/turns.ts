@@ -63,8 +63,9 @@ function joinedTurn(before: Turn | undefined, turn: Turn): Turn | undefined {
   return { role: 'user', results: [...before.results, ...turn.results], parts: [...before.parts, ...turn.parts] };
 }
 
-/** Thoughts alone are no message: what they led to was not sent. */
-function answerOf({ role, text, reasoning, calls }: AssistantTurn): readonly Fields[] {
+/** Thoughts alone are no message, for what they led to was not sent; nor is an answer that was empty, which some providers refuse. */
+function answerOf({ role, text: said, reasoning, calls }: AssistantTurn): readonly Fields[] {
+  const text = textOf(said);
   if (text === undefined && calls.length === 0) return [];
   return [{ role, content: text ?? null, ...(reasoning === '' ? {} : { reasoning_content: reasoning }), ...(calls.length === 0 ? {} : { tool_calls: calls }) }];
 }

@@ -59,8 +59,10 @@ class OpenResponse implements ChatTranslation {
 
   finish(): string {
     this.#begin();
-    const last = this.#items.at(-1);
     const isCut = this.#cutBy !== undefined;
+    // As OpenAI has it: agents take an answer without a message or a call for one that is to go on, and ask again.
+    if (!isCut && this.#calls.size === 0 && !this.#items.some((item) => item instanceof TextItem && item.kind === 'message')) this.#textOf('message');
+    const last = this.#items.at(-1);
     this.#closeText(isCut && this.#text === last);
     for (const call of this.#calls.values()) call.close(this.#emit, isCut && call === last);
     this.over = true;

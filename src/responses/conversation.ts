@@ -100,14 +100,15 @@ export class Conversation {
     return (this.#turn ??= { text: undefined, reasoning: '', calls: [] });
   }
 
-  /** Thoughts alone are no message: what they led to was not sent. */
+  /** Thoughts alone are no message, for what they led to was not sent; nor is an answer that was empty, which some providers refuse. */
   #endTurn(): void {
     const turn = this.#turn;
     this.#turn = undefined;
-    if (turn === undefined || (turn.text === undefined && turn.calls.length === 0)) return;
+    const text = textOf(turn?.text);
+    if (turn === undefined || (text === undefined && turn.calls.length === 0)) return;
     this.#messages.push({
       role: 'assistant',
-      content: turn.text ?? null,
+      content: text ?? null,
       ...(turn.reasoning === '' ? {} : { reasoning_content: turn.reasoning }),
       ...(turn.calls.length === 0 ? {} : { tool_calls: turn.calls }),
     });
