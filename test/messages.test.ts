@@ -63,6 +63,23 @@ t.test('blocks become messages', async (t) => {
   ], 'a result that is empty is one');
 });
 
+t.test('a tool\'s name that is too long for chat is another one there, and its own for the client', async (t) => {
+  const long = (end: string) => `mcp__plugin_a-server-with-a-long-name__and_a_tool_with_a_longer_one_${end}`;
+  const { chat, names } = readMessagesRequest({
+    model: 'm', max_tokens: 9, tools: ['one', 'two'].map((end) => ({ ...SHELL, name: long(end) })), tool_choice: { type: 'tool', name: long('two') },
+    messages: [...HI, { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: long('one'), input: {} }] }, { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a', content: [{ type: 'tool_reference', tool_name: long('two') }] }] }],
+  });
+  const [one = '', two = ''] = names.keys();
+  t.match([one, two], [/^mcp__[\w-]{59}$/, /^mcp__[\w-]{59}$/]);
+  t.not(one, two);
+  t.match(chat, { tools: [{ function: { name: one } }, { function: { name: two } }], tool_choice: { function: { name: two } }, messages: [{}, { tool_calls: [{ function: { name: one } }] }, { content: two }] });
+  const answer = openMessage('req_1', true, { names });
+  const events = eventsOf(answer.take(chunk({ tool_calls: [{ index: 0, id: 'b', function: { name: two, arguments: '{}' } }] }, 'tool_calls')) + answer.finish());
+  t.match(events[1], { content_block: { type: 'tool_use', name: long('two') } });
+  t.match(answer.whole(), { content: [{ name: long('two') }] });
+  t.strictSame([...readMessagesRequest({ model: 'm', messages: HI, tools: [{ ...SHELL, name: 'x'.repeat(64) }] }).names], [], 'one that fits is the same');
+});
+
 t.test('an answer that was empty is not sent on', async (t) => {
   const again = { role: 'user', content: 'And?' };
   for (const content of ['', [], [{ type: 'text', text: '' }]]) t.strictSame(messagesOf([...HI, { role: 'assistant', content }, again]), [...HI, again], JSON.stringify(content));
@@ -175,7 +192,7 @@ t.test('one block is told at a time, whatever comes between', async (t) => {
   const said = (index: number) => events.filter((event) => event['index'] === index).map(({ delta }) => { const { partial_json: json, text } = { ...(delta as { partial_json?: string; text?: string } | undefined) }; return json ?? text ?? ''; }).join('');
   t.strictSame([0, 1, 2, 3].map(said), ['{"command":"ls"}', '{"command":{"x":1}}', '', 'I called them.']);
   t.match(answer.whole(), { content: [{ id: 'a', input: { command: 'ls' } }, { id: 'b', input: { command: { x: 1 } } }, { id: 'c', input: {} }, { text: 'I called them.' }] });
-  t.match(eventsOf(openMessage('req_1', true, 42).take(chunk({ content: 'Hi' })))[0], { type: 'message_start', message: { usage: { input_tokens: 42 } } }, 'some clients read the input there alone');
+  t.match(eventsOf(openMessage('req_1', true, { promptEstimate: 42 }).take(chunk({ content: 'Hi' })))[0], { type: 'message_start', message: { usage: { input_tokens: 42 } } }, 'some clients read the input there alone');
   const lively = openMessage('req_1', true);
   lively.take(piece(0, { id: 'a', function: { name: 'Bash', arguments: '{}' } }));
   t.match(eventsOf(lively.take(chunk({ content: 'So ' }))), [{ type: 'content_block_stop', index: 0 }, { type: 'content_block_start', index: 1 }, { type: 'content_block_delta' }], 'what waits for nothing goes at once');

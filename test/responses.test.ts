@@ -55,6 +55,8 @@ t.test('tools and the choice among them', async (t) => {
   for (const [wish, said] of choices) t.strictSame(chatOf({ tools, tool_choice: wish })['tool_choice'], said, JSON.stringify(wish));
   t.strictSame(chatOf({ tools: [{ type: 'web_search' }], tool_choice: 'required' }), { model: 'm', messages: [{ role: 'user', content: 'Hi' }] }, 'without a tool there is nothing to choose');
   const many = Array.from({ length: 3 }, () => ({ type: 'namespace', name: 'n'.repeat(64), tools: [{ type: 'function', name: 'f' }] }));
+  const twins = ['a', 'b'].map((end) => ({ type: 'namespace', name: `${'n'.repeat(64)}${end}`, tools: [{ type: 'function', name: 'f' }] }));
+  t.match([...readResponsesRequest({ model: 'm', input: 'x', tools: twins }).wishes.tools], [['f', { namespace: /a$/ }], [/^n{55}_[0-9a-f]{8}$/, { name: 'f', namespace: /b$/ }]], 'and no two bear one name');
   t.equal(new Set(readResponsesRequest({ model: 'm', input: 'x', tools: many.slice(0, 1) }).wishes.tools.keys()).has('f'), true, 'a name that chat would not take stays the tool\'s own');
 });
 

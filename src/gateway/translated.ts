@@ -40,9 +40,9 @@ export async function serveResponses(running: Running, call: Call, owner: KeyOwn
 /** `POST /v1/messages`: Anthropic's API. @throws Fault as a chat call */
 export async function serveMessages(running: Running, call: Call, owner: KeyOwner): Promise<Answer | Streamed> {
   return serveTranslated(running, call, owner, (raw) => {
-    const { chat, stream } = readMessagesRequest(raw);
-    const promptEstimate = stream ? promptEstimateOf(running, chat) : 0;
-    return { chat, open: (id) => openMessage(id, stream, promptEstimate) };
+    const { chat, stream, names } = readMessagesRequest(raw);
+    const known = { names, ...(stream ? { promptEstimate: promptEstimateOf(running, chat) } : {}) };
+    return { chat, open: (id) => openMessage(id, stream, known) };
   });
 }
 

@@ -27,15 +27,23 @@ interface Block {
  * One block is told at a time, as clients expect it: what a provider says of a second call while the first is not whole waits for that.
  * @param id the request's; the message is named by it, so that a replay tells the same name
  * @param stream whether the events are wanted, or the whole message alone
- * @param promptEstimate what its beginning tells of the input, for some clients read it there alone; its end tells what was used
  */
-export function openMessage(id: string, stream: boolean, promptEstimate = 0): ChatTranslation {
-  return new OpenMessage(id, stream, promptEstimate);
+export function openMessage(id: string, stream: boolean, known: Known = {}): ChatTranslation {
+  return new OpenMessage(id, stream, known);
+}
+
+/** What is known of the request. */
+interface Known {
+  /** What the beginning tells of the input, for some clients read it there alone; the end tells what was used. */
+  readonly promptEstimate?: number;
+  /** Of tools that bear another name in chat: the client's, by that. */
+  readonly names?: ReadonlyMap<string, string>;
 }
 
 class OpenMessage implements ChatTranslation {
   over = false;
   readonly #name: string;
+  readonly #names: Known['names'];
   readonly #events: NamedEvents;
   readonly #blocks: Block[] = [];
   /** Which of the blocks is being told: all before it are closed. */
@@ -47,7 +55,8 @@ class OpenMessage implements ChatTranslation {
   #usage: JsonObject;
   #isBegun = false;
 
-  constructor(id: string, stream: boolean, promptEstimate: number) {
+  constructor(id: string, stream: boolean, { promptEstimate = 0, names }: Known) {
+    this.#names = names;
     this.#name = id.replace(/^req_/, '');
     this.#usage = { input_tokens: promptEstimate, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 0 };
     this.#events = new NamedEvents(stream);
@@ -83,7 +92,7 @@ class OpenMessage implements ChatTranslation {
   }
 
   whole(): JsonObject {
-    return { ...this.#head(), content: this.#blocks.map(wholeBlock), stop_reason: this.#stop, stop_sequence: null, usage: this.#usage };
+    return { ...this.#head(), content: this.#blocks.map((block) => this.#wholeBlock(block)), stop_reason: this.#stop, stop_sequence: null, usage: this.#usage };
   }
 
   /** Clients run tools where it says `tool_use` alone, and some providers end an answer with calls as any other, above all where a tool was demanded. */
@@ -141,7 +150,7 @@ class OpenMessage implements ChatTranslation {
   #tellBlock(block: Block): void {
     const { type, id, name, written } = block;
     if (block.told === undefined) {
-      const empty: Readonly<Record<Block['type'], JsonObject>> = { thinking: { type, thinking: '', signature: '' }, text: { type, text: '' }, tool_use: { type, id, name, input: {} } };
+      const empty: Readonly<Record<Block['type'], JsonObject>> = { thinking: { type, thinking: '', signature: '' }, text: { type, text: '' }, tool_use: { type, id, name: this.#ownName(name), input: {} } };
       this.#events.emit('content_block_start', { index: this.#at, content_block: empty[type] });
     }
     const piece = written.slice(block.told ?? 0);
@@ -159,6 +168,17 @@ class OpenMessage implements ChatTranslation {
     this.#events.emit('content_block_stop', { index: this.#at });
   }
 
+  #wholeBlock({ type, written, id, name }: Block): JsonObject {
+    if (type === 'text') return { type, text: written };
+    if (type === 'thinking') return { type, thinking: written, signature: SIGNATURE };
+    const input = parseJson(written);
+    return { type, id, name: this.#ownName(name), input: isFields(input) ? (input as JsonObject) : {} };
+  }
+
+  #ownName(inChat: string): string {
+    return this.#names?.get(inChat) ?? inChat;
+  }
+
   #delta(delta: JsonObject): void {
     this.#events.emit('content_block_delta', { index: this.#at, delta });
   }
@@ -167,13 +187,6 @@ class OpenMessage implements ChatTranslation {
 /** Nothing more is to come of it, now that another has begun: a call's input ends where its JSON does. */
 function isWhole({ type, name, written }: Block): boolean {
   return type !== 'tool_use' || (name !== '' && written.trimEnd().endsWith('}') && isFields(parseJson(written)));
-}
-
-function wholeBlock({ type, written, id, name }: Block): JsonObject {
-  if (type === 'text') return { type, text: written };
-  if (type === 'thinking') return { type, thinking: written, signature: SIGNATURE };
-  const input = parseJson(written);
-  return { type, id, name, input: isFields(input) ? (input as JsonObject) : {} };
 }
 
 /** Tokens by this API's names, where what was cached is no part of the input, and our cost. */

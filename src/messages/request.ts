@@ -1,6 +1,7 @@
 import { Fault, invalidRequest } from '../faults.ts';
 import { fieldsOf, isFields, textOf } from '../wire/index.ts';
 import type { Fields } from '../wire/index.ts';
+import { choiceOf, readTools } from './tools.ts';
 import { readTurns } from './turns.ts';
 
 /** A request of the Messages API as the chat request that it is here. */
@@ -8,6 +9,8 @@ export interface MessagesRequest {
   /** The body of `POST /v1/chat/completions` that asks the same. */
   readonly chat: Readonly<Record<string, unknown>>;
   readonly stream: boolean;
+  /** The tools whose names chat does not take, by those that they bear there. */
+  readonly names: ReadonlyMap<string, string>;
 }
 
 /** Fields that are said in other words, or that are Anthropic's alone. All others pass as they are. */
@@ -36,12 +39,12 @@ export function readMessagesRequest(raw: unknown): MessagesRequest {
   if (stream) Object.assign(chat, { stream, stream_options: { include_usage: true } });
   if (raw['max_tokens'] !== undefined) chat['max_tokens'] = raw['max_tokens'];
   if (Array.isArray(raw['stop_sequences']) && raw['stop_sequences'].length > 0) chat['stop'] = raw['stop_sequences'];
-  const tools = toolsOf(raw['tools']);
+  const { tools, names } = readTools(raw['tools']);
   if (tools.length > 0) Object.assign(chat, { tools }, choiceOf(fieldsOf(raw['tool_choice']), tools));
   const user = textOf(fieldsOf(raw['metadata'])['user_id']);
   if (user !== undefined) chat['user'] = user;
   Object.assign(chat, wishesOf(raw));
-  return { chat, stream };
+  return { chat, stream, names };
 }
 
 /** A thread sends what is new alone. By these details the SDK's tool runner knows that it is to send the whole conversation instead. */
@@ -59,23 +62,6 @@ function systemOf(value: unknown): readonly Fields[] {
     return text;
   }).filter((text) => !NOT_PROMPT.test(text));
   return texts.length === 0 ? [] : [{ role: 'system', content: texts.join('\n\n') }];
-}
-
-/** Tools that the client runs. Those that Anthropic runs or knows by a type of their own have no schema, and are left out. */
-function toolsOf(value: unknown): readonly Fields[] {
-  const list: readonly unknown[] = Array.isArray(value) ? value : [];
-  return list.flatMap((tool) => {
-    const { name, description, input_schema: parameters } = fieldsOf(tool);
-    if (textOf(name) === undefined || !isFields(parameters)) return [];
-    return [{ type: 'function', function: { name, ...(typeof description === 'string' ? { description } : {}), parameters } }];
-  });
-}
-
-/** A wish for a tool that is left out leaves the choice to the model. */
-function choiceOf({ type, name, disable_parallel_tool_use: single }: Fields, tools: readonly Fields[]): Fields {
-  const isThere = type === 'tool' && tools.some((tool) => fieldsOf(tool['function'])['name'] === name);
-  const choice = type === 'any' ? 'required' : type === 'none' ? 'none' : isThere ? { type: 'function', function: { name } } : undefined;
-  return { ...(choice === undefined ? {} : { tool_choice: choice }), ...(single === true ? { parallel_tool_calls: false } : {}) };
 }
 
 /** How much to think, and in which form to answer. That a model shall think need not be said: those that can do. */

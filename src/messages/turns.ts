@@ -1,5 +1,5 @@
 import { invalidRequest, type Fault } from '../faults.ts';
-import { fieldsOf, textOf } from '../wire/index.ts';
+import { fieldsOf, nameInChat, textOf } from '../wire/index.ts';
 import type { Fields } from '../wire/index.ts';
 
 /** Blocks of an answer that say nothing a chat could: thoughts that only their maker can read. */
@@ -101,8 +101,9 @@ function assistantOf(blocks: readonly Placed[]): AssistantTurn {
 }
 
 function callOf({ id, name, input }: Fields, param: string): Fields {
-  if (textOf(id) === undefined || textOf(name) === undefined) throw invalidRequest(`"${param}" must bear "id" and "name".`, param);
-  return { id, type: 'function', function: { name, arguments: JSON.stringify(input ?? {}) } };
+  const called = textOf(name);
+  if (textOf(id) === undefined || called === undefined) throw invalidRequest(`"${param}" must bear "id" and "name".`, param);
+  return { id, type: 'function', function: { name: nameInChat(called), arguments: JSON.stringify(input ?? {}) } };
 }
 
 function userOf(role: UserTurn['role'], blocks: readonly Placed[]): UserTurn {
@@ -139,7 +140,8 @@ function partOf(block: Fields, param: string): Fields {
   const address = source['type'] === 'base64' && typeof data === 'string' && typeof media === 'string' ? `data:${media};base64,${data}` : source['type'] === 'url' ? textOf(url) : undefined;
   if (address !== undefined && type === 'image') return { type: 'image_url', image_url: { url: address } };
   if (address !== undefined && type === 'document') return { type: 'file', file: { filename: textOf(block['title']) ?? 'document', file_data: address } };
-  if (type === 'tool_reference' && textOf(block['tool_name']) !== undefined) return { type: 'text', text: String(block['tool_name']) };
+  const referred = textOf(block['tool_name']);
+  if (type === 'tool_reference' && referred !== undefined) return { type: 'text', text: nameInChat(referred) };
   throw unknownBlock(block, param);
 }
 

@@ -1,7 +1,7 @@
 import { invalidRequest } from '../faults.ts';
 import { fieldsOf, isFields, textOf } from '../wire/index.ts';
 import type { Fields } from '../wire/index.ts';
-import { nameInChat, TEXT_ARGUMENT } from './tools.ts';
+import { offeredName, TEXT_ARGUMENT } from './tools.ts';
 import type { KnownTool } from './tools.ts';
 
 /** One turn of the model: in this API several items, in chat one message. */
@@ -80,7 +80,7 @@ export class Conversation {
     const { call_id: id, namespace } = item;
     const name = textOf(item['name']);
     if (textOf(id) === undefined || name === undefined) throw invalidRequest(`"${param}" must bear "call_id" and "name".`, param);
-    this.#turnFor(() => true).calls.push({ id, type: 'function', function: { name: nameInChat(this.#tools, name, namespace), arguments: written } });
+    this.#turnFor(() => true).calls.push({ id, type: 'function', function: { name: offeredName(this.#tools, name, namespace), arguments: written } });
   }
 
   #addOutput({ call_id: id, output }: Fields, param: string): void {

@@ -1,5 +1,5 @@
 import { invalidRequest } from '../faults.ts';
-import { fieldsOf, isFields, textOf } from '../wire/index.ts';
+import { fieldsOf, isFields, nameInChat, textOf } from '../wire/index.ts';
 import type { Fields } from '../wire/index.ts';
 
 /** A tool as its client knows it. */
@@ -68,11 +68,11 @@ function flattened(value: unknown, namespace?: string): readonly { readonly tool
 
 function freeName(name: string, namespace: string | undefined, taken: ReadonlyMap<string, unknown>): string {
   const both = namespace === undefined ? name : `${namespace.replace(/_+$/, '')}__${name}`;
-  return [both, name].find((one) => NAME.test(one) && !taken.has(one)) ?? name;
+  return [both, name, nameInChat(both)].find((one) => NAME.test(one) && !taken.has(one)) ?? name;
 }
 
 /** The name in chat of a tool that a client names; one that is not offered (any more) keeps its own. */
-export function nameInChat(known: ReadTools['known'], name: string, namespace: unknown): string {
+export function offeredName(known: ReadTools['known'], name: string, namespace: unknown): string {
   for (const [inChat, tool] of known) if (tool.name === name && (tool.namespace === namespace || namespace === undefined || namespace === null)) return inChat;
   return name;
 }
@@ -88,6 +88,6 @@ export function readToolChoice(value: unknown, known: ReadTools['known']): unkno
 }
 
 function named(tool: Fields, namespace: string | undefined, known: ReadTools['known']): Fields | undefined {
-  const name = nameInChat(known, textOf(tool['name']) ?? '', namespace ?? tool['namespace']);
+  const name = offeredName(known, textOf(tool['name']) ?? '', namespace ?? tool['namespace']);
   return known.has(name) ? { type: 'function', function: { name } } : undefined;
 }

@@ -25,6 +25,11 @@ export interface CallPiece {
   readonly written: string;
 }
 
+/** As long as a function's name may be in chat; elsewhere it may be longer, and names of MCP tools, with those of their servers before them, are. */
+const NAME_CHARS = 64;
+const FNV_OFFSET = 0x811c9dc5;
+const FNV_PRIME = 0x01000193;
+
 const NO_TOKENS: Usage = { origin: 'reported', prompt: 0, cached: 0, completion: 0, reasoning: 0 };
 
 /** Reads a chat answer as clients get it, for an API that tells it in other words. */
@@ -54,6 +59,18 @@ function callOf(call: Fields, at: number): CallPiece {
   const { index, id } = call;
   const { name, arguments: written } = fieldsOf(call['function']);
   return { place: typeof index === 'number' ? index : at, id: textOf(id), name: textOf(name) ?? '', written: textOf(written) ?? '' };
+}
+
+/**
+ * A tool's name as chat takes it. One that is too long is cut, with a number made of all of it at its end, so that names that begin alike
+ * stay apart. A name has the same one in each request, for it stands in what the model has said before.
+ */
+export function nameInChat(name: string): string {
+  if (name.length <= NAME_CHARS) return name;
+  let hash = FNV_OFFSET;
+  for (let at = 0; at < name.length; at += 1) hash = Math.imul(hash ^ name.charCodeAt(at), FNV_PRIME) >>> 0;
+  const number = hash.toString(16).padStart(8, '0');
+  return `${name.slice(0, NAME_CHARS - number.length - 1)}_${number}`;
 }
 
 /** Server-sent events that bear their name and their type, gathered until they are taken. */
