@@ -72,6 +72,8 @@ t.test('pieces are joined as clients join them', async (t) => {
     },
     finish_reason: 'tool_calls',
   }]);
+  const named = gather(written([piece({ role: 'assistant', reasoning: 'Let me ' }), piece({ reasoning: 'see.' }), piece({ content: 'Yes' }), piece({}, 'stop')]));
+  t.match(named, { answer: { body: { choices: [{ message: { reasoning: 'Let me see.', content: 'Yes' } }] } } }, 'thoughts by the name that others beyond the six give them');
 
   const two = gather(written([
     chunk([{ index: 1, delta: { role: 'assistant', content: 'B' }, logprobs: { content: [{ token: 'B', logprob: -1 }], refusal: null }, finish_reason: null }]),

@@ -8,7 +8,7 @@ import { writeUsage } from './usage.ts';
 /** As long as an answer may be that comes whole. */
 const CHARS_MAX = 8 * 1_048_576;
 /** What comes in pieces; of everything else the last word holds. */
-const TEXTS: ReadonlySet<string> = new Set(['content', 'reasoning_content', 'refusal', 'arguments']);
+const TEXTS: ReadonlySet<string> = new Set(['content', 'reasoning_content', 'reasoning', 'refusal', 'arguments']);
 /** A tool's name may come in pieces as well, and is said no second time. */
 const CALL_TEXTS: ReadonlySet<string> = new Set(['name', 'arguments']);
 /** What is asked for once more at the same provider. */
