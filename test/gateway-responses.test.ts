@@ -80,6 +80,29 @@ t.test('a tool loop goes round, thoughts and all', async (t) => {
   ] });
 });
 
+t.test('how much to think is said in the provider\'s words, or not at all', async (t) => {
+  const provider = await startProvider();
+  t.teardown(() => provider.close());
+  const house = await openHouse(t, { providers: { deepseek: provider.url, zhipu: provider.url, kimi: provider.url, qwen: provider.url } });
+  const cases: readonly [string, string, unknown][] = [
+    ['glm-4.7', 'high', {}],
+    ['kimi-k2', 'high', { thinking: { type: 'disabled' } }],
+    ['kimi-k2.6', 'xhigh', {}],
+    ['kimi-k2.6', 'none', { thinking: { type: 'disabled' } }],
+    ['deepseek-flash', 'xhigh', { reasoning_effort: 'high' }],
+    ['qwen3.7-plus', 'none', { enable_thinking: false }],
+  ];
+  const headers = { 'authorization': `Bearer ${house.key}`, 'content-type': 'application/json' };
+  for (const [model, effort, said] of cases) {
+    for (const [path, body] of [['responses', { input: 'Hi', reasoning: { effort }, prompt_cache_key: 'k' }], ['messages', { max_tokens: 9, messages: [{ role: 'user', content: 'Hi' }], output_config: { effort }, top_k: 5 }]] as const) {
+      t.equal((await fetch(`${house.url}/v1/${path}`, { method: 'POST', headers, body: JSON.stringify({ model, ...body }) })).status, 200);
+      const sent = provider.requests.at(-1)?.body as Record<string, unknown>;
+      const thinking = Object.fromEntries(Object.entries(sent).filter(([name]) => /thinking|reasoning/.test(name)));
+      t.strictSame(thinking, said, `${model} by /v1/${path}, ${effort}`);
+    }
+  }
+});
+
 t.test('refusals are those of a chat call', async (t) => {
   const { deepseek, house, ask } = await scene(t);
   const cases: readonly [unknown, number, string, string | null][] = [

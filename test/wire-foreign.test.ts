@@ -85,6 +85,9 @@ t.test('a request to the model itself passes as it was sent, but for a word that
   for (const dialect of Object.keys(QUIRKS)) {
     for (const writtenFor of [undefined, dialect]) t.match(sent(dialect, fields, writtenFor === undefined ? {} : { writtenFor }), fields, dialect);
   }
+  const forced = { model: { ...THINKER, force: OFF } };
+  t.strictSame(thinkingOf(sent('kimi', { reasoning_effort: 'high' }, forced)), OFF, 'Kimi refuses an effort beside the switch, and that is the catalogue\'s here');
+  t.match(thinkingOf(sent('deepseek', { reasoning_effort: 'high' }, forced)), { ...OFF, reasoning_effort: 'high' });
 });
 
 t.test('fields that a provider may refuse as unknown stay behind', async (t) => {

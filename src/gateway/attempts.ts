@@ -4,6 +4,7 @@ import type { EventStream, Reply } from '../upstream/index.ts';
 import { openAnswer, readTransport, readWhole, simulateAnswer, toUpstream, type AnswerStream, type AnswerTarget, type ChatRequest, type Failure, type Outgoing, type Piece, type WholeAnswer, type WholeOutcome } from '../wire/index.ts';
 import { gatherStream } from './gather.ts';
 import type { StreamMouth } from './mouth.ts';
+import { CHAT_PATH } from './send.ts';
 import type { Booked } from './settle.ts';
 import type { Credential } from './types.ts';
 
@@ -144,8 +145,9 @@ function dialectOf({ booked }: Asking, provider: string): string {
   return booked.running.settings.catalog.providers.get(provider)?.dialect ?? 'openai';
 }
 
-/** Whose words the client used: those of the provider of the model that it asked for. */
+/** Whose words the client used: those of the provider of the model that it asked for, or OpenAI's where we said them for a client of another API. */
 function writtenFor({ booked, request }: Asking): string | undefined {
+  if (booked.call.path !== CHAT_PATH) return 'openai';
   const { catalog } = booked.running.settings;
   return catalog.providers.get(catalog.models.get(request.model)?.provider ?? '')?.dialect;
 }

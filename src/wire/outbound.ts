@@ -55,6 +55,7 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   if (quirks.knows !== undefined && isForeign) keepOnly(draft, quirks.knows);
   for (const name of model.drop) leaveOut(draft, name);
   Object.assign(draft, model.force);
+  if (quirks.noEffortBesideSwitch === true && model.force['thinking'] !== undefined) leaveOut(draft, 'reasoning_effort');
   draft['model'] = model.upstream;
   return { body: piecesOf(draft, request), streams: request.stream, choices: choicesIn(draft) };
 }

@@ -31,6 +31,8 @@ export interface RequestQuirks {
   readonly thinkingSwitch?: ThinkingSwitch;
   /** The field that tells it how much to think. */
   readonly thinkingAmount?: 'thinking_budget' | 'reasoning_effort';
+  /** Refuses an effort beside its switch, which the catalogue may force. */
+  readonly noEffortBesideSwitch?: true;
   /** Set where tools are given and the client did not set it: this provider's default is the opposite of OpenAI's. */
   readonly parallelToolCalls?: boolean;
   /** Only what the model lists among its capabilities is sent; a schema becomes `json_object` and a message. */
@@ -175,6 +177,7 @@ export const QUIRKS = {
       stop: { max: 5, bytesMax: 32 },
       toolChoice: { none: true, required: 'no', named: 'thinking-off' },
       thinkingSwitch: 'thinking',
+      noEffortBesideSwitch: true,
       responseFormat: 'by-capability',
       strict: true,
       pictures: 'inline',

@@ -172,7 +172,7 @@ export interface UpstreamTarget {
   readonly model: Model;
   /** Row of `QUIRKS`; one that is not there speaks plain OpenAI. */
   readonly dialect: string;
-  /** Dialect of the model that the client asked for; undefined where it is this one's. */
+  /** Dialect in whose words the request came; undefined where it is this one's. */
   readonly writtenFor?: string | undefined;
   /** A limit of output tokens that replaces the client's own; undefined keeps the client's. Where the client set none, what the prompt leaves of the window may be less. */
   readonly maxTokens: number | undefined;
