@@ -61,6 +61,8 @@ t.test('blocks become messages', async (t) => {
   t.strictSame(messagesOf([...HI, { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'f', input: { x: 1 } }] }, { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a' }] }]), [
     ...HI, { role: 'assistant', content: null, tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: '{"x":1}' } }] }, { role: 'tool', tool_call_id: 'a', content: '' },
   ], 'a result that is empty is one');
+  const seen = { type: 'tool_result', tool_use_id: 'a', content: [{ type: 'image', source: { type: 'url', url: 'https://a.test/x.png' } }] };
+  t.match(messagesOf([...HI, { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'f', input: {} }] }, { role: 'user', content: [seen] }]), [{}, {}, { role: 'tool', content: /shown in the next message/ }, { role: 'user', content: [{ type: 'image_url' }] }], 'one that is a picture is not told as empty');
 });
 
 t.test('a tool\'s name that is too long for chat is another one there, and its own for the client', async (t) => {

@@ -23,7 +23,7 @@ t.test('fields are said in chat\'s words, and all others pass', async (t) => {
     [{ text: { format: { type: 'json_object' } } }, { response_format: { type: 'json_object' } }],
     [{ text: { format: { type: 'json_schema', name: 'n', strict: true, schema: { type: 'object' } } } }, { response_format: { type: 'json_schema', json_schema: { name: 'n', strict: true, schema: { type: 'object' } } } }],
     [{ temperature: 0.5, top_p: 0.9, user: 'u', seed: 7, routing: 'cheapest', enable_thinking: false, provider_key: { provider: 'qwen' } }, { temperature: 0.5, top_p: 0.9, user: 'u', seed: 7, routing: 'cheapest', enable_thinking: false, provider_key: { provider: 'qwen' } }],
-    [{ store: true, include: ['reasoning.encrypted_content'], truncation: 'auto', previous_response_id: null, conversation: null, background: false, client_metadata: {}, n: 3, messages: [] }, {}],
+    [{ store: true, include: ['reasoning.encrypted_content'], truncation: 'auto', previous_response_id: null, conversation: null, background: false, client_metadata: {}, metadata: { a: 'b' }, moderation: {}, n: 3, messages: [] }, {}],
   ];
   for (const [body, fields] of cases) t.strictSame(chatOf(body), { model: 'm', messages: [{ role: 'user', content: 'Hi' }], ...fields }, JSON.stringify(body));
 });
@@ -85,6 +85,7 @@ t.test('what the model did in one turn is one message', async (t) => {
     { role: 'assistant', content: 'And y.' },
     { role: 'user', content: 'Thanks' },
   ]);
+  t.match(messagesOf([{ role: 'user', content: 'Go' }, call('a'), output('a', [{ type: 'input_image', image_url: 'https://a.test/x.png' }])]), [{}, {}, { role: 'tool', content: /shown in the next message/ }, { role: 'user', content: [{ type: 'image_url' }] }], 'a result that is a picture is not told as empty');
   t.strictSame(messagesOf([{ role: 'user', content: 'Go' }, { type: 'custom_tool_call', call_id: 'c', name: 'apply_patch', input: 'a "patch"' }, { type: 'custom_tool_call_output', call_id: 'c', output: 'ok' }], { tools: [PATCH] }), [
     { role: 'user', content: 'Go' },
     { role: 'assistant', content: null, tool_calls: [{ id: 'c', type: 'function', function: { name: 'apply_patch', arguments: '{"input":"a \\"patch\\""}' } }] },

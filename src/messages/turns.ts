@@ -1,5 +1,5 @@
 import { invalidRequest, type Fault } from '../faults.ts';
-import { fieldsOf, nameInChat, textOf } from '../wire/index.ts';
+import { fieldsOf, nameInChat, SHOWN_NEXT, textOf } from '../wire/index.ts';
 import type { Fields } from '../wire/index.ts';
 
 /** Blocks of an answer that say nothing a chat could: thoughts that only their maker can read. */
@@ -117,9 +117,10 @@ function userOf(role: UserTurn['role'], blocks: readonly Placed[]): UserTurn {
     const { tool_use_id: id, content, is_error: failed } = block;
     if (textOf(id) === undefined) throw invalidRequest(`"${param}" must bear the "tool_use_id" of its call.`, param);
     const told = contentOf(content, `${param}.content`);
-    const written = textsIn(told).join('\n');
+    const shown = told.filter(({ type }) => type !== 'text');
+    const written = textOf(textsIn(told).join('\n')) ?? (shown.length > 0 ? SHOWN_NEXT : '');
     results.push({ role: 'tool', tool_call_id: id, content: failed === true && !/^error/i.test(written) ? `Error: ${written}` : written });
-    parts.push(...told.filter(({ type }) => type !== 'text'));
+    parts.push(...shown);
   }
   return { role, results, parts };
 }

@@ -1,5 +1,5 @@
 import { invalidRequest } from '../faults.ts';
-import { fieldsOf, isFields, textOf } from '../wire/index.ts';
+import { fieldsOf, isFields, SHOWN_NEXT, textOf } from '../wire/index.ts';
 import type { Fields } from '../wire/index.ts';
 import { offeredName, TEXT_ARGUMENT } from './tools.ts';
 import type { KnownTool } from './tools.ts';
@@ -88,9 +88,10 @@ export class Conversation {
     this.#endTurn();
     const parts = typeof output === 'string' ? [] : partsOf(output ?? '', `${param}.output`);
     const list: readonly Fields[] = Array.isArray(parts) ? (parts as readonly Fields[]) : [{ type: 'text', text: parts }];
-    const texts = list.flatMap(({ type, text }) => (type === 'text' && typeof text === 'string' ? [text] : []));
-    this.#messages.push({ role: 'tool', tool_call_id: id, content: typeof output === 'string' ? output : texts.join('\n') });
-    this.#pictures.push(...list.filter(({ type }) => type !== 'text'));
+    const written = typeof output === 'string' ? output : list.flatMap(({ type, text }) => (type === 'text' && typeof text === 'string' ? [text] : [])).join('\n');
+    const shown = list.filter(({ type }) => type !== 'text');
+    this.#messages.push({ role: 'tool', tool_call_id: id, content: written === '' && shown.length > 0 ? SHOWN_NEXT : written });
+    this.#pictures.push(...shown);
   }
 
   /** The turn under way, if it still takes what comes; else a new one. */

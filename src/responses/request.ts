@@ -23,10 +23,10 @@ export interface Wishes {
   readonly repeats: JsonObject;
 }
 
-/** Fields that are said in other words, or that only somebody who keeps answers could serve. All others pass as they are. */
+/** Fields that are said in other words, or that only somebody who keeps answers could serve: OpenAI takes `metadata` of a chat call for nothing else. All others pass as they are. */
 const OWN: ReadonlySet<string> = new Set([
   'input', 'instructions', 'max_output_tokens', 'text', 'reasoning', 'tools', 'tool_choice', 'include', 'store', 'previous_response_id', 'conversation', 'background',
-  'truncation', 'prompt', 'max_tool_calls', 'stream', 'stream_options', 'context_management', 'client_metadata', 'moderation', 'prompt_cache_options', 'messages', 'n', 'top_logprobs', '__proto__',
+  'truncation', 'prompt', 'max_tool_calls', 'stream', 'stream_options', 'context_management', 'client_metadata', 'metadata', 'moderation', 'prompt_cache_options', 'messages', 'n', 'top_logprobs', '__proto__',
 ]);
 
 /** Characters, as JSON, of one thing that an answer repeats: all of it is kept for as long as the answer lasts. */

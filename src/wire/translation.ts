@@ -30,6 +30,9 @@ const NAME_CHARS = 64;
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 
+/** The text of a tool's result that is pictures alone: results are texts in chat, and the pictures follow. An empty one says that there is nothing. */
+export const SHOWN_NEXT = 'The result is shown in the next message.';
+
 const NO_TOKENS: Usage = { origin: 'reported', prompt: 0, cached: 0, completion: 0, reasoning: 0 };
 
 /** Reads a chat answer as clients get it, for an API that tells it in other words. */
