@@ -9,6 +9,8 @@ import { counted, dollars, sizeText, spanText } from '../format.ts';
 import { renderRecord } from '../table.ts';
 
 const DAY_MS = 86_400_000;
+/** Which an address leaves out. */
+const HTTP_PORT = 80;
 /** The beat of a daemon that has ended in good order. */
 const STOPPED = 0;
 
@@ -97,6 +99,7 @@ function daemonOf({ state, inFlight, workers, health }: DaemonNews, nowMs: numbe
     pid: state.pid,
     version: state.version,
     url: state.url,
+    port: Number(new URL(state.url).port || HTTP_PORT),
     started: Math.floor(state.startedMs / 1000),
     uptime_s: Math.floor((nowMs - state.startedMs) / 1000),
     in_flight: inFlight,
