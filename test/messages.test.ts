@@ -31,6 +31,7 @@ t.test('fields are said in chat\'s words, and all others pass', async (t) => {
     [{ context_management: {}, service_tier: 'auto', container: 'c', mcp_servers: [], betas: ['x'], thread: null, fallbacks: [], compaction: {}, billing_policy: {}, workspace_id: 'w', n: 3 }, {}],
   ];
   for (const [body, fields] of cases) t.strictSame(chatOf(body), { model: 'm', messages: HI, max_tokens: 9, ...fields }, JSON.stringify(body));
+  t.strictSame(chatOf({ system: 'Be brief.', messages: [{ role: 'system', content: 'And kind.' }, ...HI] })['messages'], [{ role: 'system', content: 'Be brief.\n\nAnd kind.' }, ...HI], 'one message of the system: many templates take no second');
   t.strictSame(chatOf({ system: 'Be brief.' })['messages'], [{ role: 'system', content: 'Be brief.' }, ...HI]);
   t.strictSame(chatOf({ system: [{ type: 'text', text: 'x-anthropic-billing-header: cc_version=1; cch=ab12;' }, { type: 'text', text: 'One.', cache_control: { type: 'ephemeral' } }, { type: 'text', text: 'Two.' }] })['messages'], [{ role: 'system', content: 'One.\n\nTwo.' }, ...HI], 'a line that changes each time would keep the rest out of every cache');
 });
@@ -55,7 +56,7 @@ t.test('blocks become messages', async (t) => {
     { role: 'tool', tool_call_id: 'b', content: 'Error: no such\nfile' },
     { role: 'user', content: [{ type: 'image_url', image_url: { url: 'data:image/png;base64,AA' } }, { type: 'text', text: 'Well?' }] },
     { role: 'assistant', content: 'There is README.', reasoning_content: 'lost' },
-    { role: 'system', content: 'Mind the time.' },
+    { role: 'user', content: '<system-reminder>\nMind the time.\n</system-reminder>' },
     { role: 'user', content: [{ type: 'image_url', image_url: { url: 'https://a.test/x.png' } }, { type: 'file', file: { filename: 'a.pdf', file_data: 'data:application/pdf;base64,BB' } }, { type: 'text', text: 'plain' }] },
   ]);
   t.strictSame(messagesOf([...HI, { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'f', input: { x: 1 } }] }, { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a' }] }]), [

@@ -13,6 +13,9 @@ const chatOf = (body: object) => readResponsesRequest({ model: 'm', input: 'Hi',
 const messagesOf = (input: unknown, more: object = {}) => chatOf({ input, ...more })['messages'];
 
 t.test('fields are said in chat\'s words, and all others pass', async (t) => {
+  t.strictSame(messagesOf([{ role: 'developer', content: 'And kind.' }, { role: 'user', content: 'Hi' }, { role: 'developer', content: 'Mind the time.' }], { instructions: 'Be brief.' }), [
+    { role: 'system', content: 'Be brief.\n\nAnd kind.' }, { role: 'user', content: 'Hi' }, { role: 'user', content: '<system-reminder>\nMind the time.\n</system-reminder>' },
+  ], 'one message of the system: many templates take no second');
   t.strictSame(chatOf({ instructions: 'Be brief.' }), { model: 'm', messages: [{ role: 'system', content: 'Be brief.' }, { role: 'user', content: 'Hi' }] });
   const cases: readonly [object, object][] = [
     [{ max_output_tokens: 9 }, { max_completion_tokens: 9 }],
@@ -93,7 +96,7 @@ t.test('what the model did in one turn is one message', async (t) => {
   ], 'a text tool has its one argument');
   t.match(messagesOf([{ role: 'user', content: 'Go' }, call('d', { namespace: 'mcp__weather__' }), output('d', 'z')], { tools: [SHELL, NAMESPACE] }), [{}, { tool_calls: [{ function: { name: 'mcp__weather__shell' } }] }, {}], 'the namespace tells which');
   t.strictSame(messagesOf([{ role: 'developer', content: [{ type: 'input_text', text: 'One.' }, { type: 'input_text', text: 'Two.' }] }, { type: 'reasoning', summary: [{ text: 'lost' }] }, { role: 'user', content: [{ type: 'input_text', text: 'See' }, { type: 'input_image', image_url: 'https://a.test/x.png', detail: 'low' }] }]), [
-    { role: 'developer', content: 'One.\n\nTwo.' },
+    { role: 'system', content: 'One.\n\nTwo.' },
     { role: 'user', content: [{ type: 'text', text: 'See' }, { type: 'image_url', image_url: { url: 'https://a.test/x.png', detail: 'low' } }] },
   ], 'thoughts that led to nothing are no message');
   t.strictSame(messagesOf([

@@ -1,5 +1,5 @@
 import { Fault, invalidRequest } from '../faults.ts';
-import { fieldsOf, isFields, textOf } from '../wire/index.ts';
+import { fieldsOf, isFields, textOf, withLeadingSystem } from '../wire/index.ts';
 import type { Fields } from '../wire/index.ts';
 import { choiceOf, readTools } from './tools.ts';
 import { readTurns } from './turns.ts';
@@ -35,7 +35,7 @@ export function readMessagesRequest(raw: unknown): MessagesRequest {
   if (raw['thread'] !== undefined && raw['thread'] !== null) throw threadRefused();
   const stream = raw['stream'] === true;
   const chat: Record<string, unknown> = Object.fromEntries(Object.entries(raw).filter(([name]) => !OWN.has(name)));
-  chat['messages'] = [...systemOf(raw['system']), ...readTurns(raw['messages'])];
+  chat['messages'] = withLeadingSystem([...systemOf(raw['system']), ...readTurns(raw['messages'])]);
   if (stream) Object.assign(chat, { stream, stream_options: { include_usage: true } });
   if (raw['max_tokens'] !== undefined) chat['max_tokens'] = raw['max_tokens'];
   if (Array.isArray(raw['stop_sequences']) && raw['stop_sequences'].length > 0) chat['stop'] = raw['stop_sequences'];

@@ -1,5 +1,5 @@
 import { invalidRequest } from '../faults.ts';
-import { fieldsOf, isFields, textOf } from '../wire/index.ts';
+import { fieldsOf, isFields, textOf, withLeadingSystem } from '../wire/index.ts';
 import type { Fields, Json, JsonObject } from '../wire/index.ts';
 import { Conversation } from './conversation.ts';
 import { readToolChoice, readTools } from './tools.ts';
@@ -78,7 +78,7 @@ function readConversation({ input, instructions }: Fields, tools: Wishes['tools'
   if (typeof input === 'string' && input !== '') conversation.say('user', input);
   else if (Array.isArray(input) && input.length > 0) for (const [at, item] of (input as readonly unknown[]).entries()) conversation.add(item, `input[${at}]`);
   else throw invalidRequest('"input" must be a text, or a list with at least one item.', 'input');
-  const messages = conversation.messages();
+  const messages = withLeadingSystem(conversation.messages());
   if (messages.length === 0) throw invalidRequest('"input" holds nothing that a model could answer.', 'input');
   return messages;
 }

@@ -76,6 +76,20 @@ export function nameInChat(name: string): string {
   return `${name.slice(0, NAME_CHARS - number.length - 1)}_${number}`;
 }
 
+/**
+ * Messages with one of the system's at most, before all others: templates of many open models take no second one, and agents send several.
+ * Those that come first are one; what the system says later stands where it stood, in the user's turn and marked as the system's, for
+ * moved to the front it would put the whole conversation out of the provider's cache.
+ * @param messages whose system says texts alone
+ */
+export function withLeadingSystem(messages: readonly Fields[]): readonly Fields[] {
+  const isSystem = ({ role }: Fields): boolean => role === 'system' || role === 'developer';
+  const first = messages.findIndex((message) => !isSystem(message));
+  const leading = first === -1 ? messages : messages.slice(0, first);
+  const rest = messages.slice(leading.length).map((message) => (isSystem(message) ? { role: 'user', content: `<system-reminder>\n${String(message['content'])}\n</system-reminder>` } : message));
+  return leading.length === 0 ? rest : [{ role: 'system', content: leading.map(({ content }) => content).join('\n\n') }, ...rest];
+}
+
 /** Server-sent events that bear their name and their type, gathered until they are taken. */
 export class NamedEvents {
   readonly #isWanted: boolean;
