@@ -26,7 +26,7 @@ const LIVE = /^(billing|limits|routing|registration|providers)\./;
 /** These are built into parts as well: a timer, and the sizes of the gates at the door. */
 const BUILT_IN = new Set(['routing.health_interval', 'limits.connections', 'limits.connections_per_address']);
 
-/** Settings behind which newer ones can be put. A call under way may see the old ones in one step and the new ones in the next. */
+/** Settings behind which newer ones can be put. A call under way may see the old ones in one step and the new ones in the next; what it costs is settled with its hold. */
 export function liveSettings(first: Settings): LiveSettings {
   let current = first;
   const { file, database, secrets, stripe, email, sandbox, log } = first;
