@@ -113,7 +113,7 @@ const MODEL = view<ModelView>({
       items: view<NonNullable<ModelView['pricing']['overrides']>[number]>({
         min_prompt_tokens: count, utc_start: count, utc_end: count, utc_days: strings, prompt: perToken, completion: perToken, input_cache_read: perToken,
       }, ['min_prompt_tokens', 'utc_start', 'utc_end', 'utc_days']),
-      description: 'prices of requests with more than `min_prompt_tokens` tokens of prompt, or that come within `utc_start` and `utc_end` (1630 is 16:30) on `utc_days`, for all of their tokens; the last entry that applies counts',
+      description: 'prices of requests with more than `min_prompt_tokens` tokens of prompt, or that come from `utc_start` until `utc_end` (1630 is 16:30, and an end of 0 midnight) on `utc_days`, for all of their tokens; the last entry that applies counts',
     },
   }, ['overrides']),
   architecture: view<ModelView['architecture']>({ modality: string, input_modalities: strings, output_modalities: strings }),
