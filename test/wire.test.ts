@@ -471,6 +471,26 @@ t.test('what a model thought and nobody kept is a dot where it is demanded', asy
   }
 });
 
+t.test('a target that refuses lists in answers and results gets texts there', async (t) => {
+  const text = (words: string, more: object = {}) => ({ type: 'text', text: words, ...more });
+  const picture = { type: 'image_url', image_url: { url: 'data:image/png;base64,AA' } };
+  const call = { id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } };
+  const messages = [
+    { role: 'system', content: [text('Be brief.')] },
+    { role: 'user', content: [text('One'), text('Two')] },
+    { role: 'assistant', content: [text('')], tool_calls: [call] },
+    { role: 'tool', tool_call_id: 'c', content: [text('ok', { cache_control: { type: 'ephemeral' } }), text('done')] },
+    { role: 'assistant', content: [text('Three')] },
+    { role: 'tool', tool_call_id: 'c', content: [text('See'), picture] },
+    { role: 'user', content: [text('See'), picture] },
+    { role: 'user', content: [] },
+    { role: 'user', content: 'Hi' },
+  ];
+  const told = new Map<number, string>([[2, ''], [3, 'ok\n\ndone'], [4, 'Three']]);
+  t.strictSame(sent('deepseek', { messages })['messages'], messages.map((message, at) => (told.has(at) ? { ...message, content: told.get(at) } : message)), 'and all else as it came');
+  for (const dialect of ['openai', 'qwen', 'kimi', 'zhipu', 'stepfun']) t.strictSame(sent(dialect, { messages })['messages'], messages, `${dialect} gets them as they came`);
+});
+
 t.test('a target that takes one system message gets one', async (t) => {
   const [a, b] = [{ role: 'system', content: 'a' }, { role: 'developer', content: [{ type: 'text', text: 'b' }] }];
   const answer = { role: 'assistant', content: 'c' };

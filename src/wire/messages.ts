@@ -5,6 +5,9 @@ type Draft = Record<string, unknown>;
 
 const JSON_WORD = /json/i;
 
+/** Whose messages are texts alone, where lists are refused; those of the user may hold more. */
+const ONE_TEXT: ReadonlySet<unknown> = new Set(['assistant', 'tool']);
+
 /** What stands for reasoning that nobody kept: an empty text is refused as well. */
 const LOST_REASONING = '.';
 
@@ -14,29 +17,39 @@ export interface MessageRules {
   /** An answer without reasoning gets a dot. */
   readonly fillsReasoning: boolean;
   readonly oneSystem: boolean;
+  readonly textsAsOne: boolean;
 }
 
 /**
  * Renames the role `developer`, leaves out the reasoning of another vendor's model or puts a dot where there is none and it is demanded,
- * joins system messages. The very list that came where nothing is to change: it goes out as it came.
+ * joins system messages, and the texts of one message. The very list that came where nothing is to change: it goes out as it came.
  */
 export function adaptMessages(draft: Draft, rules: MessageRules): void {
   const { messages } = draft;
   if (!Array.isArray(messages)) return;
   const list: readonly unknown[] = messages;
-  const each = rules.strict || !rules.keepsReasoning ? list.map((message) => (isFields(message) ? adaptMessage(message, rules) : message)) : list;
+  const each = rules.strict || rules.textsAsOne || !rules.keepsReasoning ? list.map((message) => (isFields(message) ? adaptMessage(message, rules) : message)) : list;
   const adapted = rules.oneSystem ? withOneSystem(each) : each;
   if (!isSameList(adapted, list)) draft['messages'] = adapted;
 }
 
-function adaptMessage(message: Fields, { strict, keepsReasoning, fillsReasoning }: MessageRules): Fields {
+function adaptMessage(message: Fields, { strict, keepsReasoning, fillsReasoning, textsAsOne }: MessageRules): Fields {
   const renamed = strict && message['role'] === 'developer';
   const stripped = !keepsReasoning && 'reasoning_content' in message;
   const filled = fillsReasoning && message['role'] === 'assistant' && textOf(message['reasoning_content']) === undefined;
-  if (!renamed && !stripped && !filled) return message;
+  const text = textsAsOne && ONE_TEXT.has(message['role']) ? textOfList(message['content']) : undefined;
+  if (!renamed && !stripped && !filled && text === undefined) return message;
   const { reasoning_content: said, ...rest } = message;
   const reasoning = filled ? LOST_REASONING : said;
-  return { ...rest, ...(stripped || reasoning === undefined ? {} : { reasoning_content: reasoning }), ...(renamed ? { role: 'system' } : {}) };
+  return { ...rest, ...(stripped || reasoning === undefined ? {} : { reasoning_content: reasoning }), ...(renamed ? { role: 'system' } : {}), ...(text === undefined ? {} : { content: text }) };
+}
+
+/** The texts of a list in one, with a line between; undefined where there is anything else. Marks on a text, such as `cache_control`, go. */
+function textOfList(content: unknown): string | undefined {
+  if (!Array.isArray(content) || content.length === 0) return undefined;
+  const parts: readonly unknown[] = content;
+  const texts = parts.flatMap((part) => (isFields(part) && part['type'] === 'text' && typeof part['text'] === 'string' ? [part['text']] : []));
+  return texts.length === parts.length ? texts.join('\n\n') : undefined;
 }
 
 /** All system messages as one, before the others; the list itself where it is so already. */

@@ -50,6 +50,7 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
     keepsReasoning: !strict || wantsReasoning !== undefined || request.model === model.id,
     fillsReasoning: thinks && wantsReasoning === 'or-refuses' && speaksOfTools(request),
     oneSystem: quirks.oneSystem === true,
+    textsAsOne: quirks.textsAsOne === true,
   });
   setStream(draft, quirks, request.stream);
   if (quirks.knows !== undefined && isForeign) keepOnly(draft, quirks.knows);

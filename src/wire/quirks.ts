@@ -61,6 +61,8 @@ export interface RequestQuirks {
   readonly wantsReasoning?: 'yes' | 'or-refuses';
   /** Takes one system message, before all others: several are joined into it. */
   readonly oneSystem?: true;
+  /** Refuses lists as the content of an answer or of a tool's result: one of texts alone goes out as a text. */
+  readonly textsAsOne?: true;
 }
 
 /** What an answer needs before a client sees it. */
@@ -103,6 +105,7 @@ export const QUIRKS = {
       userId: /^[A-Za-z0-9_-]{1,512}$/,
       strip: HOUSEKEEPING,
       wantsReasoning: 'or-refuses',
+      textsAsOne: true,
     },
     answer: {},
   },
