@@ -46,7 +46,7 @@ export const RECHARGES: Noun = {
     {
       usage: 'sync',
       about: 'ask the payment service about pending recharges now',
-      options: [{ flags: '--refunds', about: 'ask about refunds of the last 180 days too; needed only without a webhook' }],
+      options: [{ flags: '--refunds', about: 'ask about refunds of recharges of the last 180 days too; needed only without a webhook' }],
       examples: ['findtoken recharges sync', 'findtoken recharges sync --refunds'],
       run: sync,
     },
