@@ -11,6 +11,7 @@ import { echo, startProvider } from './support/provider.ts';
 
 const HOURS = { hours: ['01:00-04:00', '06:00-10:00'], days: ['mon', 'tue', 'wed', 'thu', 'fri'] };
 const PEAK = { ...HOURS, input: 0.3, cached_input: 0.006, output: 1.2 };
+const LONG = { above: 100, input: 1, output: 2 };
 const USUAL = { input: 0.15, cached_input: 0.003, output: 0.6 };
 const LOW: Price = { input: 150_000n, cachedInput: 3_000n, output: 600_000n };
 const DEAR: Price = { input: 300_000n, cachedInput: 6_000n, output: 1_200_000n };
@@ -88,6 +89,7 @@ t.test('the catalogue refuses hours that are none', async (t) => {
   }
   t.same(listOf({ ...PEAK, hours: ['06:00-10:00', '01:00-04:00'], days: ['FRI', 'mon'] }).peak, { hours: [{ from: 60, until: 240 }, { from: 360, until: 600 }], days: [1, 5], except: [], price: DEAR }, 'in any order');
   t.equal(modelOf({ ...USUAL, peak: null }).price.peak, undefined, 'nothing written is nothing');
+  t.throws(() => modelOf({ ...USUAL, long_prompt: { above: 200_000, input: 2, output: 6 }, peak: PEAK }), { name: 'CatalogError', path: ['models', 'x', 'price', 'peak', 'long_prompt'], text: /say what they cost within them.*above: 200000/ }, 'no long prompt is sold at a price that nobody set');
   const trap = { providers: PROVIDERS, models: { free: { provider: 'acme', price: { input: 0, output: 0 } }, trap: { provider: 'acme', price: { input: 0, output: 0, peak: PEAK } } }, equivalents: { free: ['trap'] } };
   t.throws(() => parseCatalog(trap), /free is free and trap is paid/, 'free outside the peak hours alone is not free');
 });
@@ -107,7 +109,7 @@ t.test('peak hours alone leave the built-in price what it was: its cost stays, a
     [{ peak: { ...PEAK, hours: ['01:00-04:00'] } }, true, ['input', 'cached_input', 'output'], 'half of them'],
     [{ peak: null }, true, ['input', 'cached_input', 'output'], 'none: what is sold is what it was'],
     [null, true, ['input', 'cached_input', 'output'], 'nothing is written'],
-    [{ long_prompt: { above: 100, input: 1, output: 2 }, peak: PEAK }, true, [], 'long prompts too'],
+    [{ long_prompt: LONG, peak: { ...PEAK, long_prompt: LONG } }, true, [], 'long prompts too'],
     [{ input: 0.15, peak: PEAK }, false, [], 'a price that was looked up'],
     [{ cached_input: 0.003 }, false, [], 'so is this one'],
   ];
@@ -219,12 +221,13 @@ t.test('customers are told the whole week, and the price of now', async (t) => {
     ...low, overrides: [{ utc_days: ['sunday'], ...dear }, { utc_days: ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'], ...low }],
   }, 'whole days');
   const long = { above: 200_000, input: 2, output: 6 };
-  const tiered = shown({ ...USUAL, long_prompt: long, peak: { ...PEAK, hours: ['12:00-24:00'], days: undefined } }, '2026-11-29T00:00:00');
+  const tiered = shown({ ...USUAL, long_prompt: long, peak: { ...PEAK, hours: ['12:00-24:00'], days: undefined, long_prompt: { ...long, input: 3 } } }, '2026-11-29T00:00:00');
   t.same(tiered.overrides, [
     { utc_start: 0, utc_end: 1200, ...low },
     { utc_start: 0, utc_end: 1200, min_prompt_tokens: 200_000, prompt: '0.000002', completion: '0.000006', input_cache_read: '0.000002' },
     { utc_start: 1200, utc_end: 0, ...dear },
-  ], 'long prompts have their price in the hours that name one');
+    { utc_start: 1200, utc_end: 0, min_prompt_tokens: 200_000, prompt: '0.000003', completion: '0.000006', input_cache_read: '0.000003' },
+  ], 'long prompts have theirs behind each');
 });
 
 t.test('the built-in models of DeepSeek know its hours as a cost, and are sold at one price', async (t) => {

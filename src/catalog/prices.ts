@@ -26,7 +26,11 @@ export function readPrices(value: unknown, path: Path): PriceList {
   const fields = readMapping(value, path, PRICE_FIELDS);
   const price = readPriceOf(fields, path);
   const peak = readPeak(fields['peak'], [...path, 'peak']);
-  return peak === undefined ? price : { ...price, peak };
+  if (peak === undefined) return price;
+  if (price.longPrompt !== undefined && peak.price.longPrompt === undefined) {
+    throw new CatalogError([...path, 'peak', 'long_prompt'], `long prompts have a price of their own beside these hours: say what they cost within them. Write for example long_prompt: { above: ${price.longPrompt.above}, input: 2, output: 6 }.`);
+  }
+  return { ...price, peak };
 }
 
 /** At all hours and lengths. Free outside the peak hours alone is not free. */
