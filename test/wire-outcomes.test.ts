@@ -129,6 +129,7 @@ const QWEN: readonly Row[] = [
 const KIMI: readonly Row[] = [
   ['kimi', 400, kimi('content_filter'),                                'policy', 'content_filter', 'content'],
   ['kimi', 400, kimi('invalid_request_error', 'Your request exceeded model token limit: 262144'), 'too_long', 'invalid_request_error', 'the message tells'],
+  ['kimi', 400, kimi('invalid_request_error', 'total message size 2100954 exceeds limit 2097152'), 'too_long', 'invalid_request_error', 'too many bytes, which is as bad'],
   ['kimi', 400, kimi('invalid_request_error', 'Input token length too long'), 'too_long', 'invalid_request_error', 'the message tells'],
   ['kimi', 400, kimi('invalid_request_error', 'invalid temperature'),  'client', 'invalid_request_error', 'parameters'],
   ['kimi', 401, kimi('invalid_authentication_error'),                  'key',    'invalid_authentication_error', 'a bad key'],

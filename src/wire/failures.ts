@@ -85,7 +85,7 @@ const KIMI: readonly FailureRow[] = [
   { dialect: 'kimi', code: /^exceeded_current_quota_error$/, class: 'money' },
   { dialect: 'kimi', code: /^engine_overloaded_error$/, class: 'overloaded', limit: true },
   { dialect: 'kimi', code: /^rate_limit_reached_error$/, class: 'retry', limit: true },
-  { dialect: 'kimi', code: /^invalid_request_error$/, message: /exceeded model token limit|input token length too long/i, class: 'too_long' },
+  { dialect: 'kimi', code: /^invalid_request_error$/, message: /exceeded model token limit|input token length too long|total message size \d+ exceeds limit/i, class: 'too_long' },
   { dialect: 'kimi', code: /^(?:invalid_authentication_error|incorrect_api_key_error|permission_denied_error)$/, class: 'key' },
   { dialect: 'kimi', code: /^resource_not_found_error$/, class: 'gone' },
   { dialect: 'kimi', code: /^client_closed_request$/, class: 'next' },
