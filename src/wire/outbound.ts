@@ -1,10 +1,11 @@
 import { adaptMessages, adaptResponseFormat } from './messages.ts';
 import { quirksOf } from './quirks.ts';
-import type { Range, RequestQuirks, ToolChoiceRule } from './quirks.ts';
+import type { Range, RequestQuirks } from './quirks.ts';
 import { addText, emptyMeasure } from './measure.ts';
-import { fieldsOf, isFields, isSameList } from './json.ts';
+import { fieldsOf } from './json.ts';
 import { TOKENS_A_MESSAGE } from './prompt.ts';
 import { carryThinking, isLeftThinking, preferJson, sayNone } from './thinking.ts';
+import { setTools } from './tools.ts';
 import type { ChatRequest, UpstreamTarget } from './types.ts';
 
 /** Fields on their way to a provider. A field is left out by making it undefined: an object that lost a field is slow ever after. */
@@ -168,59 +169,6 @@ function bytesOf(value: unknown): number {
   const measure = emptyMeasure();
   if (typeof value === 'string') addText(measure, value);
   return measure.bytes;
-}
-
-function setTools(draft: Draft, quirks: RequestQuirks, facts: { readonly thinks: boolean; readonly hasTools: boolean }): void {
-  if (quirks.strict === true) shapeTools(draft);
-  if (quirks.parallelToolCalls !== undefined && facts.hasTools) draft['parallel_tool_calls'] ??= quirks.parallelToolCalls;
-  const choice = draft['tool_choice'];
-  const rule = quirks.toolChoice;
-  if (rule === undefined || choice === undefined || choice === 'auto') return;
-  if (choice === 'none') {
-    if (rule.none) return;
-    // No tool may be called, and this provider cannot be told so: it must not know of any.
-    leaveOut(draft, 'tool_choice');
-    leaveOut(draft, 'tools');
-    return;
-  }
-  if (!allows(choice === 'required' ? rule.required : rule.named, facts.thinks)) draft['tool_choice'] = 'auto';
-}
-
-/**
- * Says in `tools` and a plain choice what `allowed_tools` says, which only OpenAI knows. A list without a tool, which some clients always
- * send, is left out with all that goes with it, and a function without parameters gets none: some providers refuse either.
- */
-function shapeTools(draft: Draft): void {
-  if (!Array.isArray(draft['tools'])) return;
-  const given: readonly unknown[] = draft['tools'];
-  let tools = given;
-  const choice = fieldsOf(draft['tool_choice']);
-  if (choice['type'] === 'allowed_tools') {
-    const { mode, tools: allowed } = fieldsOf(choice['allowed_tools']);
-    const names = new Set((Array.isArray(allowed) ? allowed : []).map(nameOf));
-    draft['tool_choice'] = mode === 'required' ? mode : 'auto';
-    tools = tools.filter((tool) => names.has(nameOf(tool)));
-  }
-  const shaped = tools.map(withParameters);
-  if (!isSameList(shaped, given)) draft['tools'] = shaped;
-  if (tools.length === 0) for (const name of ['tools', 'tool_choice', 'parallel_tool_calls']) leaveOut(draft, name);
-}
-
-/** A function without parameters, or with an empty schema, as one that takes none; any other tool as it is. */
-function withParameters(tool: unknown): unknown {
-  const called = fieldsOf(tool)['function'];
-  if (!isFields(tool) || !isFields(called)) return tool;
-  const given = called['parameters'] ?? {};
-  if (!isFields(given) || Object.keys(given).length > 0) return tool;
-  return { ...tool, function: { ...called, parameters: { type: 'object', properties: {} } } };
-}
-
-function nameOf(tool: unknown): unknown {
-  return fieldsOf(fieldsOf(tool)['function'])['name'];
-}
-
-function allows(rule: ToolChoiceRule, thinks: boolean): boolean {
-  return rule === 'yes' || (rule === 'thinking-off' && !thinks);
 }
 
 function setUser(draft: Draft, quirks: RequestQuirks): void {

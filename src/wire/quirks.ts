@@ -63,6 +63,15 @@ export interface RequestQuirks {
   readonly oneSystem?: true;
   /** Refuses lists as the content of an answer or of a tool's result: one of texts alone goes out as a text. */
   readonly textsAsOne?: true;
+  /** Refuses the same tool twice. */
+  readonly toolsOnce?: true;
+  /**
+   * Refuses parameters whose schema does not say at its root that they are an object. `but-unions`: it has refused that beside `anyOf` and
+   * `$ref`, where the schema stays as it is.
+   */
+  readonly objectParameters?: 'always' | 'but-unions';
+  /** Of references in a schema it knows those to `#/$defs/` alone, and no schema but objects. */
+  readonly plainSchemas?: true;
 }
 
 /** What an answer needs before a client sees it. */
@@ -106,6 +115,8 @@ export const QUIRKS = {
       strip: HOUSEKEEPING,
       wantsReasoning: 'or-refuses',
       textsAsOne: true,
+      toolsOnce: true,
+      objectParameters: 'always',
     },
     answer: {},
   },
@@ -187,6 +198,8 @@ export const QUIRKS = {
       knows: [...EVERYBODYS, 'max_completion_tokens', 'parallel_tool_calls', 'logprobs', 'top_logprobs', 'prediction'],
       strip: [...HOUSEKEEPING, ...SAMPLING],
       wantsReasoning: 'or-refuses',
+      objectParameters: 'but-unions',
+      plainSchemas: true,
     },
     answer: {},
   },
