@@ -1,3 +1,5 @@
+import { takenBack, withOwnIds } from './answers.ts';
+import type { AnswerRules } from './answers.ts';
 import { fieldsOf, isFields, isSameList, textOf } from './json.ts';
 import type { Fields } from './json.ts';
 
@@ -18,6 +20,8 @@ export interface MessageRules {
   readonly fillsReasoning: boolean;
   readonly oneSystem: boolean;
   readonly textsAsOne: boolean;
+  readonly callsOnce: boolean;
+  readonly answers: AnswerRules;
 }
 
 /**
@@ -28,12 +32,15 @@ export function adaptMessages(draft: Draft, rules: MessageRules): void {
   const { messages } = draft;
   if (!Array.isArray(messages)) return;
   const list: readonly unknown[] = messages;
-  const each = rules.strict || rules.textsAsOne || !rules.keepsReasoning ? list.map((message) => (isFields(message) ? adaptMessage(message, rules) : message)) : list;
-  const adapted = rules.oneSystem ? withOneSystem(each) : each;
+  const each = rules.strict || !rules.keepsReasoning ? list.flatMap((message) => (isFields(message) ? (adaptMessage(message, rules) ?? []) : [message])) : list;
+  const named = rules.callsOnce ? withOwnIds(each) : each;
+  const adapted = rules.oneSystem ? withOneSystem(named) : named;
   if (!isSameList(adapted, list)) draft['messages'] = adapted;
 }
 
-function adaptMessage(message: Fields, { strict, keepsReasoning, fillsReasoning, textsAsOne }: MessageRules): Fields {
+function adaptMessage(given: Fields, { strict, keepsReasoning, fillsReasoning, textsAsOne, answers }: MessageRules): Fields | undefined {
+  const message = strict ? takenBack(given, answers) : given;
+  if (message === undefined) return undefined;
   const renamed = strict && message['role'] === 'developer';
   const stripped = !keepsReasoning && 'reasoning_content' in message;
   const filled = fillsReasoning && message['role'] === 'assistant' && textOf(message['reasoning_content']) === undefined;

@@ -52,6 +52,8 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
     fillsReasoning: thinks && wantsReasoning === 'or-refuses' && speaksOfTools(request),
     oneSystem: quirks.oneSystem === true,
     textsAsOne: quirks.textsAsOne === true,
+    callsOnce: quirks.callsOnce === true,
+    answers: { emptyText: quirks.emptyText === 'refused', emptyAnswer: quirks.emptyAnswer ?? 'no', argumentsAsJson: quirks.argumentsAsJson === true },
   });
   setStream(draft, quirks, request.stream);
   if (quirks.knows !== undefined && isForeign) keepOnly(draft, quirks.knows);

@@ -63,6 +63,14 @@ export interface RequestQuirks {
   readonly oneSystem?: true;
   /** Refuses lists as the content of an answer or of a tool's result: one of texts alone goes out as a text. */
   readonly textsAsOne?: true;
+  /** Refuses texts without a word, in lists and beside calls, and answers without any. */
+  readonly emptyText?: 'refused';
+  /** An answer that says nothing must have an empty text at least. */
+  readonly emptyAnswer?: 'as-text';
+  /** Reads the arguments of earlier calls, and refuses all that is no JSON. */
+  readonly argumentsAsJson?: true;
+  /** Refuses calls of the same id, as clients send them that count anew in each turn. */
+  readonly callsOnce?: true;
   /** Refuses the same tool twice. */
   readonly toolsOnce?: true;
   /**
@@ -115,6 +123,8 @@ export const QUIRKS = {
       strip: HOUSEKEEPING,
       wantsReasoning: 'or-refuses',
       textsAsOne: true,
+      emptyAnswer: 'as-text',
+      callsOnce: true,
       toolsOnce: true,
       objectParameters: 'always',
     },
@@ -180,6 +190,7 @@ export const QUIRKS = {
       jsonNamed: true,
       strict: true,
       strip: HOUSEKEEPING,
+      argumentsAsJson: true,
     },
     answer: {},
   },
@@ -198,6 +209,8 @@ export const QUIRKS = {
       knows: [...EVERYBODYS, 'max_completion_tokens', 'parallel_tool_calls', 'logprobs', 'top_logprobs', 'prediction'],
       strip: [...HOUSEKEEPING, ...SAMPLING],
       wantsReasoning: 'or-refuses',
+      emptyText: 'refused',
+      callsOnce: true,
       objectParameters: 'but-unions',
       plainSchemas: true,
     },
