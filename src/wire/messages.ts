@@ -26,7 +26,8 @@ export interface MessageRules {
 
 /**
  * Renames the role `developer`, leaves out the reasoning of another vendor's model or puts a dot where there is none and it is demanded,
- * joins system messages, and the texts of one message. The very list that came where nothing is to change: it goes out as it came.
+ * joins system messages, and the texts of one message, and puts earlier answers into the form in which the target takes them back. The very
+ * list that came where nothing is to change: it goes out as it came.
  */
 export function adaptMessages(draft: Draft, rules: MessageRules): void {
   const { messages } = draft;
