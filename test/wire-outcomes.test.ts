@@ -53,7 +53,7 @@ const ZHIPU: readonly Row[] = [
   ...of(401, [1000, 1001, 1002, 1003, 1004, 1005], 'key', 'authentication'),
   ...of(429, [1113], 'money', 'arrears are said with 429'),
   ...of(429, [1302, 1303, 1304], 'retry', 'rate and concurrency'),
-  ...of(429, [1305], 'overloaded', 'the model is overloaded'),
+  ...of(429, [1305, 1312], 'overloaded', 'the model is overloaded'),
   ...of(429, [1308, 1310, 1316, 1317, 1318, 1319, 1320, 1321], 'money', 'the window of the plan is used up'),
   ...of(429, [1309, 1311, 1313, 1314, 1315], 'money', 'the plan ended or does not cover it'),
   ...of(400, [1300, 1301], 'policy', 'unsafe content'),
@@ -64,6 +64,9 @@ const ZHIPU: readonly Row[] = [
   ...of(434, ['x'], 'client', 'beta permission'),
   ...of(435, ['x'], 'client', 'file too large'),
   ...of(500, [500, 1200, 1230, 1234], 'retry', 'server'),
+  ['zhipu', 200, { code: 401, msg: 'token expired or incorrect', success: false }, 'key', '401', 'a refused key as its gateway says it'],
+  ['zhipu', 200, { code: 500, msg: '404 NOT_FOUND', success: false }, 'gone', '500', 'a wrong address as its gateway says it'],
+  ['zhipu', 200, { code: 500, msg: 'Internal error', success: false }, 'retry', '500', 'server, in the same form'],
 ];
 
 const inner = (codes: readonly number[], http: number, type: string, expected: FailureClass, why: string): readonly Row[] =>
@@ -242,6 +245,7 @@ t.test('a failure bears a status that says what it is', async (t) => {
     ['qwen', 200, qwen('Throttling.RateQuota'), 429, 'the same'],
     ['kimi', 200, kimi('rate_limit_reached_error'), 429, 'the same'],
     ['zhipu', 200, zhipu('1305'), 429, 'a busy model is said with 429, and is no outage inside a 200 either'],
+    ['zhipu', 200, zhipu('1312'), 429, 'the same'],
     ['kimi', 200, kimi('engine_overloaded_error'), 429, 'the same'],
     ['minimax', 200, minimax('overloaded_error', '529'), 529, 'where it has a number of its own that counts'],
     ['nobody', 200, { error: { code: 429, message: 'x' } }, 429, 'said as a code'],

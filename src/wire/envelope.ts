@@ -23,7 +23,7 @@ const STATUS_OF: Readonly<Record<FailureClass, number>> = {
 
 /**
  * The error in a body or a frame, in whichever of the known envelopes, or undefined: `error` as object or text, `base_resp`
- * with a code other than 0, `error_type`, `code` with `message` at the top where there are no choices, and `detail`.
+ * with a code other than 0, `error_type`, `code` with `message` or `msg` at the top where there are no choices, and `detail`.
  * No `type` is asked for: some providers send none. Source: facts of the providers, section 5.
  */
 export function readError(body: unknown): SaidError | undefined {
@@ -36,7 +36,7 @@ export function readError(body: unknown): SaidError | undefined {
   if (textOf(fields['error_type']) !== undefined) return said([fields['error_type'], fields['error_code']], fields['error_message'], fields['error_code']);
   if (Array.isArray(fields['choices'])) return undefined;
   const code = codeOf(fields['code']);
-  const message = textOf(fields['message']);
+  const message = textOf(fields['message']) ?? textOf(fields['msg']);
   if (code === '0' || code === '200') return undefined;
   if (message !== undefined && (code !== undefined || fields['object'] === 'error')) return said([code, fields['type']], message, code);
   const detail = textOf(fields['detail']) ?? firstMessage(fields['detail']);

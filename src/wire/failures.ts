@@ -36,11 +36,13 @@ const ZHIPU: readonly FailureRow[] = [
   { dialect: 'zhipu', code: /^(?:1113|1308|1309|131[01]|131[3-9]|132[01])$/, class: 'money' },
   { dialect: 'zhipu', code: /^130[2-4]$/, class: 'retry', limit: true },
   // Said with 429, as a rate limit is: the model is busy for now, which is no outage.
-  { dialect: 'zhipu', code: /^1305$/, class: 'overloaded', limit: true },
+  { dialect: 'zhipu', code: /^(?:1305|1312)$/, class: 'overloaded', limit: true },
   { dialect: 'zhipu', code: /^130[01]$/, class: 'policy' },
   { dialect: 'zhipu', code: /^121[02345]$/, class: 'client' },
   { dialect: 'zhipu', code: /^(?:1211|1221|1222)$/, class: 'gone' },
   { dialect: 'zhipu', code: /^1261$/, class: 'too_long' },
+  // An address that it does not know, with code 500 and mostly inside a 200.
+  { dialect: 'zhipu', code: /^500$/, message: /^404 not_found/i, class: 'gone' },
   { dialect: 'zhipu', code: /^(?:500|1200|1230|1234)$/, class: 'retry' },
 ];
 
