@@ -83,7 +83,8 @@ t.test('the catalogue goes before the wish, and who cannot think is told nothing
 t.test('a request to the model itself passes as it was sent, but for a word that its provider does not know', async (t) => {
   const fields = { thinking: { type: 'enabled', keep: 'all' }, enable_thinking: false, reasoning_effort: 'high', seed: 7, logit_bias: { 1: 1 }, top_k: 9 };
   for (const dialect of Object.keys(QUIRKS)) {
-    for (const writtenFor of [undefined, dialect]) t.match(sent(dialect, fields, writtenFor === undefined ? {} : { writtenFor }), fields, dialect);
+    const expected = dialect === 'minimax' ? { ...fields, thinking: { type: 'adaptive', keep: 'all' } } : fields;
+    for (const writtenFor of [undefined, dialect]) t.match(sent(dialect, fields, writtenFor === undefined ? {} : { writtenFor }), expected, dialect);
   }
   const forced = { model: { ...THINKER, force: OFF } };
   t.strictSame(thinkingOf(sent('kimi', { reasoning_effort: 'high' }, forced)), OFF, 'Kimi refuses an effort beside the switch, and that is the catalogue\'s here');
@@ -98,4 +99,23 @@ t.test('fields that a provider may refuse as unknown stay behind', async (t) => 
   t.match(sent('deepseek', fields, { writtenFor: 'qwen' }), { seed: 7, logit_bias: { 1: 1 }, top_k: 9 }, 'who ignores them gets them');
   t.match(sent('kimi', { functions: [{ name: 'f' }] }, { writtenFor: 'openai' }), { functions: [{ name: 'f' }] }, 'tools in their old form are never lost without a word');
   t.equal(sent('zhipu', { temperature: 0 }, { writtenFor: 'openai' })['do_sample'], false, 'what is said anew is known');
+});
+
+t.test('to think, in the words of a model that refuses OpenAI\'s', async (t) => {
+  const on = { thinking: { type: 'enabled', budget_tokens: 1_024 } };
+  t.strictSame(sent('minimax', on)['thinking'], { type: 'adaptive', budget_tokens: 1_024 }, 'M3 knows adaptive and disabled');
+  for (const thinking of [{ type: 'adaptive' }, { type: 'disabled' }, 'enabled']) t.strictSame(sent('minimax', { thinking })['thinking'], thinking, 'all else as it came');
+  for (const dialect of Object.keys(QUIRKS).filter((name) => name !== 'minimax')) t.strictSame(sent(dialect, on)['thinking'], on.thinking, dialect);
+
+  const always: Partial<typeof MODEL> = { ...THINKER, drop: ['thinking'] };
+  const levels = { none: 'low', minimal: 'low', low: 'low', medium: 'high', high: 'high', xhigh: 'max', max: 'max' };
+  for (const [effort, level] of Object.entries(levels)) {
+    const body = sent('zhipu', { reasoning_effort: effort }, { model: always });
+    t.equal(body['reasoning_effort'], level, `${effort} where it cannot but think`);
+    t.equal(body['thinking'], undefined);
+  }
+  t.equal(sent('zhipu', { reasoning_effort: 'soon' }, { model: always })['reasoning_effort'], 'soon', 'an unknown word is its provider\'s to refuse');
+  t.equal(sent('zhipu', {}, { model: always })['reasoning_effort'], undefined, 'nothing said');
+  t.equal(sent('zhipu', { reasoning_effort: 'medium' })['reasoning_effort'], 'medium', 'its others read it');
+  t.equal(sent('kimi', { reasoning_effort: 'medium' }, { model: always })['reasoning_effort'], 'medium', 'another provider\'s is its own to read');
 });

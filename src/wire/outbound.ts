@@ -4,7 +4,7 @@ import type { Range, RequestQuirks } from './quirks.ts';
 import { addText, emptyMeasure } from './measure.ts';
 import { fieldsOf } from './json.ts';
 import { TOKENS_A_MESSAGE } from './prompt.ts';
-import { carryThinking, isLeftThinking, preferJson, sayNone } from './thinking.ts';
+import { carryThinking, isLeftThinking, preferJson, sayThinking } from './thinking.ts';
 import { setTools } from './tools.ts';
 import type { ChatRequest, UpstreamTarget } from './types.ts';
 
@@ -35,7 +35,7 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   if (strict) dropNulls(draft);
   if (quirks.responseFormat === 'by-capability') adaptResponseFormat(draft, model.capabilities, quirks.jsonNamed === true);
   if (strict && isForeign) carryThinking(draft, model, quirks);
-  else if (strict) sayNone(draft, model, quirks);
+  else if (strict) sayThinking(draft, model, quirks);
   preferJson(draft, model, quirks);
   const thinks = isLeftThinking(draft, model, quirks);
   for (const name of quirks.strip ?? []) leaveOut(draft, name);

@@ -31,6 +31,10 @@ export interface RequestQuirks {
   readonly thinkingSwitch?: ThinkingSwitch;
   /** The field that tells it how much to think. */
   readonly thinkingAmount?: 'thinking_budget' | 'reasoning_effort';
+  /** Its word for `thinking: { type: 'enabled' }`, which it refuses. */
+  readonly thinkingOn?: 'adaptive';
+  /** Its models that cannot but think, whose switch the catalogue drops, take the efforts low, high and max, and refuse others. */
+  readonly threeLevels?: true;
   /** Refuses an effort beside its switch, which the catalogue may force. */
   readonly noEffortBesideSwitch?: true;
   /** Set where tools are given and the client did not set it: this provider's default is the opposite of OpenAI's. */
@@ -140,6 +144,7 @@ export const QUIRKS = {
       stop: { max: 4, listOnly: true },
       toolChoice: { none: false, required: 'no', named: 'no' },
       thinkingSwitch: 'thinking',
+      threeLevels: true,
       responseFormat: 'by-capability',
       strict: true,
       userId: /^[^]{6,128}$/,
@@ -159,6 +164,7 @@ export const QUIRKS = {
       toolChoice: { none: true, required: 'no', named: 'no' },
       // M3 reads it, the others take it and think.
       thinkingSwitch: 'thinking',
+      thinkingOn: 'adaptive',
       responseFormat: 'by-capability',
       strict: true,
       strip: HOUSEKEEPING,

@@ -28,12 +28,25 @@ export function carryThinking(draft: Draft, model: Model, { thinkingSwitch, thin
   else if (thinkingAmount !== undefined) draft[thinkingAmount] = wholeOf(budget) ?? wholeOf(fieldsOf(thinking)['budget_tokens']);
 }
 
+/** What a model that cannot but think takes for the efforts that it refuses, where it knows three only. */
+const THREE_LEVELS: ReadonlyMap<unknown, string> = new Map([['none', 'low'], ['minimal', 'low'], ['medium', 'high'], ['xhigh', 'max']]);
+
 /**
- * OpenAI's own word for not to think, which none of the others reads, as the target's switch; a switch that the client set itself stays.
- * `reasoning_effort: 'none'` to DeepSeek is `thinking: { type: 'disabled' }`.
+ * Says what the client says about thinking to a model of the target's own where the target refuses its word for it; all else passes.
+ *
+ * OpenAI's own word for not to think, which none of the others reads, is the target's switch, unless the client set that itself. A model
+ * whose switch the catalogue drops cannot but think: it gets the least effort where there are levels.
+ * `reasoning_effort: 'none'` to DeepSeek is `thinking: { type: 'disabled' }`, to GLM-5.3 `reasoning_effort: 'low'`.
  */
-export function sayNone(draft: Draft, model: Model, { thinkingSwitch: name }: RequestQuirks): void {
-  if (draft['reasoning_effort'] !== 'none') return;
+export function sayThinking(draft: Draft, model: Model, { thinkingSwitch: name, thinkingOn, threeLevels }: RequestQuirks): void {
+  const thinking = fieldsOf(draft['thinking']);
+  if (thinkingOn !== undefined && thinking['type'] === 'enabled') draft['thinking'] = { ...thinking, type: thinkingOn };
+  const { reasoning_effort: effort } = draft;
+  if (threeLevels === true && name !== undefined && model.drop.includes(name)) {
+    if (THREE_LEVELS.has(effort)) draft['reasoning_effort'] = THREE_LEVELS.get(effort);
+    return;
+  }
+  if (effort !== 'none') return;
   draft['reasoning_effort'] = undefined;
   if (name !== undefined && draft[name] === undefined && model.capabilities.includes('reasoning')) draft[name] = OFF[name];
 }
