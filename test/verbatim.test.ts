@@ -80,7 +80,7 @@ t.test('what no station touches goes out in the client\'s own bytes, what one to
   t.notMatch(sent(`{"model":"m",${messages},"top_k":50}`, 'openai', { drop: ['top_k'] }).text, 'top_k', 'a dropped one');
   const tools = '"tools": [ {"type":"function", "function":{"name":"f", "parameters":{"type":"object", "maxProperties":12345678901234567890}}} ]';
   for (const dialect of ['deepseek', 'zhipu', 'minimax', 'qwen', 'kimi', 'stepfun']) t.match(sent(`{"model":"m",${messages},${tools}}`, dialect).text, `,${messages},${tools}}`, `${dialect} needs nothing adapted`);
-  t.match(sent('{"model":"m","messages": [{"role":"developer", "content":"x"}]}', 'zhipu').text, '"messages":[{"role":"system","content":"x"}]', 'a role that is renamed');
+  t.match(sent('{"model":"m","messages": [{"role":"developer", "content":"x"}]}', 'qwen').text, '"messages":[{"role":"system","content":"x"}]', 'a role that is renamed');
   t.match(sent(`{"model":"m",${messages},"max_tokens":"100", "n":"1"}`).text, '"max_tokens":100', 'a count is what was understood of it');
   t.match(sent('{"model":"m","messages": [{"role":"user","content":"long","content":"x"}]}').text, '"messages":[{"role":"user","content":"x"}]', 'what stands there twice is sent once');
   t.match(sent('{"model":"m","messages": [{"role":"user","content":"x","__proto__":{"a":"b"}}]}').text, '"messages":[{"role":"user","content":"x"}]', 'what was dropped stays dropped');

@@ -437,12 +437,12 @@ t.test('JSON and thinking are not asked for together where only one can be had',
 });
 
 t.test('history is said in roles and fields that the target knows', async (t) => {
-  const messages = [{ role: 'developer', content: 'a' }, { role: 'assistant', content: 'b', reasoning_content: 'r', x: 1 }];
+  const messages = [{ role: 'developer', content: 'a' }, { role: 'assistant', content: 'b', reasoning_content: 'r', x: 1 }, ...HELLO];
   const history = (dialect: string, id: string) => sent(dialect, { messages }, { model: { id } })['messages'];
   t.strictSame(history('openai', 'other'), messages, 'as sent');
-  t.strictSame(history('zhipu', MODEL.id), [{ role: 'system', content: 'a' }, messages[1]], 'its own reasoning goes back to it');
-  t.strictSame(history('zhipu', 'other'), [{ role: 'system', content: 'a' }, { role: 'assistant', content: 'b', x: 1 }], "another model's does not");
-  t.strictSame(history('kimi', 'other'), [{ role: 'system', content: 'a' }, messages[1]], 'unless it is demanded');
+  t.strictSame(history('zhipu', MODEL.id), [{ role: 'system', content: 'a' }, messages[1], ...HELLO], 'its own reasoning goes back to it');
+  t.strictSame(history('zhipu', 'other'), [{ role: 'system', content: 'a' }, { role: 'assistant', content: 'b', x: 1 }, ...HELLO], "another model's does not");
+  t.strictSame(history('kimi', 'other'), [{ role: 'system', content: 'a' }, messages[1], ...HELLO], 'unless it is demanded');
   const once = request({ messages });
   toUpstream(once, { model: MODEL, dialect: 'kimi', maxTokens: 1 });
   t.strictSame(JSON.parse(JSON.stringify(once.body)), { model: MODEL.id, messages }, 'the request itself is not changed');
@@ -487,8 +487,10 @@ t.test('a target that refuses lists in answers and results gets texts there', as
     { role: 'user', content: 'Hi' },
   ];
   const told = new Map<number, string>([[2, ''], [3, 'ok\n\ndone'], [4, 'Three']]);
-  t.strictSame(sent('deepseek', { messages })['messages'], messages.map((message, at) => (told.has(at) ? { ...message, content: told.get(at) } : message)), 'and all else as it came');
-  for (const dialect of ['openai', 'qwen', 'zhipu', 'stepfun']) t.strictSame(sent(dialect, { messages })['messages'], messages, `${dialect} gets them as they came`);
+  for (const dialect of ['deepseek', 'zhipu']) {
+    t.strictSame(sent(dialect, { messages })['messages'], messages.map((message, at) => (told.has(at) ? { ...message, content: told.get(at) } : message)), `${dialect}: and all else as it came`);
+  }
+  for (const dialect of ['openai', 'qwen', 'stepfun']) t.strictSame(sent(dialect, { messages })['messages'], messages, `${dialect} gets them as they came`);
 });
 
 t.test('a target that takes one system message gets one', async (t) => {
@@ -501,7 +503,7 @@ t.test('a target that takes one system message gets one', async (t) => {
     [[a, b, ...HELLO],                    [{ role: 'system', content: 'a\n\nb' }, ...HELLO],                  'two in a row'],
     [[...HELLO, answer, a, ...HELLO],     [a, ...HELLO, answer, ...HELLO],                                      'one in the middle'],
     [[a, ...HELLO, answer, b, ...HELLO],  [{ role: 'system', content: 'a\n\nb' }, ...HELLO, answer, ...HELLO], 'one before and one in the middle'],
-    [[a, { role: 'system', content: [picture] }], [{ role: 'system', content: [{ type: 'text', text: 'a' }, picture] }], 'more than text'],
+    [[a, { role: 'system', content: [picture] }, ...HELLO], [{ role: 'system', content: [{ type: 'text', text: 'a' }, picture] }, ...HELLO], 'more than text'],
   ] as const;
   for (const [messages, expected, why] of cases) {
     t.strictSame(sent('minimax', { messages })['messages'], expected, why);

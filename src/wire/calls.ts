@@ -124,7 +124,8 @@ function wholeCall(call: JsonObject, spare: { readonly id: string; readonly writ
   return shaped;
 }
 
-function argumentsOf(value: Json | undefined, spare: string): string {
+/** The arguments of a call as text. @param spare where there are none */
+export function argumentsOf(value: unknown, spare: string): string {
   if (typeof value === 'string') return value;
   return value === undefined || value === null ? spare : JSON.stringify(value);
 }

@@ -1,63 +1,27 @@
-import { takenBack, withOwnIds } from './answers.ts';
-import type { AnswerRules } from './answers.ts';
+import { withOwnIds } from './call-ids.ts';
+import { adaptMessage, withUser } from './history.ts';
+import type { ReasoningRules } from './history.ts';
 import { fieldsOf, isFields, isSameList, textOf } from './json.ts';
 import type { Fields } from './json.ts';
+import type { RequestQuirks } from './quirks.ts';
 
 type Draft = Record<string, unknown>;
 
 const JSON_WORD = /json/i;
 
-/** Whose messages are texts alone, where lists are refused; those of the user may hold more. */
-const ONE_TEXT: ReadonlySet<unknown> = new Set(['assistant', 'tool']);
-
-/** What stands for reasoning that nobody kept: an empty text is refused as well. */
-const LOST_REASONING = '.';
-
-export interface MessageRules {
-  readonly strict: boolean;
-  readonly keepsReasoning: boolean;
-  /** An answer without reasoning gets a dot. */
-  readonly fillsReasoning: boolean;
-  readonly oneSystem: boolean;
-  readonly textsAsOne: boolean;
-  readonly callsOnce: boolean;
-  readonly answers: AnswerRules;
-}
-
 /**
- * Renames the role `developer`, leaves out the reasoning of another vendor's model or puts a dot where there is none and it is demanded,
- * joins system messages, and the texts of one message, and puts earlier answers into the form in which the target takes them back. The very
- * list that came where nothing is to change: it goes out as it came.
+ * Says messages in the target's words, each by itself, then the list: calls by ids of their own, one message of the user's among them where
+ * that is demanded, and one system message where no more are taken. The very list that came where nothing is to change: it goes out as it came.
  */
-export function adaptMessages(draft: Draft, rules: MessageRules): void {
+export function adaptMessages(draft: Draft, quirks: RequestQuirks, reasoning: ReasoningRules): void {
   const { messages } = draft;
   if (!Array.isArray(messages)) return;
   const list: readonly unknown[] = messages;
-  const each = rules.strict || !rules.keepsReasoning ? list.flatMap((message) => (isFields(message) ? (adaptMessage(message, rules) ?? []) : [message])) : list;
-  const named = rules.callsOnce ? withOwnIds(each) : each;
-  const adapted = rules.oneSystem ? withOneSystem(named) : named;
+  const each = list.flatMap((message) => (isFields(message) ? (adaptMessage(message, quirks, reasoning) ?? []) : [message]));
+  const named = quirks.callsOnce === true ? withOwnIds(each) : each;
+  const asked = withUser(named, quirks.userWanted);
+  const adapted = quirks.oneSystem === true ? withOneSystem(asked) : asked;
   if (!isSameList(adapted, list)) draft['messages'] = adapted;
-}
-
-function adaptMessage(given: Fields, { strict, keepsReasoning, fillsReasoning, textsAsOne, answers }: MessageRules): Fields | undefined {
-  const message = strict ? takenBack(given, answers) : given;
-  if (message === undefined) return undefined;
-  const renamed = strict && message['role'] === 'developer';
-  const stripped = !keepsReasoning && 'reasoning_content' in message;
-  const filled = fillsReasoning && message['role'] === 'assistant' && textOf(message['reasoning_content']) === undefined;
-  const text = textsAsOne && ONE_TEXT.has(message['role']) ? textOfList(message['content']) : undefined;
-  if (!renamed && !stripped && !filled && text === undefined) return message;
-  const { reasoning_content: said, ...rest } = message;
-  const reasoning = filled ? LOST_REASONING : said;
-  return { ...rest, ...(stripped || reasoning === undefined ? {} : { reasoning_content: reasoning }), ...(renamed ? { role: 'system' } : {}), ...(text === undefined ? {} : { content: text }) };
-}
-
-/** The texts of a list in one, with a line between; undefined where there is anything else. Marks on a text, such as `cache_control`, go. */
-function textOfList(content: unknown): string | undefined {
-  if (!Array.isArray(content) || content.length === 0) return undefined;
-  const parts: readonly unknown[] = content;
-  const texts = parts.flatMap((part) => (isFields(part) && part['type'] === 'text' && typeof part['text'] === 'string' ? [part['text']] : []));
-  return texts.length === parts.length ? texts.join('\n\n') : undefined;
 }
 
 /** All system messages as one, before the others; the list itself where it is so already. */

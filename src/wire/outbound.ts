@@ -46,14 +46,9 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   setTools(draft, quirks, { thinks, hasTools: request.needs.tools });
   setUser(draft, quirks);
   const { wantsReasoning } = quirks;
-  adaptMessages(draft, {
-    strict,
+  adaptMessages(draft, quirks, {
     keepsReasoning: !strict || wantsReasoning !== undefined || request.model === model.id,
     fillsReasoning: thinks && wantsReasoning === 'or-refuses' && speaksOfTools(request),
-    oneSystem: quirks.oneSystem === true,
-    textsAsOne: quirks.textsAsOne === true,
-    callsOnce: quirks.callsOnce === true,
-    answers: { emptyText: quirks.emptyText === 'refused', emptyAnswer: quirks.emptyAnswer ?? 'no', argumentsAsJson: quirks.argumentsAsJson === true },
   });
   setStream(draft, quirks, request.stream);
   if (quirks.knows !== undefined && isForeign) keepOnly(draft, quirks.knows);

@@ -69,10 +69,6 @@ export interface RequestQuirks {
   readonly textsAsOne?: true;
   /** Refuses texts without a word, in lists and beside calls, and answers without any. */
   readonly emptyText?: 'refused';
-  /** An answer that says nothing must have an empty text at least. */
-  readonly emptyAnswer?: 'as-text';
-  /** Reads the arguments of earlier calls, and refuses all that is no JSON. */
-  readonly argumentsAsJson?: true;
   /** Refuses calls of the same id, as clients send them that count anew in each turn. */
   readonly callsOnce?: true;
   /** Refuses the same tool twice. */
@@ -84,6 +80,14 @@ export interface RequestQuirks {
   readonly objectParameters?: 'always' | 'but-unions';
   /** Of references in a schema it knows those to `#/$defs/` alone, and no schema but objects. */
   readonly plainSchemas?: true;
+  /** Refuses an answer whose content is null or missing, as one that only calls tools has it: it gets an empty text. */
+  readonly contentAlways?: true;
+  /** Refuses an answer that calls nothing, as one that was broken off, where it has no text (`text`: it gets an empty one), or an empty one too (`dot`). */
+  readonly emptyAnswer?: 'text' | 'dot';
+  /** Refuses earlier calls whose arguments are not the text of an object, as a model leaves them that has none or was cut off. */
+  readonly callsAsObjects?: true;
+  /** Refuses messages without one of the user's: `always`, or where there are but system messages. */
+  readonly userWanted?: 'always' | 'beside-system';
 }
 
 /** What an answer needs before a client sees it. */
@@ -127,7 +131,7 @@ export const QUIRKS = {
       strip: HOUSEKEEPING,
       wantsReasoning: 'or-refuses',
       textsAsOne: true,
-      emptyAnswer: 'as-text',
+      emptyAnswer: 'text',
       callsOnce: true,
       toolsOnce: true,
       objectParameters: 'always',
@@ -150,6 +154,9 @@ export const QUIRKS = {
       userId: /^[^]{6,128}$/,
       knows: [...EVERYBODYS, 'max_tokens', 'temperature', 'top_p', 'do_sample', 'user_id', 'request_id', 'tool_stream'],
       strip: [...HOUSEKEEPING, 'presence_penalty', 'frequency_penalty'],
+      textsAsOne: true,
+      emptyAnswer: 'dot',
+      userWanted: 'always',
     },
     answer: { extras: { body: ['request_id', 'content_filter'], message: [] } },
   },
@@ -170,6 +177,8 @@ export const QUIRKS = {
       strip: HOUSEKEEPING,
       wantsReasoning: 'yes',
       oneSystem: true,
+      callsAsObjects: true,
+      userWanted: 'beside-system',
     },
     answer: {
       extras: {
@@ -196,7 +205,7 @@ export const QUIRKS = {
       jsonNamed: true,
       strict: true,
       strip: HOUSEKEEPING,
-      argumentsAsJson: true,
+      callsAsObjects: true,
     },
     answer: {},
   },
@@ -234,6 +243,7 @@ export const QUIRKS = {
       responseFormat: 'by-capability',
       strict: true,
       strip: [...HOUSEKEEPING, 'presence_penalty'],
+      contentAlways: true,
     },
     answer: { reasoningField: 'reasoning' },
   },
