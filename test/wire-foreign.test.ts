@@ -114,6 +114,11 @@ t.test('to think, in the words of a model that refuses OpenAI\'s', async (t) => 
     t.equal(body['reasoning_effort'], level, `${effort} where it cannot but think`);
     t.equal(body['thinking'], undefined);
   }
+  t.strictSame(thinkingOf(sent('zhipu', OFF, { model: always })), { reasoning_effort: 'low' }, 'the switch that it refuses, for it thinks the most where nothing is said');
+  t.strictSame(thinkingOf(sent('zhipu', { ...OFF, reasoning_effort: 'high' }, { model: always })), { reasoning_effort: 'high' }, 'what is said of the effort goes before');
+  for (const wish of [OFF, { enable_thinking: false }, { reasoning_effort: 'none' }]) t.strictSame(thinkingOf(sent('zhipu', wish, { writtenFor: 'qwen', model: always })), { reasoning_effort: 'low' }, 'also where it stands in');
+  t.strictSame(thinkingOf(sent('zhipu', { reasoning_effort: 'medium' }, { writtenFor: 'openai', model: always })), { reasoning_effort: 'high' });
+  t.strictSame(thinkingOf(sent('zhipu', { reasoning_effort: 'soon', thinking_budget: 9 }, { writtenFor: 'openai', model: always })), {}, 'no level');
   t.equal(sent('zhipu', { reasoning_effort: 'soon' }, { model: always })['reasoning_effort'], 'soon', 'an unknown word is its provider\'s to refuse');
   t.equal(sent('zhipu', {}, { model: always })['reasoning_effort'], undefined, 'nothing said');
   t.equal(sent('zhipu', { reasoning_effort: 'medium' })['reasoning_effort'], 'medium', 'its others read it');

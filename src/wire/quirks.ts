@@ -152,7 +152,7 @@ export const QUIRKS = {
       responseFormat: 'by-capability',
       strict: true,
       userId: /^[^]{6,128}$/,
-      knows: [...EVERYBODYS, 'max_tokens', 'temperature', 'top_p', 'do_sample', 'user_id', 'request_id', 'tool_stream'],
+      knows: [...EVERYBODYS, 'max_tokens', 'temperature', 'top_p', 'do_sample', 'user_id', 'request_id', 'tool_stream', 'reasoning_effort'],
       strip: [...HOUSEKEEPING, 'presence_penalty', 'frequency_penalty'],
       textsAsOne: true,
       emptyAnswer: 'dot',

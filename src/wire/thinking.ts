@@ -9,18 +9,32 @@ const FIELDS = ['thinking', 'enable_thinking', 'thinking_budget', 'reasoning_eff
 /** The three that everybody reads who reads any, for all words that there are. */
 const EFFORTS: ReadonlyMap<unknown, string> = new Map([['minimal', 'low'], ['low', 'low'], ['medium', 'medium'], ['high', 'high'], ['xhigh', 'high'], ['max', 'high']]);
 
+/** The three of a model that cannot but think, which refuses all others. */
+const LEVELS: ReadonlyMap<unknown, string> = new Map([['none', 'low'], ['minimal', 'low'], ['low', 'low'], ['medium', 'high'], ['high', 'high'], ['xhigh', 'max'], ['max', 'max']]);
+
+/** A model that cannot but think, for the catalogue drops its switch, and that knows three levels of it instead. */
+function hasLevels(model: Model, { thinkingSwitch: name, threeLevels }: RequestQuirks): boolean {
+  return threeLevels === true && name !== undefined && model.drop.includes(name);
+}
+
 /**
  * Says a client's wish about thinking in the target's words, where the request was written for a model of another dialect. Not to think is
  * said by the target's own switch; a budget or an effort goes where the target has the same measure. To think need not be said: models that
  * can do. What is left of the other dialect's words stays here, for some refuse what they do not know.
  * Source: facts of the providers, section 6. `enable_thinking: false` on its way from Qwen to Kimi is `thinking: { type: 'disabled' }`.
  */
-export function carryThinking(draft: Draft, model: Model, { thinkingSwitch, thinkingAmount }: RequestQuirks): void {
+export function carryThinking(draft: Draft, model: Model, quirks: RequestQuirks): void {
+  const { thinkingSwitch, thinkingAmount } = quirks;
   const { thinking, enable_thinking: enabled, thinking_budget: budget, reasoning_effort: effort } = draft;
   for (const name of FIELDS) if (draft[name] !== undefined) draft[name] = undefined;
   if (!model.capabilities.includes('reasoning')) return;
   const type = fieldsOf(thinking)['type'];
-  if (type === 'disabled' || enabled === false || effort === 'none') {
+  const isOff = type === 'disabled' || enabled === false || effort === 'none';
+  if (hasLevels(model, quirks)) {
+    draft['reasoning_effort'] = LEVELS.get(isOff ? 'none' : effort);
+    return;
+  }
+  if (isOff) {
     if (thinkingSwitch !== undefined) draft[thinkingSwitch] = OFF[thinkingSwitch];
     return;
   }
@@ -28,22 +42,21 @@ export function carryThinking(draft: Draft, model: Model, { thinkingSwitch, thin
   else if (thinkingAmount !== undefined) draft[thinkingAmount] = wholeOf(budget) ?? wholeOf(fieldsOf(thinking)['budget_tokens']);
 }
 
-/** What a model that cannot but think takes for the efforts that it refuses, where it knows three only. */
-const THREE_LEVELS: ReadonlyMap<unknown, string> = new Map([['none', 'low'], ['minimal', 'low'], ['medium', 'high'], ['xhigh', 'max']]);
-
 /**
  * Says what the client says about thinking to a model of the target's own where the target refuses its word for it; all else passes.
  *
  * OpenAI's own word for not to think, which none of the others reads, is the target's switch, unless the client set that itself. A model
- * whose switch the catalogue drops cannot but think: it gets the least effort where there are levels.
+ * whose switch the catalogue drops cannot but think: it gets the least effort where there are levels, for without a word it takes the most.
  * `reasoning_effort: 'none'` to DeepSeek is `thinking: { type: 'disabled' }`, to GLM-5.3 `reasoning_effort: 'low'`.
  */
-export function sayThinking(draft: Draft, model: Model, { thinkingSwitch: name, thinkingOn, threeLevels }: RequestQuirks): void {
+export function sayThinking(draft: Draft, model: Model, quirks: RequestQuirks): void {
+  const { thinkingSwitch: name, thinkingOn } = quirks;
   const thinking = fieldsOf(draft['thinking']);
   if (thinkingOn !== undefined && thinking['type'] === 'enabled') draft['thinking'] = { ...thinking, type: thinkingOn };
   const { reasoning_effort: effort } = draft;
-  if (threeLevels === true && name !== undefined && model.drop.includes(name)) {
-    if (THREE_LEVELS.has(effort)) draft['reasoning_effort'] = THREE_LEVELS.get(effort);
+  if (hasLevels(model, quirks)) {
+    const level = LEVELS.get(effort ?? (thinking['type'] === 'disabled' ? 'none' : undefined));
+    if (level !== undefined) draft['reasoning_effort'] = level;
     return;
   }
   if (effort !== 'none') return;
