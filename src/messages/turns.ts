@@ -1,6 +1,6 @@
 import { invalidRequest, type Fault } from '../faults.ts';
-import { fieldsOf, nameInChat, SHOWN_NEXT, textOf } from '../wire/index.ts';
-import type { Fields } from '../wire/index.ts';
+import { answerInChat, contentInChat, fieldsOf, nameInChat, resultInChat, textOf, textsIn } from '../wire/index.ts';
+import type { Answered, Fields } from '../wire/index.ts';
 
 /** Blocks of an answer that say nothing a chat could: thoughts that only their maker can read. */
 const UNREADABLE: ReadonlySet<unknown> = new Set(['redacted_thinking']);
@@ -9,11 +9,8 @@ const NAME_CHARS = 60;
 /** What one side said before the other did, by one message or by several in a row, which this API takes as one. */
 type Turn = AssistantTurn | UserTurn;
 
-interface AssistantTurn {
+interface AssistantTurn extends Answered {
   readonly role: 'assistant';
-  readonly text: string | undefined;
-  readonly reasoning: string;
-  readonly calls: readonly Fields[];
 }
 
 interface UserTurn {
@@ -38,7 +35,7 @@ export function readTurns(value: unknown): readonly Fields[] {
     if (joined !== undefined) turns.pop();
     turns.push(joined ?? turn);
   }
-  return turns.flatMap((turn) => (turn.role === 'assistant' ? answerOf(turn) : questionOf(turn)));
+  return turns.flatMap((turn) => (turn.role === 'assistant' ? (answerInChat(turn) ?? []) : questionOf(turn)));
 }
 
 function turnOf(message: unknown, param: string): Turn {
@@ -63,22 +60,9 @@ function joinedTurn(before: Turn | undefined, turn: Turn): Turn | undefined {
   return { role: 'user', results: [...before.results, ...turn.results], parts: [...before.parts, ...turn.parts] };
 }
 
-/** Thoughts alone are no message, for what they led to was not sent; nor is an answer that was empty, which some providers refuse. */
-function answerOf({ role, text: said, reasoning, calls }: AssistantTurn): readonly Fields[] {
-  const text = textOf(said);
-  if (text === undefined && calls.length === 0) return [];
-  return [{ role, content: text ?? null, ...(reasoning === '' ? {} : { reasoning_content: reasoning }), ...(calls.length === 0 ? {} : { tool_calls: calls }) }];
-}
-
-/** Words alone are one text: not every provider takes a list. */
 function questionOf({ role, results, parts }: UserTurn): readonly Fields[] {
   if (parts.length === 0) return results;
-  const texts = textsIn(parts);
-  return [...results, { role, content: role === 'system' || texts.length === parts.length ? texts.join('\n\n') : parts }];
-}
-
-function textsIn(parts: readonly Fields[]): readonly string[] {
-  return parts.flatMap(({ type, text }) => (type === 'text' && typeof text === 'string' ? [text] : []));
+  return [...results, { role, content: role === 'system' ? textsIn(parts).join('\n\n') : contentInChat(parts) }];
 }
 
 interface Placed {
@@ -116,9 +100,7 @@ function userOf(role: UserTurn['role'], blocks: readonly Placed[]): UserTurn {
     }
     const { tool_use_id: id, content, is_error: failed } = block;
     if (textOf(id) === undefined) throw invalidRequest(`"${param}" must bear the "tool_use_id" of its call.`, param);
-    const told = contentOf(content, `${param}.content`);
-    const shown = told.filter(({ type }) => type !== 'text');
-    const written = textOf(textsIn(told).join('\n')) ?? (shown.length > 0 ? SHOWN_NEXT : '');
+    const { text: written, shown } = resultInChat(contentOf(content, `${param}.content`));
     results.push({ role: 'tool', tool_call_id: id, content: failed === true && !/^error/i.test(written) ? `Error: ${written}` : written });
     parts.push(...shown);
   }

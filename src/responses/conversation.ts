@@ -1,5 +1,5 @@
 import { invalidRequest } from '../faults.ts';
-import { fieldsOf, isFields, SHOWN_NEXT, textOf } from '../wire/index.ts';
+import { answerInChat, contentInChat, fieldsOf, isFields, resultInChat, textOf } from '../wire/index.ts';
 import type { Fields } from '../wire/index.ts';
 import { offeredName, TEXT_ARGUMENT } from './tools.ts';
 import type { KnownTool } from './tools.ts';
@@ -86,11 +86,9 @@ export class Conversation {
   #addOutput({ call_id: id, output }: Fields, param: string): void {
     if (textOf(id) === undefined) throw invalidRequest(`"${param}" must bear the "call_id" of its call.`, param);
     this.#endTurn();
-    const parts = typeof output === 'string' ? [] : partsOf(output ?? '', `${param}.output`);
-    const list: readonly Fields[] = Array.isArray(parts) ? (parts as readonly Fields[]) : [{ type: 'text', text: parts }];
-    const written = typeof output === 'string' ? output : list.flatMap(({ type, text }) => (type === 'text' && typeof text === 'string' ? [text] : [])).join('\n');
-    const shown = list.filter(({ type }) => type !== 'text');
-    this.#messages.push({ role: 'tool', tool_call_id: id, content: written === '' && shown.length > 0 ? SHOWN_NEXT : written });
+    const said = partsOf(output ?? '', `${param}.output`);
+    const { text, shown } = resultInChat(typeof said === 'string' ? [{ type: 'text', text: said }] : said);
+    this.#messages.push({ role: 'tool', tool_call_id: id, content: text });
     this.#pictures.push(...shown);
   }
 
@@ -101,18 +99,10 @@ export class Conversation {
     return (this.#turn ??= { text: undefined, reasoning: '', calls: [] });
   }
 
-  /** Thoughts alone are no message, for what they led to was not sent; nor is an answer that was empty, which some providers refuse. */
   #endTurn(): void {
-    const turn = this.#turn;
+    const message = this.#turn === undefined ? undefined : answerInChat(this.#turn);
     this.#turn = undefined;
-    const text = textOf(turn?.text);
-    if (turn === undefined || (text === undefined && turn.calls.length === 0)) return;
-    this.#messages.push({
-      role: 'assistant',
-      content: text ?? null,
-      ...(turn.reasoning === '' ? {} : { reasoning_content: turn.reasoning }),
-      ...(turn.calls.length === 0 ? {} : { tool_calls: turn.calls }),
-    });
+    if (message !== undefined) this.#messages.push(message);
   }
 
   #showPictures(): void {
@@ -139,12 +129,11 @@ function textsOf(content: unknown, param: string): readonly string[] {
   });
 }
 
-/** Content as chat has it: a text where it is nothing else, for not every provider takes a list, or a list of parts. */
-function partsOf(content: unknown, param: string): unknown {
+/** Content as chat has it: a text where it is nothing else, or a list of parts. */
+function partsOf(content: unknown, param: string): string | readonly Fields[] {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) throw invalidRequest(`"${param}.content" must be a text or a list of parts.`, `${param}.content`);
-  const parts = (content as readonly unknown[]).map((part, at) => partOf(fieldsOf(part), `${param}.content[${at}]`));
-  return parts.length > 0 && parts.every(({ type }) => type === 'text') ? parts.map(({ text }) => text).join('\n\n') : parts;
+  return contentInChat((content as readonly unknown[]).map((part, at) => partOf(fieldsOf(part), `${param}.content[${at}]`)));
 }
 
 function partOf(part: Fields, param: string): Fields {

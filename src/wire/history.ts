@@ -1,4 +1,5 @@
 import { callsAnything, withoutEmpty } from './answers.ts';
+import { oneText } from './asked.ts';
 import { argumentsOf } from './calls.ts';
 import { fieldsOf, isFields, isSameList, parseJson, textOf } from './json.ts';
 import type { Fields } from './json.ts';
@@ -23,11 +24,11 @@ export interface ReasoningRules {
 
 /** The message itself where nothing is to change; undefined where it says nothing, and the target refuses such. */
 export function adaptMessage(given: Fields, quirks: RequestQuirks, { keepsReasoning, fillsReasoning }: ReasoningRules): Fields | undefined {
-  const message = quirks.strict === true ? withoutEmpty(given, quirks) : given;
+  const message = withoutEmpty(given, quirks);
   if (message === undefined) return undefined;
   const changes: Record<string, unknown> = {};
   const isAnswer = message['role'] === 'assistant';
-  if (quirks.strict === true && message['role'] === 'developer') changes['role'] = 'system';
+  if (message['role'] === 'developer') changes['role'] = 'system';
   if (!keepsReasoning && 'reasoning_content' in message) changes['reasoning_content'] = undefined;
   if (fillsReasoning && isAnswer && textOf(message['reasoning_content']) === undefined) changes['reasoning_content'] = NOTHING_SAID;
   const content = contentFor(message, quirks);
@@ -39,21 +40,13 @@ export function adaptMessage(given: Fields, quirks: RequestQuirks, { keepsReason
 
 function contentFor(message: Fields, { textsAsOne, contentAlways, emptyAnswer }: RequestQuirks): unknown {
   const { role, content: said } = message;
-  const content = textsAsOne === true && ONE_TEXT.has(role) ? (textOfList(said) ?? said) : said;
+  const content = textsAsOne === true && ONE_TEXT.has(role) && Array.isArray(said) ? (oneText(said) ?? said) : said;
   if (role !== 'assistant') return content;
   const isMissing = content === undefined || content === null;
   if (contentAlways === true && isMissing) return '';
   if (emptyAnswer === undefined || callsAnything(message)) return content;
   if (emptyAnswer === 'text') return isMissing ? '' : content;
   return isEmpty(content) ? NOTHING_SAID : content;
-}
-
-/** The texts of a list in one, with a line between; undefined where there is anything else. Marks on a text, such as `cache_control`, go. */
-function textOfList(content: unknown): string | undefined {
-  if (!Array.isArray(content) || content.length === 0) return undefined;
-  const parts: readonly unknown[] = content;
-  const texts = parts.flatMap((part) => (isFields(part) && part['type'] === 'text' && typeof part['text'] === 'string' ? [part['text']] : []));
-  return texts.length === parts.length ? texts.join('\n\n') : undefined;
 }
 
 function isEmpty(content: unknown): boolean {

@@ -1,11 +1,10 @@
 import { withOwnIds } from './call-ids.ts';
+import type { Draft } from './draft.ts';
 import { adaptMessage, withUser } from './history.ts';
 import type { ReasoningRules } from './history.ts';
 import { fieldsOf, isFields, isSameList, textOf } from './json.ts';
 import type { Fields } from './json.ts';
 import type { RequestQuirks } from './quirks.ts';
-
-type Draft = Record<string, unknown>;
 
 const JSON_WORD = /json/i;
 

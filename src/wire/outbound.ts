@@ -1,3 +1,4 @@
+import { leaveOut, type Draft } from './draft.ts';
 import { adaptMessages, adaptResponseFormat } from './messages.ts';
 import { quirksOf } from './quirks.ts';
 import type { Range, RequestQuirks } from './quirks.ts';
@@ -7,9 +8,6 @@ import { TOKENS_A_MESSAGE } from './prompt.ts';
 import { carryThinking, isLeftThinking, preferJson, sayThinking } from './thinking.ts';
 import { setTools } from './tools.ts';
 import type { ChatRequest, UpstreamTarget } from './types.ts';
-
-/** Fields on their way to a provider. A field is left out by making it undefined: an object that lost a field is slow ever after. */
-type Draft = Record<string, unknown>;
 
 /** A prompt that seems to fill the window may yet leave this much of it. If it does not, the provider says that it is too long. */
 const LEAST_TOKENS = 256;
@@ -46,10 +44,12 @@ export function toUpstream(request: ChatRequest, target: UpstreamTarget): { read
   setTools(draft, quirks, { thinks, hasTools: request.needs.tools });
   setUser(draft, quirks);
   const { wantsReasoning } = quirks;
-  adaptMessages(draft, quirks, {
-    keepsReasoning: !strict || wantsReasoning !== undefined || request.model === model.id,
-    fillsReasoning: thinks && wantsReasoning === 'or-refuses' && speaksOfTools(request),
-  });
+  if (strict) {
+    adaptMessages(draft, quirks, {
+      keepsReasoning: wantsReasoning !== undefined || request.model === model.id,
+      fillsReasoning: thinks && wantsReasoning === 'or-refuses' && speaksOfTools(request),
+    });
+  }
   setStream(draft, quirks, request.stream);
   if (quirks.knows !== undefined && isForeign) keepOnly(draft, quirks.knows);
   for (const name of model.drop) leaveOut(draft, name);
@@ -85,10 +85,6 @@ function speaksOfTools({ needs, body: { messages } }: ChatRequest): boolean {
 
 function choicesIn({ n }: Draft): number {
   return typeof n === 'number' && Number.isInteger(n) && n > 0 ? n : 1;
-}
-
-function leaveOut(draft: Draft, name: string): void {
-  if (draft[name] !== undefined) draft[name] = undefined;
 }
 
 function keepOnly(draft: Draft, names: readonly string[]): void {

@@ -1,8 +1,7 @@
 import type { Model } from '../catalog/index.ts';
+import { leaveOut, type Draft } from './draft.ts';
 import { fieldsOf } from './json.ts';
 import type { RequestQuirks, ThinkingSwitch } from './quirks.ts';
-
-type Draft = Record<string, unknown>;
 
 /** How the dialects say whether a model shall think, and how much. */
 const FIELDS = ['thinking', 'enable_thinking', 'thinking_budget', 'reasoning_effort'] as const;
@@ -26,7 +25,7 @@ function hasLevels(model: Model, { thinkingSwitch: name, threeLevels }: RequestQ
 export function carryThinking(draft: Draft, model: Model, quirks: RequestQuirks): void {
   const { thinkingSwitch, thinkingAmount } = quirks;
   const { thinking, enable_thinking: enabled, thinking_budget: budget, reasoning_effort: effort } = draft;
-  for (const name of FIELDS) if (draft[name] !== undefined) draft[name] = undefined;
+  for (const name of FIELDS) leaveOut(draft, name);
   if (!model.capabilities.includes('reasoning')) return;
   const type = fieldsOf(thinking)['type'];
   const isOff = type === 'disabled' || enabled === false || effort === 'none';

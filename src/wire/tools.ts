@@ -1,9 +1,8 @@
+import { leaveOut, type Draft } from './draft.ts';
 import { fieldsOf, isFields, isSameList } from './json.ts';
 import type { Fields } from './json.ts';
 import type { RequestQuirks, ToolChoiceRule } from './quirks.ts';
 import { withPlainSchema } from './references.ts';
-
-type Draft = Record<string, unknown>;
 
 /** Says tools and the choice among them in the target's words. */
 export function setTools(draft: Draft, quirks: RequestQuirks, facts: { readonly thinks: boolean; readonly hasTools: boolean }): void {
@@ -15,8 +14,8 @@ export function setTools(draft: Draft, quirks: RequestQuirks, facts: { readonly 
   if (choice === 'none') {
     if (rule.none) return;
     // No tool may be called, and this provider cannot be told so: it must not know of any.
-    draft['tool_choice'] = undefined;
-    draft['tools'] = undefined;
+    leaveOut(draft, 'tool_choice');
+    leaveOut(draft, 'tools');
     return;
   }
   if (!allows(choice === 'required' ? rule.required : rule.named, facts.thinks)) draft['tool_choice'] = 'auto';
@@ -40,7 +39,7 @@ function shapeTools(draft: Draft, quirks: RequestQuirks): void {
   if (quirks.toolsOnce === true) tools = withoutRepeated(tools);
   const shaped = tools.map((tool) => withParameters(tool, quirks));
   if (!isSameList(shaped, given)) draft['tools'] = shaped;
-  if (tools.length === 0) for (const name of ['tools', 'tool_choice', 'parallel_tool_calls']) if (draft[name] !== undefined) draft[name] = undefined;
+  if (tools.length === 0) for (const name of ['tools', 'tool_choice', 'parallel_tool_calls']) leaveOut(draft, name);
 }
 
 /** The same tool twice is one. Two of the same name that differ are the client's to tell apart. */

@@ -25,14 +25,6 @@ export interface CallPiece {
   readonly written: string;
 }
 
-/** As long as a function's name may be in chat; elsewhere it may be longer, and names of MCP tools, with those of their servers before them, are. */
-const NAME_CHARS = 64;
-const FNV_OFFSET = 0x811c9dc5;
-const FNV_PRIME = 0x01000193;
-
-/** The text of a tool's result that is pictures alone: results are texts in chat, and the pictures follow. An empty one says that there is nothing. */
-export const SHOWN_NEXT = 'The result is shown in the next message.';
-
 const NO_TOKENS: Usage = { origin: 'reported', prompt: 0, cached: 0, completion: 0, reasoning: 0 };
 
 /** Reads a chat answer as clients get it, for an API that tells it in other words. */
@@ -62,32 +54,6 @@ function callOf(call: Fields, at: number): CallPiece {
   const { index, id } = call;
   const { name, arguments: written } = fieldsOf(call['function']);
   return { place: typeof index === 'number' ? index : at, id: textOf(id), name: textOf(name) ?? '', written: textOf(written) ?? '' };
-}
-
-/**
- * A tool's name as chat takes it. One that is too long is cut, with a number made of all of it at its end, so that names that begin alike
- * stay apart. A name has the same one in each request, for it stands in what the model has said before.
- */
-export function nameInChat(name: string): string {
-  if (name.length <= NAME_CHARS) return name;
-  let hash = FNV_OFFSET;
-  for (let at = 0; at < name.length; at += 1) hash = Math.imul(hash ^ name.charCodeAt(at), FNV_PRIME) >>> 0;
-  const number = hash.toString(16).padStart(8, '0');
-  return `${name.slice(0, NAME_CHARS - number.length - 1)}_${number}`;
-}
-
-/**
- * Messages with one of the system's at most, before all others: templates of many open models take no second one, and agents send several.
- * Those that come first are one; what the system says later stands where it stood, in the user's turn and marked as the system's, for
- * moved to the front it would put the whole conversation out of the provider's cache.
- * @param messages whose system says texts alone
- */
-export function withLeadingSystem(messages: readonly Fields[]): readonly Fields[] {
-  const isSystem = ({ role }: Fields): boolean => role === 'system' || role === 'developer';
-  const first = messages.findIndex((message) => !isSystem(message));
-  const leading = first === -1 ? messages : messages.slice(0, first);
-  const rest = messages.slice(leading.length).map((message) => (isSystem(message) ? { role: 'user', content: `<system-reminder>\n${String(message['content'])}\n</system-reminder>` } : message));
-  return leading.length === 0 ? rest : [{ role: 'system', content: leading.map(({ content }) => content).join('\n\n') }, ...rest];
 }
 
 /** Server-sent events that bear their name and their type, gathered until they are taken. */
