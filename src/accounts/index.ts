@@ -11,6 +11,7 @@ export type { AccountView, BalanceView, ByokView, KeyView, ListView, ProviderKey
 export { accountView, balanceView, byokView, deletedView, keyView, listView, providerKeyView, requestView, transferView, usageView } from './views.ts';
 export type { ModelView } from './model-view.ts';
 export { modelView } from './model-view.ts';
+export { pricingView } from './pricing-view.ts';
 export type { ModeChoice } from './mode.ts';
 export { chooseMode, keysInMode } from './mode.ts';
 export { baseUrlOf, readProvider, readSecret, SECRET_PATTERN } from './provider-secrets.ts';

@@ -2,7 +2,7 @@ export type { Capability, Catalog, Model, Provider } from './types.ts';
 export { WEEK } from './days.ts';
 export { CatalogError } from './fields.ts';
 export { equivalents, findModel, nearestModel, priceAgeDays } from './find.ts';
-export { soldBelowCost, soldBelowPeakCost } from './losses.ts';
+export { losing, soldBelowCost, soldBelowPeakCost } from './losses.ts';
 export { mergeCatalogData } from './merge.ts';
 export { nearestName } from './names.ts';
 export { parseCatalog } from './parse.ts';

@@ -23,6 +23,12 @@ export function soldBelowPeakCost({ price, cost }: Pick<Model, 'price' | 'cost'>
   return belowCost(timesOf(price, cost).filter((atMs) => isPeak(cost, atMs)).map((atMs) => [priceAt(price, atMs), bought]));
 }
 
+/** Of these models, those that are sold below their cost, and those that are in the provider's peak hours alone. */
+export function losing(models: readonly Model[]): { readonly always: readonly Model[]; readonly atPeak: readonly Model[] } {
+  const always = models.filter((model) => soldBelowCost(model).length > 0);
+  return { always, atPeak: models.filter((model) => !always.includes(model) && soldBelowPeakCost(model).length > 0) };
+}
+
 function belowCost(pairs: readonly (readonly [sold: Price, bought: Price])[]): readonly Kind[] {
   const rates = pairs.flatMap(([sold, bought]) => {
     const lengths = [0, sold.longPrompt?.above, bought.longPrompt?.above].flatMap((above) => (above === undefined ? [] : [above, above + 1]));

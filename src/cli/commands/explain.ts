@@ -55,7 +55,7 @@ async function explain(call: Call): Promise<void> {
   const request = readChatRequest(body, { pictureTokens, mediaTokens, routingHeader: undefined });
   const model = await neededModel(settings.catalog, request.model);
   const { planCandidates } = await import('../../routing/index.ts');
-  const { chooseMode, keysInMode, modelView } = await import('../../accounts/index.ts');
+  const { chooseMode, keysInMode, pricingView } = await import('../../accounts/index.ts');
   const seen = await context.readOrNone((books) => look(context, settings, books));
   const choice = chooseMode({ request, header: undefined, owner: seen.owner, model, catalog: settings.catalog });
   const nowMs = Date.now();
@@ -70,7 +70,7 @@ async function explain(call: Call): Promise<void> {
   const told: Told = {
     pricingOf: (id) => {
       const known = settings.catalog.models.get(id);
-      return known === undefined ? null : modelView(known, settings.catalog, nowMs).pricing;
+      return known === undefined ? null : pricingView(known.price, nowMs);
     },
     healthOf: (key) => ({ health: seen.news.get(key)?.state ?? null, health_reason: seen.news.get(key)?.reason ?? null }),
   };

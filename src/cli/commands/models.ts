@@ -1,4 +1,4 @@
-import { soldBelowCost, soldBelowPeakCost, WEEK } from '../../catalog/index.ts';
+import { losing, WEEK } from '../../catalog/index.ts';
 import type { Catalog, Model } from '../../catalog/index.ts';
 import { offPeak, priceAt } from '../../money/index.ts';
 import type { Peak, Price, PriceList, Rates } from '../../money/index.ts';
@@ -51,8 +51,7 @@ async function models({ context, args }: Call): Promise<void> {
 /** What the table leaves out, and what is doubtful about these prices: sold below the provider's list price, or looked up long ago. */
 function priceWarnings(models: readonly Model[], nowMs: number): readonly string[] {
   const named = (found: readonly Model[]): string => found.map(({ id }) => id).join(', ');
-  const below = models.filter((model) => soldBelowCost(model).length > 0);
-  const belowAtPeak = models.filter((model) => !below.includes(model) && soldBelowPeakCost(model).length > 0);
+  const { always, atPeak } = losing(models);
   // A price without a day is the operator's own.
   const old = models.filter(({ priced }) => priced !== '' && nowMs - Date.parse(priced) > PRICE_AGE_MS);
   const dearer = models.filter(({ price }) => price.longPrompt !== undefined);
@@ -60,8 +59,8 @@ function priceWarnings(models: readonly Model[], nowMs: number): readonly string
   return [
     ...(dearer.length === 0 || models.length === 1 ? [] : [`Long prompts have a price of their own with ${named(dearer)}: findtoken models MODEL shows it.`]),
     ...(scheduled.length === 0 || models.length === 1 ? [] : [`Peak hours have a price of their own with ${named(scheduled)}; the table tells the price of now, findtoken models MODEL both.`]),
-    ...(below.length === 0 ? [] : [`Sold below the provider's list price: ${named(below)}. The operator pays the difference; set models.ID.price to change that.`]),
-    ...(belowAtPeak.length === 0 ? [] : [`Sold below the provider's list price in its peak hours: ${named(belowAtPeak)}. The operator pays the difference; set models.ID.price.peak to change that.`]),
+    ...(always.length === 0 ? [] : [`Sold below the provider's list price: ${named(always)}. The operator pays the difference; set models.ID.price to change that.`]),
+    ...(atPeak.length === 0 ? [] : [`Sold below the provider's list price in its peak hours: ${named(atPeak)}. The operator pays the difference; set models.ID.price.peak to change that.`]),
     ...(old.length === 0 ? [] : [`Prices older than ${PRICE_AGE_DAYS} days: ${named(old)}. Look them up, then set models.ID.price and models.ID.priced.`]),
   ];
 }

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { soldBelowCost, soldBelowPeakCost } from '../../catalog/index.ts';
+import { losing } from '../../catalog/index.ts';
 import { isThere } from '../../disk.ts';
 import type { Ledger } from '../../ledger/index.ts';
 import type { Settings } from '../../settings/index.ts';
@@ -63,11 +63,9 @@ export async function checkClock({ ledger, nowMs }: { readonly ledger: Ledger; r
 
 /** Models sold for less than they cost at the provider's list price, at all hours or in its peak hours. */
 export function checkPrices({ catalog }: Settings): Check {
-  const models = [...catalog.models.values()];
-  const below = models.filter((model) => soldBelowCost(model).length > 0);
-  const atPeak = models.filter((model) => !below.includes(model) && soldBelowPeakCost(model).length > 0);
-  if (below.length === 0 && atPeak.length === 0) return ok('prices', 'no model is sold below its provider\'s list price');
-  const named = (found: typeof models, how: string): readonly string[] => (found.length === 0 ? [] : [`${how}: ${found.map(({ id }) => id).join(', ')}`]);
-  const told = [...named(below, 'sold below the provider\'s list price'), ...named(atPeak, 'sold below its price in peak hours')];
+  const { always, atPeak } = losing([...catalog.models.values()]);
+  if (always.length === 0 && atPeak.length === 0) return ok('prices', 'no model is sold below its provider\'s list price');
+  const named = (found: typeof always, how: string): readonly string[] => (found.length === 0 ? [] : [`${how}: ${found.map(({ id }) => id).join(', ')}`]);
+  const told = [...named(always, 'sold below the provider\'s list price'), ...named(atPeak, 'sold below its price in peak hours')];
   return warn('prices', told.join('; '), 'set models.<id>.price in findtoken.yaml; `findtoken models MODEL` shows both');
 }
