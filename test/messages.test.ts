@@ -111,6 +111,7 @@ t.test('several messages of one side are one turn, where chat needs it', async (
 
 t.test('what cannot be said is refused, with the mend', async (t) => {
   const cases: readonly [object, string, RegExp][] = [
+    [{ tools: [{ ...SHELL, name: 'x'.repeat(257) }] }, 'tools', /256 characters/],
     [{ messages: [] }, 'messages', /at least one/],
     [{ messages: [{ role: 'tool', content: 'x' }] }, 'messages[0].role', /"user" or "assistant"/],
     [{ messages: [{ role: 'user', content: 7 }] }, 'messages[0].content', /text or a list/],

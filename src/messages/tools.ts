@@ -1,9 +1,10 @@
-import { fieldsOf, isFields, nameInChat, textOf } from '../wire/index.ts';
+import { checkToolName, fieldsOf, isFields, nameInChat, textOf } from '../wire/index.ts';
 import type { Fields } from '../wire/index.ts';
 
 /**
  * Tools that the client runs, and which of them bear another name in chat. Those that Anthropic runs or knows by a type of their own have
  * no schema, and are left out.
+ * @throws Fault invalid_request for a name beyond all bounds
  */
 export function readTools(value: unknown): { readonly tools: readonly Fields[]; readonly names: ReadonlyMap<string, string> } {
   const tools: Fields[] = [];
@@ -12,6 +13,7 @@ export function readTools(value: unknown): { readonly tools: readonly Fields[]; 
     const { name: given, description, input_schema: parameters } = fieldsOf(tool);
     const name = textOf(given);
     if (name === undefined || !isFields(parameters)) continue;
+    checkToolName(name);
     const inChat = nameInChat(name);
     if (inChat !== name) names.set(inChat, name);
     tools.push({ type: 'function', function: { name: inChat, ...(typeof description === 'string' ? { description } : {}), parameters } });

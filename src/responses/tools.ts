@@ -1,5 +1,4 @@
-import { invalidRequest } from '../faults.ts';
-import { fieldsOf, isFields, nameInChat, textOf } from '../wire/index.ts';
+import { checkToolName, fieldsOf, isFields, nameInChat, textOf } from '../wire/index.ts';
 import type { Fields } from '../wire/index.ts';
 
 /** A tool as its client knows it. */
@@ -19,8 +18,6 @@ export interface ReadTools {
 
 /** The one argument of a tool that takes a text, for chat models know functions alone. */
 export const TEXT_ARGUMENT = 'input';
-/** Names are kept for as long as the answer lasts. Far above what any provider takes. */
-const NAME_CHARS_MAX = 256;
 /** What chat takes as a function's name. */
 const NAME = /^[\w-]{1,64}$/;
 
@@ -37,7 +34,7 @@ export function readTools(value: unknown): ReadTools {
     const { type } = tool;
     const name = textOf(tool['name']);
     if (name === undefined || (type !== 'function' && type !== 'custom')) continue;
-    if (name.length > NAME_CHARS_MAX || (namespace ?? '').length > NAME_CHARS_MAX) throw invalidRequest(`A tool's name may have ${NAME_CHARS_MAX} characters.`, 'tools');
+    for (const said of [name, namespace ?? '']) checkToolName(said);
     const inChat = freeName(name, namespace, known);
     known.set(inChat, { name, namespace, custom: type === 'custom' });
     chat.push({ type: 'function', function: { name: inChat, ...(type === 'custom' ? textTool(tool) : functionTool(tool)) } });

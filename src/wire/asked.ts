@@ -1,3 +1,4 @@
+import { invalidRequest } from '../faults.ts';
 import { isFields, textOf } from './json.ts';
 import type { Fields } from './json.ts';
 
@@ -5,6 +6,8 @@ import type { Fields } from './json.ts';
 
 /** As long as a function's name may be in chat; elsewhere it may be longer, and names of MCP tools, with those of their servers before them, are. */
 const NAME_CHARS = 64;
+/** Names are kept for as long as the answer lasts. Far above what any provider takes. */
+const NAME_CHARS_MAX = 256;
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 
@@ -21,6 +24,11 @@ export function nameInChat(name: string): string {
   for (let at = 0; at < name.length; at += 1) hash = Math.imul(hash ^ name.charCodeAt(at), FNV_PRIME) >>> 0;
   const number = hash.toString(16).padStart(8, '0');
   return `${name.slice(0, NAME_CHARS - number.length - 1)}_${number}`;
+}
+
+/** @throws Fault invalid_request for a tool's name that nobody could keep */
+export function checkToolName(name: string): void {
+  if (name.length > NAME_CHARS_MAX) throw invalidRequest(`A tool's name may have ${NAME_CHARS_MAX} characters.`, 'tools');
 }
 
 /** What the model did in one turn. */

@@ -40,7 +40,7 @@ export type { Piece } from './outbound.ts';
 export { readTransport, readWhole } from './outcome.ts';
 export { readUsage, writeUsage } from './usage.ts';
 export { openAnswer, simulateAnswer } from './stream.ts';
-export { answerInChat, contentInChat, nameInChat, resultInChat, textsIn, withLeadingSystem } from './asked.ts';
+export { answerInChat, checkToolName, contentInChat, nameInChat, resultInChat, textsIn, withLeadingSystem } from './asked.ts';
 export type { Answered } from './asked.ts';
 export { NamedEvents, readPiece } from './translation.ts';
 export type { CallPiece, ChatPiece } from './translation.ts';
